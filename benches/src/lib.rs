@@ -1,0 +1,1 @@
+//! Completion versus readiness, measured.

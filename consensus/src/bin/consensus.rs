@@ -1,0 +1,3 @@
+//! The `consensus` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Leaderless consensus: 33 heroes settle among themselves who says which letter.

@@ -1,0 +1,1 @@
+//! The attributes `#[krug::main]` and `#[krug::test]`.

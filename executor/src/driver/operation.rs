@@ -1,0 +1,176 @@
+//! [`Operation`]: one request to the outside world, as plain data.
+
+/// A file descriptor as the kernel counts them.
+pub(crate) type Descriptor = i32;
+
+/// An address of memory that the operation's owner keeps alive, unmoved and
+/// unread until the last completion. A driver passes it on or writes through it;
+/// everything else only compares and prints it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) usize);
+
+impl Address {
+    pub(crate) fn of<T>(pointer: *const T) -> Address {
+        Address(pointer.expose_provenance())
+    }
+
+    pub(crate) fn of_mut<T>(pointer: *mut T) -> Address {
+        Address(pointer.expose_provenance())
+    }
+
+    pub(crate) fn as_ptr<T>(self) -> *const T {
+        std::ptr::with_exposed_provenance(self.0)
+    }
+
+    pub(crate) fn as_mut_ptr<T>(self) -> *mut T {
+        std::ptr::with_exposed_provenance_mut(self.0)
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// `offset` for streams and pipes, and for "at the file's own cursor".
+pub(crate) const CURSOR: u64 = u64::MAX;
+
+/// What a driver is asked to do. One variant for each kind of request; the
+/// numbers are the kernel's own (`AF_…`, `MSG_…`, `POLL…`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Nop,
+    /// `address` and `address_length` may be zero: the peer's name is then not stored.
+    Accept {
+        fd: Descriptor,
+        address: Address,
+        address_length: Address,
+        flags: i32,
+    },
+    /// One completion for each connection, with [`Completion::more`](super::Completion::more) until the end.
+    AcceptMultishot {
+        fd: Descriptor,
+        flags: i32,
+    },
+    Connect {
+        fd: Descriptor,
+        address: Address,
+        address_length: u32,
+    },
+    Socket {
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    },
+    Bind {
+        fd: Descriptor,
+        address: Address,
+        address_length: u32,
+    },
+    Listen {
+        fd: Descriptor,
+        backlog: i32,
+    },
+    Shutdown {
+        fd: Descriptor,
+        how: i32,
+    },
+    Close {
+        fd: Descriptor,
+    },
+    Receive {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        flags: i32,
+    },
+    Send {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        flags: i32,
+    },
+    /// `header` is a `msghdr`.
+    ReceiveMessage {
+        fd: Descriptor,
+        header: Address,
+        flags: i32,
+    },
+    /// `header` is a `msghdr`.
+    SendMessage {
+        fd: Descriptor,
+        header: Address,
+        flags: i32,
+    },
+    Read {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+    },
+    Write {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+    },
+    /// `vectors` is an array of `count` `iovec`s.
+    ReadVectored {
+        fd: Descriptor,
+        vectors: Address,
+        count: u32,
+        offset: u64,
+    },
+    /// `vectors` is an array of `count` `iovec`s.
+    WriteVectored {
+        fd: Descriptor,
+        vectors: Address,
+        count: u32,
+        offset: u64,
+    },
+    /// `descriptors` is an `[i32; 2]`.
+    Pipe {
+        descriptors: Address,
+        flags: i32,
+    },
+    /// Completes once with the events that are ready, out of `events` (`POLL…`).
+    Poll {
+        fd: Descriptor,
+        events: u32,
+    },
+}
+
+/// Which of the two lists of a turn an operation is staged on: what produces is
+/// submitted before what waits, so that a read finds its data instead of arming a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Produce,
+    Wait,
+}
+
+impl Operation {
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Operation::Receive { .. }
+            | Operation::ReceiveMessage { .. }
+            | Operation::Read { offset: CURSOR, .. }
+            | Operation::ReadVectored { offset: CURSOR, .. }
+            | Operation::Poll { .. } => Stage::Wait,
+            _ => Stage::Produce,
+        }
+    }
+
+    /// True if it completes more than once.
+    pub(crate) fn is_multishot(&self) -> bool {
+        matches!(self, Operation::AcceptMultishot { .. })
+    }
+
+    /// True if a result ≥ 0 is a descriptor that somebody must close.
+    pub(crate) fn makes_descriptor(&self) -> bool {
+        matches!(
+            self,
+            Operation::Accept { .. } | Operation::AcceptMultishot { .. } | Operation::Socket { .. }
+        )
+    }
+}
