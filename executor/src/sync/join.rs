@@ -53,7 +53,7 @@ macro_rules! __join {
                     const COUNT: u32 = 0 $(+ { let _: u32 = $index; 1 })+;
                     let first: u32 = $crate::sync::__select_start(COUNT);
                     for turn in 0..COUNT {
-                        match (first + turn) % COUNT {
+                        match $crate::sync::__select_branch(first, turn, COUNT) {
                             $($index => {
                                 if let ::core::option::Option::Some(future) = $name.as_mut().as_pin_mut()
                                     && let ::core::task::Poll::Ready(output) =

@@ -36,7 +36,7 @@ mod tests;
 pub use notify::{Notified, Notify};
 
 #[doc(hidden)]
-pub use select::start as __select_start;
+pub use select::{branch as __select_branch, start as __select_start};
 
 use local::{Waiter, budget};
 

@@ -139,7 +139,7 @@ macro_rules! __select {
                     const COUNT: u32 = 0 $(+ { let _: u32 = $index; 1 })+;
                     let first: u32 = start(COUNT);
                     for turn in 0..COUNT {
-                        match (first + turn) % COUNT {
+                        match $crate::sync::__select_branch(first, turn, COUNT) {
                             $($index => {
                                 if let ::core::option::Option::Some(future) = $name.as_mut().as_pin_mut()
                                     && let ::core::task::Poll::Ready(output) =
@@ -172,4 +172,10 @@ thread_local! {
 pub fn start(count: u32) -> u32 {
     let turn = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
     turn % count
+}
+
+/// Which of `count` branches comes `turn` after the `first`.
+#[doc(hidden)]
+pub const fn branch(first: u32, turn: u32, count: u32) -> u32 {
+    (first + turn) % count
 }
