@@ -1,0 +1,23 @@
+//! Nothing at all, through the whole ring: for measuring and for tests.
+
+use std::io;
+
+use crate::driver::{Completion, Operation};
+use crate::inflight::{Op, Orphan};
+
+pub(crate) struct Nop;
+
+// SAFETY: points nowhere.
+unsafe impl Op for Nop {
+    type Output = io::Result<()>;
+    const ORPHAN: Orphan = Orphan::Cancel;
+    const IDEMPOTENT: bool = true;
+
+    fn operation(&mut self) -> Operation {
+        Operation::Nop
+    }
+
+    fn complete(self, completion: Completion) -> io::Result<()> {
+        super::unit(completion)
+    }
+}
