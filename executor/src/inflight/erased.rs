@@ -14,12 +14,11 @@ struct Inline(MaybeUninit<[u8; 64]>);
 
 /// The functions of one kind of operation.
 struct Table {
-    orphan: Orphan,
     idempotent: bool,
     operation: unsafe fn(*mut Inline) -> Operation,
     advance: unsafe fn(*mut Inline, &mut Completion) -> Step,
     has_begun: unsafe fn(*const Inline) -> bool,
-    orphaned: unsafe fn(*mut Inline),
+    orphaned: unsafe fn(*mut Inline) -> Orphan,
     salvage: unsafe fn(*const Inline, Completion, &mut VecDeque<u8>),
     leftover: unsafe fn(*const Inline, Completion) -> Option<OwnedFd>,
     drop: unsafe fn(*mut Inline),
@@ -91,7 +90,6 @@ impl<T: Op> TableOf<T> {
     // SAFETY (all closures below): an `Erased` calls the functions of its table only with its own space,
     // which by its invariant holds a `T`; `drop` is called once, by `Erased::drop`.
     const TABLE: Table = Table {
-        orphan: T::ORPHAN,
         idempotent: T::IDEMPOTENT,
         // SAFETY: see above.
         operation: |space| unsafe { get_mut::<T>(space) }.operation(),
@@ -137,10 +135,6 @@ impl Erased {
         unsafe { read::<T>(&raw mut this.space) }
     }
 
-    pub(super) fn orphan_rule(&self) -> Orphan {
-        self.table.orphan
-    }
-
     pub(super) fn is_idempotent(&self) -> bool {
         self.table.idempotent
     }
@@ -161,7 +155,7 @@ impl Erased {
         unsafe { (self.table.has_begun)(&raw const self.space) }
     }
 
-    pub(super) fn orphaned(&mut self) {
+    pub(super) fn orphaned(&mut self) -> Orphan {
         // SAFETY: the invariant of `Erased`.
         unsafe { (self.table.orphaned)(&raw mut self.space) }
     }

@@ -18,7 +18,7 @@
 //!
 //! # The future is dropped (also by `abort`, `timeout` and `select!`)
 //!
-//! The rule is [`Op::ORPHAN`]; each row is checked by the test of its name.
+//! The rule is [`Op::orphaned`]; each row is checked by the test of its name.
 //!
 //! | state | event | what the operation is | then | test |
 //! |---|---|---|---|---|

@@ -41,9 +41,6 @@ pub(crate) unsafe trait Op: Sized + 'static {
     /// What the future resolves to.
     type Output;
 
-    /// See [`Orphan`].
-    const ORPHAN: Orphan;
-
     /// True if doing it twice does no harm: a cancellation that nobody asked for,
     /// which kernels answer when a submitting thread exits, is then submitted again.
     const IDEMPOTENT: bool;
@@ -63,8 +60,10 @@ pub(crate) unsafe trait Op: Sized + 'static {
         false
     }
 
-    /// Its future was dropped while it is in flight and it goes on.
-    fn orphaned(&mut self) {}
+    /// Its future was dropped while it is in flight: what becomes of it.
+    fn orphaned(&mut self) -> Orphan {
+        Orphan::Cancel
+    }
 
     /// Appends what was received to `queue`, for the source that adopts it.
     fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {

@@ -2,9 +2,8 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::afterlife;
 use super::erased::Erased;
@@ -18,10 +17,11 @@ use crate::driver::{Completion, Key};
 
 /// An operation that has been handed to a core, and the right to its result.
 ///
-/// Dropping it does what [`Op::ORPHAN`] says. It is `Send` if the operation is: polled
+/// Dropping it does what [`Op::orphaned`] says. It is `Send` if the operation is: polled
 /// on another core, it waits there for what its home core sends.
 pub(crate) struct InFlight<T: Op> {
-    ticket: Ticket,
+    /// `None` once the result was taken.
+    ticket: Option<Ticket>,
     op: PhantomData<T>,
 }
 
@@ -49,24 +49,24 @@ impl<T: Op> InFlight<T> {
             Ticket { home: slots.home(), key, abroad: None }
         });
         let ticket = started.expect("a core that is current has its slots");
-        Ok(InFlight { ticket, op: PhantomData })
+        Ok(InFlight { ticket: Some(ticket), op: PhantomData })
     }
 
-    pub(crate) fn key(&self) -> Key {
-        self.ticket.key
+    /// Where the operation is.
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.ticket.as_ref().map(|ticket| ticket.key)
     }
 
     /// The operation and its result. Must not be polled again after that.
     ///
     /// # Panics
     ///
-    /// If the runtime ended before the kernel let go of the operation: its memory was leaked
+    /// If it is polled again after that; and if the runtime ended before the kernel let go of the operation: its memory was leaked
     /// then, and there is nothing that could be given back.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
-        let finished = match self.ticket.poll(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(finished) => finished,
-        };
+        let ticket = self.ticket.as_mut().expect("a future was polled again after it had finished");
+        let finished = ready!(ticket.poll(cx));
+        self.ticket = None;
         let Some(finished) = finished else {
             panic!(
                 "an operation outlived its runtime: the kernel still held its memory at the end of \
@@ -78,16 +78,15 @@ impl<T: Op> InFlight<T> {
     }
 
     /// Gives up the future's claim without doing anything about it yet.
-    pub(crate) fn into_ticket(self) -> Ticket {
-        let this = ManuallyDrop::new(self);
-        Ticket { home: this.ticket.home, key: this.ticket.key, abroad: this.ticket.abroad.clone() }
+    pub(crate) fn into_ticket(mut self) -> Option<Ticket> {
+        self.ticket.take()
     }
 }
 
 impl<T: Op> Drop for InFlight<T> {
     fn drop(&mut self) {
-        let Ticket { home, key, ref mut abroad } = self.ticket;
-        let ticket = Ticket { home, key, abroad: abroad.take() };
+        let Some(ticket) = self.ticket.take() else { return };
+        let home = ticket.home;
         if context::current_id() == Some(home) {
             drop(ticket.abandon());
         } else if let Err(letter) = home.post(Box::new(move || drop(ticket.abandon()))) {

@@ -347,10 +347,7 @@ impl Slots {
             let never = Completion { result: -libc::ECANCELED, more: false };
             return Abandoned::TakenBack(self.finish(key, slot, never));
         }
-        let rule = slot.with_op(|op| {
-            op.orphaned();
-            op.orphan_rule()
-        });
+        let rule = slot.with_op(Erased::orphaned);
         let attached = slot.attachment.get().is_some();
         slot.owner.set(if attached { Owner::Source } else { Owner::Nobody });
         if rule == Orphan::Cancel {

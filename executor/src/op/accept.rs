@@ -14,7 +14,6 @@ pub(crate) struct Accept {
 // SAFETY: points nowhere: the peer's name is asked for afterwards.
 unsafe impl Op for Accept {
     type Output = ();
-    const ORPHAN: Orphan = Orphan::Adopt;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
@@ -23,6 +22,10 @@ unsafe impl Op for Accept {
             return Operation::AcceptMultishot { fd, flags };
         }
         Operation::Accept { fd, address: Address(0), address_length: Address(0), flags }
+    }
+
+    fn orphaned(&mut self) -> Orphan {
+        Orphan::Adopt
     }
 
     fn complete(self, _: Completion) {}

@@ -10,11 +10,14 @@ pub(crate) struct Close {
 // SAFETY: points nowhere.
 unsafe impl Op for Close {
     type Output = ();
-    const ORPHAN: Orphan = Orphan::Finish;
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
         Operation::Close { fd: self.fd }
+    }
+
+    fn orphaned(&mut self) -> Orphan {
+        Orphan::Finish
     }
 
     fn complete(self, _: Completion) {}

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::address::RawAddress;
 use crate::driver::{Address, Completion, Operation};
-use crate::inflight::{Op, Orphan};
+use crate::inflight::Op;
 
 /// Owns the socket, so that it is not closed while the kernel works on it.
 pub(crate) struct Connect {
@@ -16,7 +16,6 @@ pub(crate) struct Connect {
 // SAFETY: points into the boxed address, which it owns.
 unsafe impl Op for Connect {
     type Output = io::Result<OwnedFd>;
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {

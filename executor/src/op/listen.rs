@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::driver::{Completion, Operation};
-use crate::inflight::{Op, Orphan};
+use crate::inflight::Op;
 
 /// Owns the socket, so that it is not closed while the kernel works on it.
 pub(crate) struct Listen {
@@ -16,7 +16,6 @@ pub(crate) struct Listen {
 // SAFETY: points nowhere.
 unsafe impl Op for Listen {
     type Output = io::Result<OwnedFd>;
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {

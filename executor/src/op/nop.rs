@@ -3,14 +3,13 @@
 use std::io;
 
 use crate::driver::{Completion, Operation};
-use crate::inflight::{Op, Orphan};
+use crate::inflight::Op;
 
 pub(crate) struct Nop;
 
 // SAFETY: points nowhere.
 unsafe impl Op for Nop {
     type Output = io::Result<()>;
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {

@@ -3,7 +3,7 @@
 use super::Readiness;
 use crate::buf::{self, BufResult, IoBufMut};
 use crate::driver::{Address, Completion, Descriptor, Operation};
-use crate::inflight::{Op, Orphan, Step};
+use crate::inflight::{Op, Step};
 
 pub(crate) struct Peek<B> {
     fd: Descriptor,
@@ -24,7 +24,6 @@ impl<B: IoBufMut> Peek<B> {
 // SAFETY: points into the buffer, which it owns and which stays where it is by the contract of `IoBufMut`.
 unsafe impl<B: IoBufMut> Op for Peek<B> {
     type Output = BufResult<usize, B>;
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {

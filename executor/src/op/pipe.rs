@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::driver::{Address, Completion, Operation, own};
-use crate::inflight::{Op, Orphan};
+use crate::inflight::Op;
 
 pub(crate) struct Pipe {
     /// Filled by the kernel: the end to read from, the end to write to.
@@ -20,7 +20,6 @@ impl Pipe {
 // SAFETY: points to `ends`, which is part of it and so lives in its slot.
 unsafe impl Op for Pipe {
     type Output = io::Result<(OwnedFd, OwnedFd)>;
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::driver::{Completion, Operation};
-use crate::inflight::{Op, Orphan};
+use crate::inflight::Op;
 
 /// Owns a descriptor, so that it is not closed while the kernel watches it.
 pub(crate) struct Poll {
@@ -16,7 +16,6 @@ pub(crate) struct Poll {
 // SAFETY: points nowhere.
 unsafe impl Op for Poll {
     type Output = (io::Result<i16>, OwnedFd);
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {

@@ -1,6 +1,7 @@
 //! Reads from a socket or a pipe into an owned buffer.
 
 use std::collections::VecDeque;
+use std::io;
 
 use super::{Endpoint, Readiness};
 use crate::buf::{self, BufResult, IoBufMut};
@@ -10,12 +11,17 @@ use crate::inflight::{Op, Orphan, Step};
 pub(crate) struct Receive<B> {
     endpoint: Endpoint,
     buf: B,
+    done: usize,
+    /// Goes on until the buffer is full. Becomes false when the future is dropped.
+    whole: bool,
     readiness: Readiness,
 }
 
 impl<B: IoBufMut> Receive<B> {
-    pub(crate) fn new(endpoint: Endpoint, buf: B) -> Receive<B> {
-        Receive { endpoint, buf, readiness: Readiness::default() }
+    /// The first `done` bytes of `buf` are filled already. `whole`: a short read is
+    /// continued; else it is the result.
+    pub(crate) fn new(endpoint: Endpoint, buf: B, done: usize, whole: bool) -> Receive<B> {
+        Receive { endpoint, buf, done, whole, readiness: Readiness::default() }
     }
 
     pub(crate) fn into_buf(self) -> B {
@@ -26,7 +32,6 @@ impl<B: IoBufMut> Receive<B> {
 // SAFETY: points into the buffer, which it owns and which stays where it is by the contract of `IoBufMut`.
 unsafe impl<B: IoBufMut> Op for Receive<B> {
     type Output = BufResult<usize, B>;
-    const ORPHAN: Orphan = Orphan::Adopt;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
@@ -34,7 +39,7 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
-        let (pointer, length) = buf::to_fill(&mut self.buf, 0);
+        let (pointer, length) = buf::to_fill(&mut self.buf, self.done);
         let address = Address::of_mut(pointer);
         if is_socket {
             Operation::Receive { fd, address, length, flags: 0 }
@@ -44,18 +49,39 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {
-        self.readiness.step(*completion).unwrap_or(Step::Done)
+        if let Some(step) = self.readiness.step(*completion) {
+            return step;
+        }
+        let received = super::count(*completion).unwrap_or(0);
+        self.done += received;
+        let goes_on = self.whole && received > 0 && self.done < self.buf.capacity();
+        if goes_on { Step::Again } else { Step::Done }
     }
 
-    fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {
-        queue.extend(buf::filled(&self.buf, super::count(completion).unwrap_or(0)));
+    fn has_begun(&self) -> bool {
+        self.done > 0
+    }
+
+    /// A filled beginning must not wait for the rest: it goes to the next reader.
+    fn orphaned(&mut self) -> Orphan {
+        self.whole = false;
+        if self.done > 0 { Orphan::Cancel } else { Orphan::Adopt }
+    }
+
+    fn salvage(&self, _: Completion, queue: &mut VecDeque<u8>) {
+        queue.extend(buf::filled(&self.buf, self.done));
     }
 
     fn complete(mut self, completion: Completion) -> BufResult<usize, B> {
-        let result = super::count(completion);
-        if let Ok(count) = result {
-            buf::set_filled(&mut self.buf, count);
+        if self.done > 0 || completion.result == 0 {
+            buf::set_filled(&mut self.buf, self.done);
         }
+        let is_short = self.whole && self.done < self.buf.capacity();
+        let result = match super::count(completion) {
+            Ok(_) if is_short => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(self.done),
+            Err(error) => Err(error),
+        };
         (result, self.buf)
     }
 }

@@ -30,7 +30,6 @@ impl<B: IoBuf> Send<B> {
 // SAFETY: points into the buffer, which it owns and which stays where it is by the contract of `IoBuf`.
 unsafe impl<B: IoBuf> Op for Send<B> {
     type Output = BufResult<usize, B>;
-    const ORPHAN: Orphan = Orphan::Finish;
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
@@ -59,8 +58,9 @@ unsafe impl<B: IoBuf> Op for Send<B> {
         self.done > 0
     }
 
-    fn orphaned(&mut self) {
+    fn orphaned(&mut self) -> Orphan {
         self.whole = true;
+        Orphan::Finish
     }
 
     fn complete(self, completion: Completion) -> BufResult<usize, B> {

@@ -14,11 +14,14 @@ pub(crate) struct Shutdown {
 // SAFETY: points nowhere.
 unsafe impl Op for Shutdown {
     type Output = io::Result<()>;
-    const ORPHAN: Orphan = Orphan::Finish;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
         Operation::Shutdown { fd: self.fd, how: self.how }
+    }
+
+    fn orphaned(&mut self) -> Orphan {
+        Orphan::Finish
     }
 
     fn complete(self, completion: Completion) -> io::Result<()> {

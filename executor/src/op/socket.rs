@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::driver::{Completion, Operation, own};
-use crate::inflight::{Op, Orphan};
+use crate::inflight::Op;
 
 pub(crate) struct Socket {
     pub(crate) domain: i32,
@@ -15,7 +15,6 @@ pub(crate) struct Socket {
 // SAFETY: points nowhere.
 unsafe impl Op for Socket {
     type Output = io::Result<OwnedFd>;
-    const ORPHAN: Orphan = Orphan::Cancel;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {

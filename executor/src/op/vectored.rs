@@ -30,7 +30,6 @@ impl<B: IoVectoredBufMut> ReceiveVectored<B> {
 // SAFETY: points to the boxed vectors, and through them into the buffers, all of which it owns.
 unsafe impl<B: IoVectoredBufMut> Op for ReceiveVectored<B> {
     type Output = BufResult<usize, B>;
-    const ORPHAN: Orphan = Orphan::Adopt;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
@@ -53,6 +52,10 @@ unsafe impl<B: IoVectoredBufMut> Op for ReceiveVectored<B> {
 
     fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {
         buf::salvage_vectored(&self.vectors, super::count(completion).unwrap_or(0), queue);
+    }
+
+    fn orphaned(&mut self) -> Orphan {
+        Orphan::Adopt
     }
 
     fn complete(mut self, completion: Completion) -> BufResult<usize, B> {
@@ -89,7 +92,6 @@ impl<B: IoVectoredBuf> SendVectored<B> {
 // SAFETY: points to the boxed vectors, and through them into the buffers, all of which it owns.
 unsafe impl<B: IoVectoredBuf> Op for SendVectored<B> {
     type Output = BufResult<usize, B>;
-    const ORPHAN: Orphan = Orphan::Finish;
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
@@ -118,8 +120,9 @@ unsafe impl<B: IoVectoredBuf> Op for SendVectored<B> {
         self.done > 0
     }
 
-    fn orphaned(&mut self) {
+    fn orphaned(&mut self) -> Orphan {
         self.whole = true;
+        Orphan::Finish
     }
 
     fn complete(self, completion: Completion) -> BufResult<usize, B> {
