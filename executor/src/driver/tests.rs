@@ -60,7 +60,7 @@ impl Rig {
 
     /// Submits one operation and returns its only completion.
     pub(super) fn run(&mut self, operation: Operation) -> Completion {
-        let key = key(INDEX_MAX - 1 - self.completed.len() as u32 % 1000, 7);
+        let key = key(100_000 + self.completed.len() as u32, 7);
         let before = self.completed.len();
         self.driver.submit(key, operation);
         self.complete(before + 1);
@@ -137,11 +137,11 @@ fn enters(rig: &Rig) -> u64 {
 #[test]
 fn an_operation_completes_under_its_key() {
     let mut rig = Rig::with_entries(8);
-    for (index, generation) in [(0, 0), (5, 9), (INDEX_MAX, u32::MAX), (1, u32::MAX - 10)] {
+    for (index, generation) in [(0, 0), (5, 9), (100_000, u32::MAX), (1, u32::MAX - 10)] {
         rig.driver.submit(key(index, generation), Operation::Nop);
     }
     rig.complete(4);
-    for (index, generation) in [(0, 0), (5, 9), (INDEX_MAX, u32::MAX), (1, u32::MAX - 10)] {
+    for (index, generation) in [(0, 0), (5, 9), (100_000, u32::MAX), (1, u32::MAX - 10)] {
         assert_eq!(rig.result(key(index, generation)), 0);
     }
 }
@@ -747,6 +747,177 @@ fn pipe_ends(rig: &mut Rig) {
     let mut byte = [0; 1];
     (&reader).read_exact(&mut byte).unwrap();
     assert_eq!(byte, *b"x");
+}
+
+#[test]
+fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
+    let mut rig = Rig::new(Config {
+        entries: 2,
+        completion_entries: Some(2),
+        ..Config::default()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    let arm = Operation::AcceptMultishot { fd, flags };
+    rig.driver.submit(key(0, 0), arm);
+    rig.flush();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..20)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let mut accepted = Vec::new();
+    let mut generation = 0;
+    while accepted.len() < clients.len() {
+        rig.complete(1);
+        for (_, completion) in std::mem::take(&mut rig.completed) {
+            accepted.push(owned(completion.result));
+            if !completion.more {
+                generation += 1;
+                rig.driver.submit(key(0, generation), arm);
+            }
+        }
+    }
+    assert!(generation > 0, "twenty connections overflow a queue of two");
+    rig.driver.cancel(key(0, generation));
+    rig.complete(1);
+}
+
+#[test]
+fn options_are_set_and_read_back() {
+    use {OptionName as Name, SocketOption as Opt};
+    let mut rig = Rig::with_entries(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let fd = listener.as_raw_fd();
+    let seconds = |count| Some(Duration::from_secs(count));
+    let tried = [
+        (Name::NoDelay, Opt::NoDelay(true), Opt::NoDelay(true)),
+        (Name::NoDelay, Opt::NoDelay(false), Opt::NoDelay(false)),
+        (Name::KeepAlive, Opt::KeepAlive(true), Opt::KeepAlive(true)),
+        (
+            Name::ReuseAddress,
+            Opt::ReuseAddress(false),
+            Opt::ReuseAddress(false),
+        ),
+        (Name::ReusePort, Opt::ReusePort(true), Opt::ReusePort(true)),
+        (
+            Name::ReceiveBuffer,
+            Opt::ReceiveBuffer(8192),
+            Opt::ReceiveBuffer(16384),
+        ),
+        (
+            Name::SendBuffer,
+            Opt::SendBuffer(8192),
+            Opt::SendBuffer(16384),
+        ),
+        (
+            Name::Linger,
+            Opt::Linger(seconds(3)),
+            Opt::Linger(seconds(3)),
+        ),
+        (
+            Name::Linger,
+            Opt::Linger(Some(Duration::from_millis(1))),
+            Opt::Linger(seconds(1)),
+        ),
+        (
+            Name::Linger,
+            Opt::Linger(seconds(0)),
+            Opt::Linger(seconds(0)),
+        ),
+        (Name::Linger, Opt::Linger(None), Opt::Linger(None)),
+        (Name::TimeToLive, Opt::TimeToLive(7), Opt::TimeToLive(7)),
+    ];
+    for (name, option, expected) in tried {
+        let set = Control::SetOption { fd, option };
+        assert_eq!(rig.driver.control(set).unwrap(), Answer::Done);
+        let get = Control::GetOption { fd, option: name };
+        assert_eq!(rig.driver.control(get).unwrap(), Answer::Option(expected));
+    }
+    let v6 = Control::GetOption {
+        fd,
+        option: Name::OnlyV6,
+    };
+    assert!(
+        rig.driver.control(v6).is_err(),
+        "an IPv4 socket has no such option"
+    );
+}
+
+#[test]
+fn questions_about_a_socket_are_answered() {
+    let mut rig = Rig::with_entries(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let fd = client.as_raw_fd();
+    let mut ask = |control| rig.driver.control(control);
+    assert_eq!(
+        ask(Control::AddressFamily { fd }).unwrap(),
+        Answer::Number(libc::AF_INET)
+    );
+    assert_eq!(
+        ask(Control::SocketKind { fd }).unwrap(),
+        Answer::Number(libc::SOCK_STREAM)
+    );
+    assert_eq!(ask(Control::TakeError { fd }).unwrap(), Answer::Number(0));
+    let peer = ask(Control::PeerName { fd }).unwrap();
+    let bound = ask(Control::SocketName {
+        fd: listener.as_raw_fd(),
+    })
+    .unwrap();
+    assert_eq!(peer, bound);
+    let Answer::Name(name) = peer else {
+        panic!("{peer:?}")
+    };
+    assert_eq!(name.as_bytes().len(), size_of::<libc::sockaddr_in>());
+    let error = ask(Control::PeerName {
+        fd: listener.as_raw_fd(),
+    })
+    .unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
+}
+
+#[test]
+fn pairs_and_flags_and_second_descriptors() {
+    let mut rig = Rig::with_entries(1);
+    let make = Control::SocketPair {
+        domain: libc::AF_UNIX,
+        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+        protocol: 0,
+    };
+    for make in [
+        make,
+        Control::Pipe {
+            flags: libc::O_CLOEXEC,
+        },
+    ] {
+        let Answer::Pair(pair) = rig.driver.control(make).unwrap() else {
+            panic!("{make:?}")
+        };
+        let [first, second] = pair.map(owned);
+        let fd = first.as_raw_fd();
+        let flags = |driver: &mut Driver| match driver.control(Control::Flags { fd }).unwrap() {
+            Answer::Number(flags) => flags,
+            answer => panic!("{answer:?}"),
+        };
+        let set = Control::SetFlags {
+            fd,
+            flags: flags(&mut rig.driver) | libc::O_NONBLOCK,
+        };
+        assert_eq!(rig.driver.control(set).unwrap(), Answer::Done);
+        assert_ne!(flags(&mut rig.driver) & libc::O_NONBLOCK, 0);
+        let duplicate = Control::Duplicate {
+            fd: second.as_raw_fd(),
+        };
+        let Answer::Descriptor(third) = rig.driver.control(duplicate).unwrap() else {
+            panic!("{duplicate:?}")
+        };
+        drop(second);
+        let mut third = std::fs::File::from(owned(third));
+        third.write_all(b"x").unwrap();
+        let mut byte = [0; 1];
+        std::fs::File::from(first).read_exact(&mut byte).unwrap();
+        assert_eq!(byte, *b"x");
+    }
 }
 
 fn loopback() -> libc::sockaddr_in {

@@ -66,7 +66,7 @@ fn remembered() -> Rung {
 }
 
 /// Tries rung after rung, and smaller and smaller queues where memory is short.
-fn climb_down<Ring>(
+pub(super) fn climb_down<Ring>(
     first: Rung,
     entries: u32,
     attempt: &mut dyn FnMut(Rung, u32) -> io::Result<Ring>,
