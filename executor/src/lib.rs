@@ -26,3 +26,6 @@ mod source;
 mod sys;
 mod wheel;
 mod worker;
+
+#[cfg(feature = "fault-injection")]
+pub use driver::Faults;
