@@ -27,5 +27,5 @@ mod sys;
 mod wheel;
 mod worker;
 
-#[cfg(feature = "fault-injection")]
-pub use driver::Faults;
+pub use runtime::{Builder, Handle, Runtime};
+pub use task::{JoinHandle, spawn};

@@ -20,9 +20,9 @@ use crate::context::{self, Clock, Core, Counters, Expiry, Random};
 use crate::cores::{CoreId, MailboxLease};
 use crate::driver::{Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
-use crate::scheduler::{Entered, MainTask, Scheduler, TurnBudget};
+use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
-use crate::task::budget;
+use crate::task::{Entered, MainTask, budget};
 use crate::wheel::Wheel;
 
 /// How many polls one turn makes at most before it looks at the ring again.
@@ -129,7 +129,7 @@ impl Worker {
         loop {
             if main.take_notified() {
                 Counters::add(&self.core.counters.polls, 1);
-                let polled = budget::with_fresh(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+                let polled = budget::scope(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
                 if let Poll::Ready(output) = polled {
                     // What was staged last, a close for example, is submitted before the core rests.
                     self.submit(Wait::No);
@@ -301,7 +301,7 @@ impl Worker {
         let Worker { sources, slots, core, lease, .. } = self;
         drop(sources);
         drop(slots);
-        core.scheduler.close();
+        core.scheduler.shut_down();
         drop(inside);
         drop(lease);
         if let Ok(core) = Rc::try_unwrap(core) {
@@ -313,7 +313,7 @@ impl Worker {
 /// While it lives, its core is the thread's current one.
 pub(crate) struct Inside {
     // Restored before the others, which wakers of tasks may need.
-    scheduler: Option<Entered>,
+    scheduler: Option<Entered<'static>>,
     core: Option<Rc<Core>>,
     slots: Option<Rc<Slots>>,
     sources: Option<Rc<Sources>>,

@@ -103,7 +103,7 @@ impl Builder {
     ///
     /// If no ring can be made; the message says why and what to do.
     pub fn build(&self) -> io::Result<Runtime> {
-        let Driver::Auto | Driver::Uring = self.driver;
+        let (Driver::Auto | Driver::Uring) = self.driver;
         let worker = Worker::new(&self.settings)?;
         Ok(Runtime { worker: Some(worker), shutdown_deadline: self.shutdown_deadline })
     }
