@@ -45,6 +45,11 @@ pub(crate) struct Completion {
     pub(crate) more: bool,
 }
 
+/// Takes over a descriptor out of a completion or an [`Answer`], once.
+pub(crate) fn own(fd: Descriptor) -> std::os::fd::OwnedFd {
+    crate::sys::own(fd)
+}
+
 /// Whether `enter` sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {

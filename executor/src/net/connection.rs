@@ -100,7 +100,7 @@ pub(crate) fn set_option(fd: Descriptor, option: SocketOption) -> io::Result<()>
 /// The name of a socket, or of its peer.
 pub(crate) fn name(question: Control) -> io::Result<RawAddress> {
     match control(question)? {
-        Answer::Name(name) => Ok(RawAddress::new(name.bytes())),
+        Answer::Name(name) => Ok(RawAddress::new(name.as_bytes())),
         other => unreachable!("a name was asked for, the answer is {other:?}"),
     }
 }

@@ -302,6 +302,15 @@ pub(crate) fn close(id: SourceId) {
     });
 }
 
+/// The writing half of a stream is gone.
+pub(crate) fn shutdown_write(id: SourceId) {
+    at_home(id, move || {
+        if let Ok(stream) = stream(id) {
+            stream.shutdown_write();
+        }
+    });
+}
+
 fn foreign_error(home: CoreId, current: CoreId) -> io::Error {
     io::Error::other(format!(
         "this handle belongs to {home} and cannot be used on {current}: use it in a task of its own core"

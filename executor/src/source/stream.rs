@@ -20,6 +20,7 @@ use crate::context::{self, Counters};
 use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
+use crate::op::shutdown::Shutdown;
 
 /// What kind of descriptor a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,15 @@ pub(crate) enum Kind {
 enum Terminal {
     EndOfStream,
     Error(i32),
+}
+
+/// How far the end of the stream is that a dropped writing half sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HalfClose {
+    #[default]
+    NotWanted,
+    Wanted,
+    Sent,
 }
 
 /// One direction of a stream.
@@ -57,6 +67,8 @@ pub(crate) struct Stream {
     /// The error of a send whose future was dropped: the stream has a gap from then on.
     poison: Cell<Option<i32>>,
     linger: Cell<Duration>,
+    /// The writing half is gone: the end of the stream follows what is still to be sent.
+    half_close: Cell<HalfClose>,
     pub(super) closing: Closing,
 }
 
@@ -73,6 +85,7 @@ impl Stream {
             terminal: Cell::new(None),
             poison: Cell::new(None),
             linger: Cell::new(linger),
+            half_close: Cell::default(),
             closing: Closing::default(),
         }
     }
@@ -210,7 +223,7 @@ impl Stream {
         if role == Role::Receive {
             finished.salvage(&mut self.received.borrow_mut());
             context::with(|core| Counters::add(&core.counters.adopted, 1));
-        } else if result < 0 {
+        } else if result < 0 && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
         }
         // The user's buffer is dropped while nothing of ours is borrowed.
@@ -227,6 +240,25 @@ impl Stream {
 
     pub(super) fn end_turn(&self, role: Role) {
         self.direction(role).lane.release();
+        self.send_end();
+    }
+
+    /// The writing half is gone: sends the end of the stream after everything that was written.
+    pub(super) fn shutdown_write(&self) {
+        if self.half_close.get() == HalfClose::NotWanted {
+            self.half_close.set(HalfClose::Wanted);
+            self.send_end();
+        }
+    }
+
+    fn send_end(&self) {
+        let is_due = self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
+        if is_due && self.closing.is_open() {
+            self.half_close.set(HalfClose::Sent);
+            let shutdown = Shutdown { fd: self.fd, how: libc::SHUT_WR };
+            let key = inflight::start_for_source(shutdown, self.attachment(Role::Send));
+            self.send.in_flight.set(key);
+        }
     }
 
     /// Stops receiving, lets what was accepted for sending drain, then closes the descriptor.

@@ -1,6 +1,7 @@
 //! Calls that make, change and close descriptors of any kind.
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::check;
 
@@ -53,4 +54,15 @@ pub(crate) fn ring_event(fd: i32) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Takes over a descriptor that the kernel has just made for us.
+///
+/// To be called once for each descriptor that an operation or a call answers with: from then on the
+/// result is its only owner.
+pub(crate) fn own(fd: i32) -> OwnedFd {
+    assert!(fd >= 0, "{fd} is an error, not a descriptor");
+    // SAFETY: the kernel has made the descriptor for us, and nobody else has taken it over: its number comes
+    // out of one completion or answer, which the caller consumes.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }

@@ -8,7 +8,7 @@ mod ring;
 mod socket;
 
 pub(crate) use descriptor::{
-    close, duplicate, event_descriptor, flags, pipe, ring_event, set_flags,
+    close, duplicate, event_descriptor, flags, own, pipe, ring_event, set_flags,
 };
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
