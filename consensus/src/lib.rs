@@ -1,1 +1,3 @@
 //! Leaderless consensus: 33 heroes settle among themselves who says which letter.
+
+pub mod core;
