@@ -1,1 +1,4 @@
 //! Leaderless consensus: 33 heroes settle among themselves who says which letter.
+#![forbid(unsafe_code)]
+
+pub mod program;
