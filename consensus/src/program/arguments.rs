@@ -221,7 +221,9 @@ fn one_line(error: &clap::Error) -> String {
     } else {
         "; see --help"
     };
-    format!("{}{end}", parts.join("; "))
+    // What was typed is repeated to a terminal: nothing in it may steer one.
+    let text = parts.join("; ").replace(char::is_control, " ");
+    format!("{text}{end}")
 }
 
 /// As a shell takes it for one argument.
@@ -383,6 +385,7 @@ mod tests {
             ),
             (&["--sead", "1"], "--seed"),
             (&["--bogus"], "--bogus"),
+            (&["--bo\x1b[2Jgus\n"], "--bo"),
             (&["--peers"], "--peers"),
             (&["storm"], "storm"),
             (&["--seed", "1", "--seed", "2"], "--seed"),
@@ -390,7 +393,7 @@ mod tests {
         for (line, expected) in table {
             let text = complaint(line);
             assert!(text.contains(expected), "{line:?}: {text}");
-            assert!(!text.contains('\n'), "{line:?}: {text}");
+            assert!(!text.contains(char::is_control), "{line:?}: {text}");
             assert!(
                 !text.contains("error:") && !text.contains("Usage"),
                 "{line:?}: {text}"
