@@ -1,4 +1,6 @@
 //! Leaderless consensus: 33 heroes settle among themselves who says which letter.
 #![forbid(unsafe_code)]
 
+pub mod core;
 pub mod program;
+pub mod wire;

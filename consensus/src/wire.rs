@@ -67,10 +67,16 @@ impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WireError::Length(length) => {
-                write!(f, "frame length {length} is outside {LENGTH_MIN}..{LENGTH_MAX}")
+                write!(
+                    f,
+                    "frame length {length} is outside {LENGTH_MIN}..{LENGTH_MAX}"
+                )
             }
             WireError::Checksum { stated, computed } => {
-                write!(f, "frame checksum is {computed:#010x}, stated as {stated:#010x}")
+                write!(
+                    f,
+                    "frame checksum is {computed:#010x}, stated as {stated:#010x}"
+                )
             }
             WireError::Version(version) => {
                 write!(f, "frame version {version} is not {VERSION}")
@@ -99,7 +105,10 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) {
     out.extend_from_slice(&[VERSION, Kind::of(message) as u8]);
     codec::write_body(message, out);
     let length = out.len() - start - HEAD;
-    assert!(length <= LENGTH_MAX, "a message of {length} bytes fits no frame");
+    assert!(
+        length <= LENGTH_MAX,
+        "a message of {length} bytes fits no frame"
+    );
     let length = (length as u32).to_le_bytes();
     let checksum = crc32c(&[&length, &out[start + HEAD..]]).to_le_bytes();
     out[start..start + 4].copy_from_slice(&length);
@@ -127,7 +136,10 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Message, usize)>, WireError> {
     let Some(covered) = rest.get(..size) else {
         return Ok(None);
     };
-    let (stated, computed) = (u32::from_le_bytes(*checksum), crc32c(&[length_field, covered]));
+    let (stated, computed) = (
+        u32::from_le_bytes(*checksum),
+        crc32c(&[length_field, covered]),
+    );
     if stated != computed {
         return Err(WireError::Checksum { stated, computed });
     }

@@ -46,7 +46,11 @@ impl Report {
     pub fn new(arguments: &Arguments, program: &str, seed: u64, course: &Course) -> Report {
         Report {
             word: arguments.word.to_string(),
-            transcript: course.spoken.iter().map(|spoken| spoken.letter.as_str()).collect(),
+            transcript: course
+                .spoken
+                .iter()
+                .map(|spoken| spoken.letter.as_str())
+                .collect(),
             peers: arguments.peers,
             roster: course.roster,
             spoken: course.spoken.clone(),
@@ -105,10 +109,17 @@ impl Report {
             .iter()
             .filter_map(|spoken| {
                 let owner = spoken.stood_in?;
-                Some(format!("hero {} for hero {owner} ({})", spoken.speaker, spoken.letter))
+                Some(format!(
+                    "hero {} for hero {owner} ({})",
+                    spoken.speaker, spoken.letter
+                ))
             })
             .collect();
-        if pairs.is_empty() { "nobody".to_owned() } else { pairs.join(", ") }
+        if pairs.is_empty() {
+            "nobody".to_owned()
+        } else {
+            pairs.join(", ")
+        }
     }
 
     fn decrees_text(&self) -> String {
@@ -161,13 +172,21 @@ impl Narrator {
 
     /// One that says nothing.
     pub fn silent() -> Narrator {
-        Narrator { show: false, paint: Paint { colors: false }, width_position: 1, width_hero: 1 }
+        Narrator {
+            show: false,
+            paint: Paint { colors: false },
+            width_position: 1,
+            width_hero: 1,
+        }
     }
 
     /// The first line.
     pub fn opening(&self, arguments: &Arguments, seed: u64) {
         let heroes = count_plural(arguments.peers, "hero sits", "heroes sit");
-        let mut text = format!("{heroes} in a circle to say {}.", self.paint.bold(&arguments.word.to_string()));
+        let mut text = format!(
+            "{heroes} in a circle to say {}.",
+            self.paint.bold(&arguments.word.to_string())
+        );
         text.push_str(" Nobody leads, nobody has a number.");
         self.say(&text);
         if !arguments.fault.is_empty() {
@@ -181,12 +200,17 @@ impl Narrator {
         if !self.show {
             return;
         }
-        let time = self.paint.dim(&format!("{:>10}", Milliseconds(elapsed.as_micros() as f64 / 1_000.0).to_string()));
+        let time = self.paint.dim(&format!(
+            "{:>10}",
+            Milliseconds(elapsed.as_micros() as f64 / 1_000.0).to_string()
+        ));
         let text = match happening {
-            Happening::Linked { links } => self.paint.dim(&format!("{} between them", count(*links, "link"))),
-            Happening::RosterClosed { names } => {
-                self.paint.dim(&format!("the roll is decided: {}", count(*names, "name")))
-            }
+            Happening::Linked { links } => self
+                .paint
+                .dim(&format!("{} between them", count(*links, "link"))),
+            Happening::RosterClosed { names } => self
+                .paint
+                .dim(&format!("the roll is decided: {}", count(*names, "name"))),
             Happening::Killed { hero } => self.paint.red(&format!("hero {hero} is gone")),
             Happening::Spoke(spoken) => self.spoke(spoken),
         };
@@ -194,7 +218,12 @@ impl Narrator {
     }
 
     fn spoke(&self, spoken: &Spoken) -> String {
-        let Spoken { position, letter, speaker, stood_in } = spoken;
+        let Spoken {
+            position,
+            letter,
+            speaker,
+            stood_in,
+        } = spoken;
         let mut text = format!(
             "{position:>positions$}  {}  hero {speaker:<heroes$}",
             self.paint.bold(letter),
@@ -226,7 +255,9 @@ impl Paint {
     pub fn of_terminal() -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Paint { colors: io::stdout().is_terminal() && !refused && !dumb }
+        Paint {
+            colors: io::stdout().is_terminal() && !refused && !dumb,
+        }
     }
 
     /// Never any.
@@ -251,7 +282,11 @@ impl Paint {
     }
 
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.colors { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colors {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -288,16 +323,40 @@ mod tests {
     use super::*;
 
     fn report() -> (Report, Course) {
-        let line = ["consensus", "--peers", "3", "--word", "АБ", "--transport", "tcp"];
+        let line = [
+            "consensus",
+            "--peers",
+            "3",
+            "--word",
+            "АБ",
+            "--transport",
+            "tcp",
+        ];
         let arguments = Arguments::read(line.into_iter().map(Into::into)).unwrap();
         let course = Course {
             end: End::Spoken,
             roster: 3,
             spoken: vec![
-                Spoken { position: 1, letter: "А".into(), speaker: 2, stood_in: None },
-                Spoken { position: 2, letter: "Б".into(), speaker: 1, stood_in: Some(3) },
+                Spoken {
+                    position: 1,
+                    letter: "А".into(),
+                    speaker: 2,
+                    stood_in: None,
+                },
+                Spoken {
+                    position: 2,
+                    letter: "Б".into(),
+                    speaker: 1,
+                    stood_in: Some(3),
+                },
             ],
-            messages: MessageCounts { claim: 6, decided: 5, record: 4, recorded: 3, fetch: 2 },
+            messages: MessageCounts {
+                claim: 6,
+                decided: 5,
+                record: 4,
+                recorded: 3,
+                fetch: 2,
+            },
             decrees: DecreeCounts { fast: 2, slow: 1 },
             rounds: 3,
             elapsed: Duration::from_micros(1_234),

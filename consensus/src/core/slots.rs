@@ -1,0 +1,1 @@
+//! Registers, drivers and decisions, slot by slot.
