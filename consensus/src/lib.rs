@@ -1,6 +1,7 @@
 //! Leaderless consensus: 33 heroes settle among themselves who says which letter.
 #![forbid(unsafe_code)]
 
+pub mod advance;
 pub mod core;
 pub mod program;
 pub mod wire;

@@ -14,8 +14,6 @@ use super::word::Word;
 /// The most heroes a circle holds: each pair of them is a connection.
 pub const PEERS_MAX: usize = 1_000;
 
-const LIMIT_DEFAULT: Duration = Duration::from_secs(5);
-
 /// 33 heroes in a circle settle among themselves who says which letter of a word,
 /// and say it. Nobody leads, nobody was given a number.
 ///
@@ -71,7 +69,7 @@ pub struct Arguments {
     pub driver: Driver,
 
     /// Gives up when so long nothing was said.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_limit)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_limit)]
     pub limit: Duration,
 }
 
@@ -326,7 +324,7 @@ mod tests {
         assert_eq!(arguments.word.count(), 33);
         assert_eq!(
             (arguments.limit, arguments.view),
-            (LIMIT_DEFAULT, View::Lines)
+            (Duration::from_secs(3), View::Lines)
         );
         assert!(arguments.fault.is_empty() && !arguments.strict && !arguments.json);
     }

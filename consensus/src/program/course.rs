@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::core;
+
 /// One letter, spoken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Spoken {
@@ -35,6 +37,15 @@ pub struct MessageCounts {
 }
 
 impl MessageCounts {
+    /// Adds what a hero sent.
+    pub fn add(&mut self, sent: &core::MessageCounts) {
+        self.claim += sent.claim;
+        self.decided += sent.decided;
+        self.record += sent.record;
+        self.recorded += sent.recorded;
+        self.fetch += sent.fetch;
+    }
+
     /// All kinds together.
     pub fn total(&self) -> u64 {
         self.claim + self.decided + self.record + self.recorded + self.fetch
@@ -79,6 +90,8 @@ pub enum End {
     Spoken,
     /// Nothing was said for too long, for this reason.
     Stuck(String),
+    /// Two heroes contradicted each other, which must never be: a bug, described.
+    Broken(String),
 }
 
 /// A run, from beginning to end.

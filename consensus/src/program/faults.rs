@@ -272,8 +272,8 @@ impl fmt::Display for DurationText {
         let microseconds = self.0.as_micros();
         match microseconds {
             0 => write!(f, "0s"),
-            _ if microseconds % 1_000_000 == 0 => write!(f, "{}s", microseconds / 1_000_000),
-            _ if microseconds % 1_000 == 0 => write!(f, "{}ms", microseconds / 1_000),
+            _ if microseconds.is_multiple_of(1_000_000) => write!(f, "{}s", microseconds / 1_000_000),
+            _ if microseconds.is_multiple_of(1_000) => write!(f, "{}ms", microseconds / 1_000),
             _ => write!(f, "{microseconds}us"),
         }
     }

@@ -99,7 +99,9 @@ impl Report {
                 count(letters, "letter"),
                 count_plural(self.roster, "hero", "heroes")
             ),
-            End::Stuck(_) => format!("{letters} of its letters in {time}, then nothing"),
+            End::Stuck(_) | End::Broken(_) => {
+                format!("{letters} of its letters in {time}, then nothing")
+            }
         }
     }
 
