@@ -86,3 +86,200 @@ pub struct Register<V> {
     /// The greatest candidate seen at `step - 1`, empty if the register was never at that step.
     pub prev: Option<Candidate<V>>,
 }
+
+impl<V: Clone + Ord> Register<V> {
+    /// The register after its first candidate. A step it was not at has no greatest candidate.
+    pub fn new(step: Step, candidate: Candidate<V>) -> Register<V> {
+        Register {
+            step,
+            first: candidate.clone(),
+            best: candidate,
+            prev: None,
+        }
+    }
+
+    /// Records a candidate. `false`: it changed nothing.
+    pub fn record(&mut self, step: Step, candidate: Candidate<V>) -> bool {
+        if step > self.step {
+            let before = std::mem::replace(self, Register::new(step, candidate));
+            // After a jump nothing is known about the step in between: a left-over would pass for its greatest.
+            self.prev = if step - before.step == 1 {
+                Some(before.best)
+            } else {
+                None
+            };
+            return true;
+        }
+        let greater = step == self.step && candidate > self.best;
+        if greater {
+            self.best = candidate;
+        }
+        greater
+    }
+
+    /// What it tells a driver, whatever that one asked. It may leave once the register is durable.
+    pub fn answer(&self) -> Answer<V> {
+        Answer {
+            step: self.step,
+            first: self.first.clone(),
+            prev: self.prev.clone(),
+        }
+    }
+}
+
+/// What an answer did to a driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress<V> {
+    /// Nothing: it was late, doubled, or not yet the last one needed.
+    None,
+    /// The driver is at the next step: ask all ports.
+    Advanced,
+    /// The driver is at a later step, with the candidate of somebody who was there before: ask all ports.
+    Jumped,
+    /// It is done.
+    Decided {
+        /// The decision, for everybody and for ever.
+        value: V,
+        /// By the top rank, in one round trip.
+        fast: bool,
+    },
+}
+
+/// One attempt to decide. Nothing in it needs to survive a crash: a new driver learns from the registers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Driver<V> {
+    majority: usize,
+    step: Step,
+    candidate: Candidate<V>,
+    /// In phase 0, the rank for each port; else empty.
+    ranks: Vec<Rank>,
+    /// Which ports have answered for this step. Of their answers the greatest are all that matters.
+    answered: Vec<bool>,
+    first: Option<Candidate<V>>,
+    prev: Option<Candidate<V>>,
+    first_all_top: bool,
+}
+
+impl<V: Clone + Ord> Driver<V> {
+    /// A driver that proposes `value` to `ports` registers, its own peer's among them.
+    ///
+    /// `owner` puts the value on top in step 4. There must be one owner per decree at most, and whenever it drives it
+    /// must propose the same value, also in another life.
+    pub fn new(ports: usize, value: V, owner: bool, ranks: &mut impl Ranks) -> Driver<V> {
+        let mut driver = Driver {
+            majority: ports / 2 + 1,
+            step: FIRST_STEP,
+            candidate: Candidate {
+                rank: Rank::TOP,
+                value,
+            },
+            ranks: Vec::new(),
+            answered: vec![false; ports],
+            first: None,
+            prev: None,
+            first_all_top: true,
+        };
+        if !owner {
+            driver.begin(FIRST_STEP, ranks);
+        }
+        driver
+    }
+
+    /// Where it is.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// What to send to this port, every time it is asked in this step.
+    pub fn candidate(&self, port: Port) -> Candidate<V> {
+        let rank = self
+            .ranks
+            .get(port.0)
+            .copied()
+            .unwrap_or(self.candidate.rank);
+        Candidate {
+            rank,
+            value: self.candidate.value.clone(),
+        }
+    }
+
+    /// Whether this port has answered for this step.
+    pub fn has_answered(&self, port: Port) -> bool {
+        self.answered[port.0]
+    }
+
+    /// How many ports have answered for this step.
+    pub fn answers(&self) -> usize {
+        self.answered.iter().filter(|&&answered| answered).count()
+    }
+
+    /// Takes the answer of `port` to what it was asked at step `asked`.
+    ///
+    /// The answer must be to *this* driver: one to an earlier driver of the same peer may speak of another candidate.
+    pub fn take(
+        &mut self,
+        port: Port,
+        asked: Step,
+        answer: Answer<V>,
+        ranks: &mut impl Ranks,
+    ) -> Progress<V> {
+        if answer.step > self.step {
+            self.candidate = answer.first;
+            self.begin(answer.step, ranks);
+            return Progress::Jumped;
+        }
+        // An answer to an earlier step says nothing of what the register did with this step's candidate.
+        if asked != self.step || answer.step != self.step || self.answered[port.0] {
+            return Progress::None;
+        }
+        self.answered[port.0] = true;
+        self.first_all_top &= answer.first.rank == Rank::TOP;
+        self.first = self.first.take().max(Some(answer.first));
+        self.prev = self.prev.take().max(answer.prev);
+        if self.answers() < self.majority {
+            return Progress::None;
+        }
+        self.conclude(ranks)
+    }
+
+    fn conclude(&mut self, ranks: &mut impl Ranks) -> Progress<V> {
+        let (first, prev) = (self.first.take(), self.prev.take());
+        match self.step % 4 {
+            0 => {
+                self.candidate = first.unwrap_or_else(|| self.candidate.clone());
+                if self.step == FIRST_STEP && self.first_all_top {
+                    return self.decided(true);
+                }
+            }
+            2 if prev.as_ref() == Some(&self.candidate) => return self.decided(false),
+            // It is never empty here: the majority of phase 2 holds what phase 2 recorded.
+            3 => self.candidate = prev.unwrap_or_else(|| self.candidate.clone()),
+            _ => {}
+        }
+        self.begin(self.step.saturating_add(1), ranks);
+        Progress::Advanced
+    }
+
+    fn decided(&self, fast: bool) -> Progress<V> {
+        Progress::Decided {
+            value: self.candidate.value.clone(),
+            fast,
+        }
+    }
+
+    fn begin(&mut self, step: Step, ranks: &mut impl Ranks) {
+        self.step = step;
+        self.ranks.clear();
+        if step.is_multiple_of(4) {
+            self.ranks
+                .extend((0..self.answered.len()).map(|port| ranks.rank(Port(port))));
+        }
+        self.answered.fill(false);
+        self.first = None;
+        self.prev = None;
+        self.first_all_top = true;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,49 +18,39 @@
 //!
 //! ```
 //! use krug_consensus::core::{Config, Effect, Event, Peer, Random};
+//! use std::collections::VecDeque;
 //!
-//! // A circle of one: nobody to send to, so persisting and the timer are all there is.
+//! // A circle of one: nobody to send to, so the log and the timer are all there is.
 //! let config = Config::new(1, "да").unwrap();
 //! let mut peer = Peer::new(config, Random::new(7, 0));
 //! let mut now = 0;
 //! let mut said = String::new();
-//! let mut effects = peer.step(now, Event::Start);
-//! while !peer.is_finished() {
-//!     let mut next = Vec::new();
-//!     for effect in effects {
-//!         match effect {
-//!             Effect::Persist { batch, then, .. } => {
-//!                 for effect in then {
-//!                     if let Effect::Spoken(utterance) = effect {
-//!                         said.push(utterance.letter);
-//!                     }
+//! let mut events = VecDeque::from([Event::Start]);
+//! while !(peer.is_finished() && events.is_empty()) {
+//!     let event = events.pop_front().unwrap_or_else(|| {
+//!         now = peer.deadline().expect("it waits for a moment or is finished");
+//!         Event::Timer
+//!     });
+//!     for effect in peer.step(now, event) {
+//!         if let Effect::Persist { batch, then, .. } = effect {
+//!             // Here the records would be written and synced.
+//!             for effect in then {
+//!                 if let Effect::Spoken(utterance) = effect {
+//!                     said.push(utterance.letter);
 //!                 }
-//!                 next.extend(peer.step(now, Event::Persisted { batch }));
 //!             }
-//!             Effect::Timer { at: Some(at) } => now = now.max(at),
-//!             _ => {}
+//!             events.push_back(Event::Persisted { batch });
 //!         }
 //!     }
-//!     if next.is_empty() {
-//!         next = peer.step(now, Event::Timer);
-//!     }
-//!     effects = next;
 //! }
-//! # for effect in effects {
-//! #     if let Effect::Persist { then, .. } = effect {
-//! #         for effect in then {
-//! #             if let Effect::Spoken(utterance) = effect {
-//! #                 said.push(utterance.letter);
-//! #             }
-//! #         }
-//! #     }
-//! # }
 //! assert_eq!(said, "да");
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod choir;
 pub mod decree;
+mod outbox;
+mod patience;
 pub mod peer;
 mod random;
 mod slots;
@@ -317,7 +307,7 @@ impl Config {
             peers,
             word: word.chars().collect(),
             strict: false,
-            round_trip: 1_000,
+            round_trip: 2_000,
             patience: 50_000,
             roll_patience: 300_000,
             silence: 1_000_000,

@@ -69,7 +69,7 @@ impl Random {
 
     /// A number below `bound`, or 0 if `bound` is 0. The bias of the multiplication is below 2⁻³² for our microseconds.
     pub(super) fn draw_below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.draw()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Some port, each as likely as the next: the one with the greatest draw, so that numbering does not matter.
