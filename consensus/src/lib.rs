@@ -3,5 +3,7 @@
 
 pub mod advance;
 pub mod core;
+pub mod node;
 pub mod program;
+pub mod transport;
 pub mod wire;

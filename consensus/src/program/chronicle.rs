@@ -209,12 +209,17 @@ impl Chronicle {
     fn take_kills(&mut self, now: Duration, is_due: impl Fn(&Kill) -> bool) -> Vec<usize> {
         let due: Vec<Kill> = self.kills.extract_if(.., |kill| is_due(kill)).collect();
         let mut dead = Vec::new();
-        for hero in due.iter().flat_map(|kill| kill.first - 1..kill.last) {
-            if std::mem::replace(&mut self.heroes[hero].alive, false) {
-                self.trace.number(hero as u64);
-                self.narrator
-                    .tell(&Happening::Killed { hero: hero + 1 }, now);
-                dead.push(hero);
+        for kill in due {
+            let before = dead.len();
+            for hero in kill.first - 1..kill.last {
+                if std::mem::replace(&mut self.heroes[hero].alive, false) {
+                    self.trace.number(hero as u64);
+                    dead.push(hero);
+                }
+            }
+            if dead.len() > before {
+                let Kill { first, last, .. } = kill;
+                self.narrator.tell(&Happening::Killed { first, last }, now);
             }
         }
         dead

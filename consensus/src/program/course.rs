@@ -76,10 +76,12 @@ pub enum Happening {
     },
     /// A letter is decided, and so spoken.
     Spoke(Spoken),
-    /// A fault ended a hero.
+    /// A fault ended heroes.
     Killed {
-        /// His number in the order of birth.
-        hero: usize,
+        /// The first of them, by his number in the order of birth.
+        first: usize,
+        /// The last of them.
+        last: usize,
     },
 }
 

@@ -218,6 +218,12 @@ impl FaultPlan {
         Ok(())
     }
 
+    /// True if this hero, counted from 1, ends before he says anything.
+    pub fn is_stillborn(&self, hero: usize) -> bool {
+        let mut kills = self.kills.iter();
+        kills.any(|kill| kill.moment == Moment::Birth && (kill.first..=kill.last).contains(&hero))
+    }
+
     /// True if nothing goes wrong.
     pub fn is_empty(&self) -> bool {
         self.kills.is_empty() && self.loss.per_million == 0
@@ -272,7 +278,9 @@ impl fmt::Display for DurationText {
         let microseconds = self.0.as_micros();
         match microseconds {
             0 => write!(f, "0s"),
-            _ if microseconds.is_multiple_of(1_000_000) => write!(f, "{}s", microseconds / 1_000_000),
+            _ if microseconds.is_multiple_of(1_000_000) => {
+                write!(f, "{}s", microseconds / 1_000_000)
+            }
             _ if microseconds.is_multiple_of(1_000) => write!(f, "{}ms", microseconds / 1_000),
             _ => write!(f, "{microseconds}us"),
         }

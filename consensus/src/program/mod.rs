@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod chronicle;
+pub mod circle;
 pub mod course;
 pub mod draws;
 pub mod faults;

@@ -78,7 +78,12 @@ impl Report {
             writeln!(card, "  {}  {text}", paint.dim(&format!("{title:<9}")))
                 .expect("a String takes every text");
         };
-        line("word", &paint.bold(&self.transcript));
+        let transcript = if self.transcript.is_empty() {
+            "…"
+        } else {
+            &self.transcript
+        };
+        line("word", &paint.bold(transcript));
         line("spoken", &self.spoken_text(end));
         line("stood in", &self.stood_in_text());
         line("messages", &self.messages.to_string());
@@ -100,7 +105,8 @@ impl Report {
                 count_plural(self.roster, "hero", "heroes")
             ),
             End::Stuck(_) | End::Broken(_) => {
-                format!("{letters} of its letters in {time}, then nothing")
+                let all = count(self.word.chars().count(), "letter");
+                format!("{letters} of {all}, then nothing; given up after {time}")
             }
         }
     }
@@ -213,7 +219,12 @@ impl Narrator {
             Happening::RosterClosed { names } => self
                 .paint
                 .dim(&format!("the roll is decided: {}", count(*names, "name"))),
-            Happening::Killed { hero } => self.paint.red(&format!("hero {hero} is gone")),
+            Happening::Killed { first, last } if first == last => {
+                self.paint.red(&format!("hero {first} is gone"))
+            }
+            Happening::Killed { first, last } => {
+                self.paint.red(&format!("heroes {first}..{last} are gone"))
+            }
             Happening::Spoke(spoken) => self.spoke(spoken),
         };
         self.say(&format!("{time}  {text}"));

@@ -4,12 +4,15 @@ use super::arguments::Arguments;
 use super::draws::Draws;
 use crate::core::{Config, Random};
 
-/// The purpose of the draws of lost messages.
+/// The purpose of the draws of lost messages; on sockets each hero has his own, next to this.
 pub const LOSSES: u64 = 1 << 32;
 /// The purpose of the draws of delays.
 pub const DELAYS: u64 = 2 << 32;
 /// The purpose of the draws that mix lists of ports and of addresses.
 pub const TABLES: u64 = 3 << 32;
+
+/// The purpose of the draws that name the places where Unix sockets listen.
+pub const PATHS: u64 = 4 << 32;
 
 /// What `arguments` settle beforehand.
 pub fn config(arguments: &Arguments) -> Config {
