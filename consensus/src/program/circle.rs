@@ -11,13 +11,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use krug::Runtime;
 use krug::net::{TcpListener, UnixListener};
+use krug::runtime::{self, Runtime};
 use krug::sync::Notify;
 use krug::task::JoinHandle;
 use krug::time::timeout_at;
 
-use super::arguments::{Arguments, Transport as Kind};
+use super::arguments::{Arguments, Driver, Transport as Kind};
 use super::chronicle::Chronicle;
 use super::course::{Course, MessageCounts};
 use super::draws::Draws;
@@ -33,7 +33,17 @@ use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Unix};
 ///
 /// If there is no runtime, or no place to listen.
 pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<Course> {
-    let runtime = Runtime::new()?;
+    let driver = match arguments.driver {
+        Driver::Auto => runtime::Driver::Auto,
+        Driver::Uring => runtime::Driver::Uring,
+    };
+    // What the heroes still had to say when all is said is nobody's loss.
+    let linger = Duration::from_millis(100);
+    let runtime = Runtime::builder()
+        .driver(driver)
+        .seed(seed)
+        .linger(linger)
+        .build()?;
     let circle = Rc::new(Circle {
         chronicle: RefCell::new(Chronicle::new(arguments, narrator)),
         changed: Notify::new(),
@@ -234,33 +244,39 @@ async fn live<T: Transport>(
 
 /// Returns when nothing more is to be expected.
 async fn watch(arguments: &Arguments, circle: &Circle, heroes: &[Hero]) {
-    let pairs = arguments.peers * (arguments.peers - 1) / 2;
     let mut all_linked = false;
-    loop {
-        let now = circle.now();
-        let mut chronicle = circle.chronicle.borrow_mut();
-        if !all_linked && circle.linked.get() == arguments.peers {
-            all_linked = true;
-            chronicle.linked(pairs, now);
-        }
-        // A hero who dies on the way to his place would only be waited for by the rest.
-        if all_linked {
-            for hero in chronicle.take_due_kills(now) {
-                heroes[hero].task.abort();
-            }
-        }
-        let last = chronicle.progress() + arguments.limit;
-        if chronicle.is_over() || now >= last || circle.failure.borrow().is_some() {
-            return;
-        }
-        let next = chronicle
-            .next_kill()
-            .filter(|_| all_linked)
-            .map_or(last, |kill| kill.min(last));
-        drop(chronicle);
-        // In time or not: what there is to do is looked up at the top of the loop.
+    while let Some(next) = look(arguments, circle, heroes, &mut all_linked) {
+        // In time or not: the next look finds what there is to do.
         let _ = timeout_at(circle.started + next, circle.changed.notified()).await;
     }
+}
+
+/// Ends those whose moment has come. Gives back when to look again at the latest, or
+/// `None` if nothing more is to be expected.
+fn look(
+    arguments: &Arguments,
+    circle: &Circle,
+    heroes: &[Hero],
+    all_linked: &mut bool,
+) -> Option<Duration> {
+    let now = circle.now();
+    let mut chronicle = circle.chronicle.borrow_mut();
+    if !*all_linked && circle.linked.get() == arguments.peers {
+        *all_linked = true;
+        chronicle.linked(arguments.peers * (arguments.peers - 1) / 2, now);
+    }
+    let last = chronicle.progress() + arguments.limit;
+    if !*all_linked {
+        // Nobody dies on the way to his place: the others would only wait for him there.
+        return (now < last && circle.failure.borrow().is_none()).then_some(last);
+    }
+    for hero in chronicle.take_due_kills(now) {
+        heroes[hero].task.abort();
+    }
+    if chronicle.is_over() || now >= last {
+        return None;
+    }
+    Some(chronicle.next_kill().map_or(last, |kill| kill.min(last)))
 }
 
 fn close(

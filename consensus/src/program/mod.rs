@@ -61,6 +61,11 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
             });
         }
     };
+    let needed = limits::descriptors_needed(arguments.peers, arguments.transport());
+    limits::raise_descriptor_limit(needed).map_err(|error| Failure {
+        status: REFUSED,
+        line: error.to_string(),
+    })?;
     let seed = match arguments.seed {
         Some(seed) => seed,
         None => drawn_seed()?,
@@ -73,11 +78,17 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
 
 fn travel(arguments: &Arguments, seed: u64, narrator: Narrator) -> Result<Course, Failure> {
     match (arguments.protocol, arguments.transport()) {
-        (Protocol::Consensus, Transport::Memory) => Ok(memory::run(arguments, seed, narrator)),
-        _ => Err(Failure {
+        (Protocol::Lottery, _) => Err(Failure {
             status: BROKEN,
             line: "not yet".into(),
         }),
+        (Protocol::Consensus, Transport::Memory) => Ok(memory::run(arguments, seed, narrator)),
+        (Protocol::Consensus, _) => {
+            circle::run(arguments, seed, narrator).map_err(|error| Failure {
+                status: BROKEN,
+                line: error.to_string(),
+            })
+        }
     }
 }
 
