@@ -69,7 +69,7 @@ run_steps() {
     if [ $# -eq 0 ] || [[ " $* " == *" $name "* ]]; then run_step "$name" "$limit" "$kind"; fi
   done
 
-  printf '\n%s\n' "${table[@]}"
+  echo; printf '%s\n' "${table[@]}"
   printf '%-14s %6s s\n' total "$SECONDS"
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ]

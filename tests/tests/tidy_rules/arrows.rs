@@ -16,7 +16,7 @@ const LAYERS: &[(u8, &[&str])] = &[
 ];
 
 /// How high a module stands, if it is known.
-pub fn layer(module: &str) -> Option<u8> {
+pub(crate) fn layer(module: &str) -> Option<u8> {
     LAYERS
         .iter()
         .find(|(_, modules)| modules.contains(&module))
@@ -24,7 +24,7 @@ pub fn layer(module: &str) -> Option<u8> {
 }
 
 /// `executor/src/task/join.rs` belongs to `task`; the root of the crate to nobody.
-pub fn module_of(name: &str) -> Option<String> {
+pub(crate) fn module_of(name: &str) -> Option<String> {
     let inside = name.strip_prefix("executor/src/")?;
     let first = inside.split('/').next()?.trim_end_matches(".rs");
     (first != "lib").then(|| first.to_owned())
@@ -44,7 +44,7 @@ fn may_name(from: &str, to: &str) -> bool {
     }
 }
 
-pub fn complaints(source: &Source) -> Vec<String> {
+pub(crate) fn complaints(source: &Source) -> Vec<String> {
     let Some(from) = module_of(&source.name) else {
         return Vec::new();
     };

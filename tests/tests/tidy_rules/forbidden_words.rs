@@ -18,7 +18,7 @@ const ANYWHERE: &[&str] = &[
     concat!("XX", "X"),
 ];
 
-pub fn complaints(source: &Source) -> Vec<String> {
+pub(crate) fn complaints(source: &Source) -> Vec<String> {
     let in_code = IN_CODE.iter().map(|word| (word, &source.code));
     let anywhere = ANYWHERE.iter().map(|word| (word, &source.text));
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use super::text::Source;
 
 const LINES_MAX: usize = 500;
 
-pub fn complaints(source: &Source) -> Vec<String> {
+pub(crate) fn complaints(source: &Source) -> Vec<String> {
     let lines = source.is_test.iter().filter(|is_test| !**is_test).count();
     if lines <= LINES_MAX {
         return Vec::new();

@@ -4,7 +4,7 @@ use super::text::{Source, line_of};
 
 const LINES_MAX: usize = 70;
 
-pub fn complaints(source: &Source) -> Vec<String> {
+pub(crate) fn complaints(source: &Source) -> Vec<String> {
     let code = source.code_without_tests();
     let functions = functions(&code)
         .into_iter()

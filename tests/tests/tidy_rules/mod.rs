@@ -1,12 +1,12 @@
 //! The rules, one in each file, and the text they read.
 
-pub mod arrows;
-pub mod forbidden_words;
-pub mod long_files;
-pub mod long_functions;
-pub mod readme;
-pub mod unsafe_code;
+pub(crate) mod arrows;
+pub(crate) mod forbidden_words;
+pub(crate) mod long_files;
+pub(crate) mod long_functions;
+pub(crate) mod readme;
+pub(crate) mod unsafe_code;
 
 mod text;
 
-pub use text::Source;
+pub(crate) use text::Source;

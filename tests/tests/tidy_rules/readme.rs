@@ -1,14 +1,14 @@
 //! What the documents for people promise.
 
 /// The first block of Rust in a Markdown text, with the end of its last line.
-pub fn first_program(markdown: &str) -> Option<String> {
+pub(crate) fn first_program(markdown: &str) -> Option<String> {
     let start = markdown.find("\n```rust\n")? + "\n```rust\n".len();
     let length = markdown[start..].find("\n```\n")? + 1;
     Some(markdown[start..start + length].to_owned())
 }
 
 /// How many lines are exactly this one.
-pub fn lines_that_are(markdown: &str, line: &str) -> usize {
+pub(crate) fn lines_that_are(markdown: &str, line: &str) -> usize {
     markdown
         .lines()
         .filter(|candidate| *candidate == line)
@@ -16,7 +16,7 @@ pub fn lines_that_are(markdown: &str, line: &str) -> usize {
 }
 
 /// Targets of links `[text](target)` that are paths of this repository, without `#…`.
-pub fn local_links(markdown: &str) -> Vec<String> {
+pub(crate) fn local_links(markdown: &str) -> Vec<String> {
     let targets = markdown
         .split("](")
         .skip(1)

@@ -2,19 +2,19 @@
 //! out, and which lines are tests.
 
 /// One file.
-pub struct Source {
+pub(crate) struct Source {
     /// Path from the top of the repository.
-    pub name: String,
+    pub(crate) name: String,
     /// As written.
-    pub text: String,
+    pub(crate) text: String,
     /// The same length line by line, with spaces for comments and for what stands in quotes.
-    pub code: String,
+    pub(crate) code: String,
     /// For each line: whether it belongs to a test.
-    pub is_test: Vec<bool>,
+    pub(crate) is_test: Vec<bool>,
 }
 
 impl Source {
-    pub fn new(name: &str, text: &str) -> Source {
+    pub(crate) fn new(name: &str, text: &str) -> Source {
         let code = blank_out(text);
         let is_test = if is_test_file(name) {
             vec![true; text.lines().count()]
@@ -30,7 +30,7 @@ impl Source {
     }
 
     /// The code with the lines of tests emptied.
-    pub fn code_without_tests(&self) -> String {
+    pub(crate) fn code_without_tests(&self) -> String {
         let lines = self.code.lines().zip(&self.is_test);
         lines
             .map(|(line, is_test)| if *is_test { "" } else { line })
@@ -46,7 +46,7 @@ fn is_test_file(name: &str) -> bool {
 }
 
 /// Spaces instead of comments, strings and characters, so that a brace in a string is no brace.
-pub fn blank_out(text: &str) -> String {
+pub(crate) fn blank_out(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut code = String::with_capacity(text.len());
     let mut position = 0;
@@ -198,12 +198,12 @@ fn speaks_of_tests(attribute: &str) -> bool {
 }
 
 /// Number of the line, from 0, on which this byte stands.
-pub fn line_of(code: &str, position: usize) -> usize {
+pub(crate) fn line_of(code: &str, position: usize) -> usize {
     code[..position].matches('\n').count()
 }
 
 /// Past the closing brace of the item that begins here, or past its semicolon.
-pub fn end_of_item(code: &str, start: usize) -> usize {
+pub(crate) fn end_of_item(code: &str, start: usize) -> usize {
     let mut depth = 0_usize;
     for (offset, byte) in code[start..].bytes().enumerate() {
         match byte {

@@ -42,7 +42,7 @@ fn follows(code: &str, start: usize, word: &str) -> bool {
         .starts_with(word)
 }
 
-pub fn complaints_about_place(source: &Source) -> Vec<String> {
+pub(crate) fn complaints_about_place(source: &Source) -> Vec<String> {
     let lies_in = |places: &[&str]| places.iter().any(|place| source.name.starts_with(place));
     if lies_in(PLACES) {
         return Vec::new();
@@ -62,7 +62,7 @@ pub fn complaints_about_place(source: &Source) -> Vec<String> {
     .collect()
 }
 
-pub fn complaints_about_reasons(source: &Source) -> Vec<String> {
+pub(crate) fn complaints_about_reasons(source: &Source) -> Vec<String> {
     let lines: Vec<&str> = source.text.lines().collect();
     let mut found = Vec::new();
     for start in uses(&source.code) {
