@@ -1,6 +1,7 @@
 # Runs steps one after another and keeps the books: which passed, how many test
 # results they reported, how long they took. Sourced by `.ci/run` and `.ci/long`,
-# which list their steps in the array `steps` and call `run_steps "$@"`.
+# which list their steps in the array `steps`, say in `budget` how many seconds all
+# may take together, and call `run_steps "$@"`.
 
 export CARGO_TERM_COLOR=never
 export CARGO_INCREMENTAL=0
@@ -71,6 +72,7 @@ run_steps() {
 
   echo; printf '%s\n' "${table[@]}"
   printf '%-14s %6s s\n' total "$SECONDS"
+  if [ "$SECONDS" -gt "$budget" ]; then echo "note: that is more than the $budget s this should take; make a step shorter"; fi
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ]
 }
