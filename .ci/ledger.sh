@@ -1,7 +1,7 @@
 # Runs steps one after another and keeps the books: which passed, how many test
 # results they reported, how long they took. Sourced by `.ci/run` and `.ci/long`,
 # which list their steps in the array `steps`, say in `budget` how many seconds all
-# may take together, and call `run_steps "$@"`.
+# # may take together, and call `run_steps "$@"`.
 
 export CARGO_TERM_COLOR=never
 export CARGO_INCREMENTAL=0
