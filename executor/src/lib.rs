@@ -26,3 +26,6 @@ mod source;
 mod sys;
 mod wheel;
 mod worker;
+
+pub use runtime::{Builder, Handle, Runtime};
+pub use task::{JoinHandle, spawn};
