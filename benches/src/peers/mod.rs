@@ -1,5 +1,6 @@
 //! The servers that are compared, each as its own documentation recommends.
 
+mod krug;
 mod tokio;
 
 use std::io;
@@ -43,6 +44,11 @@ pub(crate) struct Peer {
 }
 
 pub(crate) const PEERS: &[Peer] = &[
+    Peer {
+        name: "krug",
+        echo: krug::serve,
+        nops: Some(krug::nops),
+    },
     Peer {
         name: "floor",
         echo: floor::server::serve,
