@@ -85,7 +85,8 @@ impl Clock {
 
     pub(crate) fn resume(&self) {
         if let Some(instant) = self.paused_at.take() {
-            self.ahead.set(instant.saturating_duration_since(Instant::now()));
+            self.ahead
+                .set(instant.saturating_duration_since(Instant::now()));
         }
     }
 

@@ -8,7 +8,11 @@ use super::{to_fill_vectored, to_send_vectored};
 /// The first `len` bytes of `buf`, which an operation on `buf` has filled, as its
 /// completion says; the buffer itself does not know of them yet.
 pub(crate) fn filled<B: IoBufMut>(buf: &B, len: usize) -> &[u8] {
-    assert!(len <= buf.capacity(), "filled {len} bytes of {}", buf.capacity());
+    assert!(
+        len <= buf.capacity(),
+        "filled {len} bytes of {}",
+        buf.capacity()
+    );
     // SAFETY: the contract of `IoBuf` makes the address valid for the capacity; the caller has the count
     // from the completion of an operation that filled this buffer from its first byte on.
     unsafe { std::slice::from_raw_parts(buf.as_ptr(), len) }
@@ -16,7 +20,11 @@ pub(crate) fn filled<B: IoBufMut>(buf: &B, len: usize) -> &[u8] {
 
 /// Tells `buf` that an operation has filled its first `len` bytes, as its completion says.
 pub(crate) fn set_filled<B: IoBufMut>(buf: &mut B, len: usize) {
-    assert!(len <= buf.capacity(), "filled {len} bytes of {}", buf.capacity());
+    assert!(
+        len <= buf.capacity(),
+        "filled {len} bytes of {}",
+        buf.capacity()
+    );
     // SAFETY: within the capacity, and initialised: see `filled`.
     unsafe { buf.set_initialized(len) }
 }
@@ -38,7 +46,8 @@ pub(crate) fn copy_from<B: IoBufMut>(buf: &mut B, queue: &VecDeque<u8>) -> usize
     // the queue is ours, so the memory is not the same.
     unsafe {
         room.copy_from_nonoverlapping(first.as_ptr(), from_first);
-        room.add(from_first).copy_from_nonoverlapping(second.as_ptr(), count - from_first);
+        room.add(from_first)
+            .copy_from_nonoverlapping(second.as_ptr(), count - from_first);
         buf.set_initialized(count);
     }
     count

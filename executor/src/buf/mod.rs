@@ -70,7 +70,8 @@ pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
 pub(crate) use kernel::{
-    Vectors, copy_from, fill_from, fill_vectored_from, filled, salvage_vectored, set_filled, set_filled_vectored,
+    Vectors, copy_from, fill_from, fill_vectored_from, filled, salvage_vectored, set_filled,
+    set_filled_vectored,
 };
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 

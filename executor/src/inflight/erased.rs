@@ -121,7 +121,10 @@ impl Erased {
             // SAFETY: a box is a pointer: it fits and is aligned.
             unsafe { place.cast::<Box<T>>().write(Box::new(op)) };
         }
-        Erased { table: &const { TableOf::<T>::TABLE }, space }
+        Erased {
+            table: &const { TableOf::<T>::TABLE },
+            space,
+        }
     }
 
     /// The operation itself.

@@ -17,7 +17,10 @@ pub(crate) struct Finished {
 
 impl Finished {
     pub(super) fn new(op: Erased, completion: Completion) -> Finished {
-        Finished { op: Some(op), completion }
+        Finished {
+            op: Some(op),
+            completion,
+        }
     }
 
     pub(crate) fn completion(&self) -> Completion {

@@ -32,7 +32,12 @@ unsafe impl Sync for Foreign {}
 
 impl Foreign {
     pub(super) fn new() -> Arc<Foreign> {
-        Arc::new(Foreign { meeting: Mutex::new(Meeting { waker: None, arrived: Arrived::NotYet }) })
+        Arc::new(Foreign {
+            meeting: Mutex::new(Meeting {
+                waker: None,
+                arrived: Arrived::NotYet,
+            }),
+        })
     }
 
     /// Hands the result over and wakes the future.

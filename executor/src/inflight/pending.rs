@@ -37,7 +37,10 @@ pub(crate) struct Ticket {
 impl<T: Op> InFlight<T> {
     /// Moves `op` into a slot of this core and stages it. Outside a runtime, and in
     /// one that is shutting down, `op` comes back with the error.
-    pub(crate) fn start(op: T, attachment: Option<Attachment>) -> Result<InFlight<T>, (T, io::Error)> {
+    pub(crate) fn start(
+        op: T,
+        attachment: Option<Attachment>,
+    ) -> Result<InFlight<T>, (T, io::Error)> {
         let stopping = context::with(|core| core.stopping.get());
         match stopping {
             Some(false) => {}
@@ -46,10 +49,17 @@ impl<T: Op> InFlight<T> {
         }
         let started = super::with(|slots| {
             let key = slots.start(Erased::new(op), attachment, false);
-            Ticket { home: slots.home(), key, abroad: None }
+            Ticket {
+                home: slots.home(),
+                key,
+                abroad: None,
+            }
         });
         let ticket = started.expect("a core that is current has its slots");
-        Ok(InFlight { ticket: Some(ticket), op: PhantomData })
+        Ok(InFlight {
+            ticket: Some(ticket),
+            op: PhantomData,
+        })
     }
 
     /// Where the operation is.
@@ -64,7 +74,10 @@ impl<T: Op> InFlight<T> {
     /// If it is polled again after that; and if the runtime ended before the kernel let go of the operation: its memory was leaked
     /// then, and there is nothing that could be given back.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
-        let ticket = self.ticket.as_mut().expect("a future was polled again after it had finished");
+        let ticket = self
+            .ticket
+            .as_mut()
+            .expect("a future was polled again after it had finished");
         let finished = ready!(ticket.poll(cx));
         self.ticket = None;
         let Some(finished) = finished else {
@@ -85,7 +98,9 @@ impl<T: Op> InFlight<T> {
 
 impl<T: Op> Drop for InFlight<T> {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
         let home = ticket.home;
         if context::current_id() == Some(home) {
             drop(ticket.abandon());
@@ -117,7 +132,10 @@ impl Ticket {
         let (home, key) = (self.home, self.key);
         let foreign = Foreign::new();
         let receiver = foreign.clone();
-        if home.post(Box::new(move || send_to(home, key, &receiver))).is_err() {
+        if home
+            .post(Box::new(move || send_to(home, key, &receiver)))
+            .is_err()
+        {
             return Poll::Ready(afterlife::take(home, key));
         }
         let poll = foreign.poll(cx.waker());
@@ -142,7 +160,8 @@ impl Ticket {
 
 /// Runs at home: sends the result of `key` to `foreign`, now or when it comes.
 fn send_to(home: CoreId, key: Key, foreign: &Arc<Foreign>) {
-    let here = super::with(|slots| (slots.home() == home).then(|| slots.take_or_send(key, foreign)));
+    let here =
+        super::with(|slots| (slots.home() == home).then(|| slots.take_or_send(key, foreign)));
     match here.flatten() {
         Some(Some(finished)) => foreign.bring(Some(finished)),
         Some(None) => {}

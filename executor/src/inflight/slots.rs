@@ -84,7 +84,10 @@ impl Slot {
             owner: Cell::new(Owner::Nobody),
             cancel_asked: Cell::new(false),
             attachment: Cell::new(None),
-            completion: Cell::new(Completion { result: 0, more: false }),
+            completion: Cell::new(Completion {
+                result: 0,
+                more: false,
+            }),
             watcher: Cell::new(Watcher::Nobody),
             op: UnsafeCell::new(None),
         }
@@ -114,13 +117,28 @@ impl Slot {
 pub(crate) enum Delivery {
     Nothing,
     /// Ended, and somebody waits: tell the source, then wake.
-    Ready { waiter: Option<Waiter>, attachment: Option<Attachment>, completion: Completion },
+    Ready {
+        waiter: Option<Waiter>,
+        attachment: Option<Attachment>,
+        completion: Completion,
+    },
     /// Ended, and somebody waits on another core: tell the source, then send it there.
-    Sent { foreign: Arc<Foreign>, finished: Finished, attachment: Option<Attachment> },
+    Sent {
+        foreign: Arc<Foreign>,
+        finished: Finished,
+        attachment: Option<Attachment>,
+    },
     /// One of several results of an operation that its source owns.
-    More { attachment: Attachment, completion: Completion, descriptor: Option<OwnedFd> },
+    More {
+        attachment: Attachment,
+        completion: Completion,
+        descriptor: Option<OwnedFd>,
+    },
     /// Ended, and its source owns it.
-    Source { attachment: Attachment, finished: Finished },
+    Source {
+        attachment: Attachment,
+        finished: Finished,
+    },
     /// Ended, and nobody wants it.
     Dispose(Finished),
 }
@@ -190,9 +208,14 @@ impl Slots {
         // one, and drops it before it returns.
         let chunks = unsafe { &mut *self.chunks.get() };
         let base = chunks.len() * CHUNK;
-        assert!(base + CHUNK <= SLOTS_MAX, "more than {SLOTS_MAX} operations in flight on one core");
+        assert!(
+            base + CHUNK <= SLOTS_MAX,
+            "more than {SLOTS_MAX} operations in flight on one core"
+        );
         chunks.push(Box::new(std::array::from_fn(|_| Slot::free())));
-        self.free.borrow_mut().extend((base..base + CHUNK).rev().map(|index| index as u32));
+        self.free
+            .borrow_mut()
+            .extend((base..base + CHUNK).rev().map(|index| index as u32));
     }
 
     /// Moves `op` to its final address and hands it to the driver. `owned_by_source`: no future waits.
@@ -208,13 +231,20 @@ impl Slots {
         let index = self.free.borrow_mut().pop().expect("just grown");
         let slot = self.slot(index).expect("a free index lies in a chunk");
         slot.state.set(State::Submitted);
-        slot.owner.set(if owned_by_source { Owner::Source } else { Owner::Future });
+        slot.owner.set(if owned_by_source {
+            Owner::Source
+        } else {
+            Owner::Future
+        });
         slot.cancel_asked.set(false);
         slot.attachment.set(attachment);
         slot.put_op(op);
         self.in_use.set(self.in_use.get() + 1);
         self.in_flight.set(self.in_flight.get() + 1);
-        let key = Key { index, generation: slot.generation.get() };
+        let key = Key {
+            index,
+            generation: slot.generation.get(),
+        };
         let operation = slot.with_op(Erased::operation);
         context::with(|core| {
             Counters::add(&core.counters.operations, 1);
@@ -235,7 +265,10 @@ impl Slots {
     pub(crate) fn complete(&self, key: Key, mut completion: Completion) -> Delivery {
         let Some(slot) = self.find(key) else {
             context::with(|core| Counters::add(&core.counters.stale, 1));
-            debug_assert!(false, "a completion for {key:?}, whose slot has been used anew: {completion:?}");
+            debug_assert!(
+                false,
+                "a completion for {key:?}, whose slot has been used anew: {completion:?}"
+            );
             return Delivery::Nothing;
         };
         if completion.more {
@@ -253,7 +286,10 @@ impl Slots {
             Owner::Source => {
                 let finished = self.finish(key, slot, completion);
                 match attachment {
-                    Some(attachment) => Delivery::Source { attachment, finished },
+                    Some(attachment) => Delivery::Source {
+                        attachment,
+                        finished,
+                    },
                     None => Delivery::Dispose(finished),
                 }
             }
@@ -265,7 +301,11 @@ impl Slots {
         match slot.attachment.get() {
             Some(attachment) => {
                 let descriptor = slot.with_op(|op| op.leftover(completion));
-                Delivery::More { attachment, completion, descriptor }
+                Delivery::More {
+                    attachment,
+                    completion,
+                    descriptor,
+                }
             }
             None => unreachable!("only sources start operations that complete more than once"),
         }
@@ -287,14 +327,22 @@ impl Slots {
         let waiter = match slot.watcher.replace(Watcher::Nobody) {
             Watcher::Elsewhere(foreign) => {
                 let finished = self.finish(key, slot, completion);
-                return Delivery::Sent { foreign, finished, attachment };
+                return Delivery::Sent {
+                    foreign,
+                    finished,
+                    attachment,
+                };
             }
             Watcher::Here(waiter) => Some(waiter),
             Watcher::Nobody => None,
         };
         slot.completion.set(completion);
         slot.state.set(State::Done);
-        Delivery::Ready { waiter, attachment, completion }
+        Delivery::Ready {
+            waiter,
+            attachment,
+            completion,
+        }
     }
 
     /// Takes the operation out of a slot that has ended, and frees the slot.
@@ -344,12 +392,19 @@ impl Slots {
         }
         if !slot.with_op(|op| op.has_begun()) && take_back(key) {
             self.in_flight.set(self.in_flight.get() - 1);
-            let never = Completion { result: -libc::ECANCELED, more: false };
+            let never = Completion {
+                result: -libc::ECANCELED,
+                more: false,
+            };
             return Abandoned::TakenBack(self.finish(key, slot, never));
         }
         let rule = slot.with_op(Erased::orphaned);
         let attached = slot.attachment.get().is_some();
-        slot.owner.set(if attached { Owner::Source } else { Owner::Nobody });
+        slot.owner.set(if attached {
+            Owner::Source
+        } else {
+            Owner::Nobody
+        });
         if rule == Orphan::Cancel {
             self.cancel(key);
         }
@@ -388,7 +443,13 @@ impl Slots {
         let mut index = 0;
         while let Some(slot) = self.slot(index) {
             if slot.state.get() != State::Free {
-                f(Key { index, generation: slot.generation.get() }, slot);
+                f(
+                    Key {
+                        index,
+                        generation: slot.generation.get(),
+                    },
+                    slot,
+                );
             }
             index += 1;
         }

@@ -20,8 +20,11 @@ macro_rules! read_methods {
             buf: B,
         ) -> $crate::buf::BufResult<usize, B> {
             let incoming = $crate::source::Incoming { buf, whole: false };
-            $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(self.source(), incoming)
-                .await
+            $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(
+                self.source(),
+                incoming,
+            )
+            .await
         }
 
         /// Reads until `buf` is full, up to its capacity: give a `buf.slice(..n)` to read
@@ -39,9 +42,11 @@ macro_rules! read_methods {
             buf: B,
         ) -> $crate::buf::BufResult<(), B> {
             let incoming = $crate::source::Incoming { buf, whole: true };
-            let (result, buf) =
-                $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(self.source(), incoming)
-                    .await;
+            let (result, buf) = $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(
+                self.source(),
+                incoming,
+            )
+            .await;
             (result.map(|_| ()), buf)
         }
 
@@ -56,8 +61,11 @@ macro_rules! read_methods {
             &self,
             bufs: B,
         ) -> $crate::buf::BufResult<usize, B> {
-            $crate::source::Transfer::<$crate::op::vectored::ReceiveVectored<B>>::new(self.source(), bufs)
-                .await
+            $crate::source::Transfer::<$crate::op::vectored::ReceiveVectored<B>>::new(
+                self.source(),
+                bufs,
+            )
+            .await
         }
     };
 }
@@ -82,7 +90,8 @@ macro_rules! write_methods {
             buf: B,
         ) -> $crate::buf::BufResult<usize, B> {
             let outgoing = $crate::source::Outgoing { buf, whole: false };
-            $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing).await
+            $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
+                .await
         }
 
         /// Writes all of `buf`.
@@ -99,7 +108,8 @@ macro_rules! write_methods {
             let len = buf.initialized_len();
             let outgoing = $crate::source::Outgoing { buf, whole: true };
             let (result, buf) =
-                $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing).await;
+                $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
+                    .await;
             ($crate::op::send::whole_or_error(result, len), buf)
         }
 
@@ -114,9 +124,15 @@ macro_rules! write_methods {
             &self,
             bufs: B,
         ) -> $crate::buf::BufResult<usize, B> {
-            let outgoing = $crate::source::Outgoing { buf: bufs, whole: false };
-            $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(self.source(), outgoing)
-                .await
+            let outgoing = $crate::source::Outgoing {
+                buf: bufs,
+                whole: false,
+            };
+            $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
+                self.source(),
+                outgoing,
+            )
+            .await
         }
 
         /// As [`write_all`](Self::write_all), from several buffers, as if they were joined.
@@ -131,12 +147,16 @@ macro_rules! write_methods {
             bufs: B,
         ) -> $crate::buf::BufResult<(), B> {
             let len = bufs.total_len();
-            let outgoing = $crate::source::Outgoing { buf: bufs, whole: true };
-            let (result, bufs) = $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
-                self.source(),
-                outgoing,
-            )
-            .await;
+            let outgoing = $crate::source::Outgoing {
+                buf: bufs,
+                whole: true,
+            };
+            let (result, bufs) =
+                $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
+                    self.source(),
+                    outgoing,
+                )
+                .await;
             ($crate::op::send::whole_or_error(result, len), bufs)
         }
 
@@ -149,7 +169,8 @@ macro_rules! write_methods {
         ///
         /// The error of such a write; also as for `write`.
         pub async fn flush(&self) -> std::io::Result<()> {
-            $crate::source::Transfer::<$crate::op::shutdown::Shutdown>::new(self.source(), None).await
+            $crate::source::Transfer::<$crate::op::shutdown::Shutdown>::new(self.source(), None)
+                .await
         }
     };
 }

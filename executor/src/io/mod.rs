@@ -14,27 +14,21 @@
 
 mod methods;
 
-use crate::inflight::{InFlight, Op as _};
-use crate::op::nop::Nop;
-
 pub(crate) use methods::{read_methods, stream_end_methods, write_methods};
 
-/// Does nothing, through the whole ring: one submission, one completion.
+use std::io;
+
+use crate::inflight::{InFlight, Op};
+use crate::op::nop::Nop;
+
+/// Does nothing, through the whole ring and back: for measuring what the way itself costs.
 ///
-/// It is what benchmarks measure the cost of an operation with, and the smallest way to wait until
-/// the kernel has been asked once. Dropping this future takes the request back.
-///
-/// ```
-/// # krug::Runtime::new()?.block_on(async {
-/// krug::io::nop().await?;
-/// # std::io::Result::Ok(()) }).unwrap();
-/// # std::io::Result::Ok(())
-/// ```
+/// Dropping this future cancels it.
 ///
 /// # Errors
 ///
 /// Outside a runtime, and in one that is shutting down.
-pub async fn nop() -> std::io::Result<()> {
+pub async fn nop() -> io::Result<()> {
     let mut in_flight = InFlight::start(Nop, None).map_err(|(_, error)| error)?;
     let (nop, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
     nop.complete(completion)

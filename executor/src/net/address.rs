@@ -26,7 +26,14 @@ macro_rules! into_address {
     )*};
 }
 
-into_address!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+into_address!(
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6,
+    (IpAddr, u16),
+    (Ipv4Addr, u16),
+    (Ipv6Addr, u16)
+);
 
 impl ToSocketAddr for str {
     fn to_socket_addr(&self) -> io::Result<SocketAddr> {

@@ -31,11 +31,15 @@ impl Connection {
     }
 
     pub(crate) fn local_name(&self) -> io::Result<RawAddress> {
-        name(Control::SocketName { fd: self.descriptor()? })
+        name(Control::SocketName {
+            fd: self.descriptor()?,
+        })
     }
 
     pub(crate) fn peer_name(&self) -> io::Result<RawAddress> {
-        name(Control::PeerName { fd: self.descriptor()? })
+        name(Control::PeerName {
+            fd: self.descriptor()?,
+        })
     }
 
     pub(crate) fn set_option(&self, option: SocketOption) -> io::Result<()> {
@@ -43,14 +47,19 @@ impl Connection {
     }
 
     pub(crate) fn option(&self, option: OptionName) -> io::Result<SocketOption> {
-        match control(Control::GetOption { fd: self.descriptor()?, option })? {
+        match control(Control::GetOption {
+            fd: self.descriptor()?,
+            option,
+        })? {
             Answer::Option(option) => Ok(option),
             other => unreachable!("an option was asked for, the answer is {other:?}"),
         }
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        match control(Control::TakeError { fd: self.descriptor()? })? {
+        match control(Control::TakeError {
+            fd: self.descriptor()?,
+        })? {
             Answer::Number(0) => Ok(None),
             Answer::Number(errno) => Ok(Some(io::Error::from_raw_os_error(errno))),
             other => unreachable!("an error was asked for, the answer is {other:?}"),
@@ -80,7 +89,8 @@ impl Drop for Connection {
 
 /// Asks the driver something that it answers at once.
 pub(crate) fn control(control: Control) -> io::Result<Answer> {
-    context::with(|core| core.driver.borrow_mut().control(control)).unwrap_or_else(|| Err(outside_error()))
+    context::with(|core| core.driver.borrow_mut().control(control))
+        .unwrap_or_else(|| Err(outside_error()))
 }
 
 pub(crate) fn set_option(fd: Descriptor, option: SocketOption) -> io::Result<()> {
@@ -98,7 +108,11 @@ pub(crate) fn name(question: Control) -> io::Result<RawAddress> {
 /// Two sockets that are connected with each other.
 pub(crate) fn pair(domain: i32) -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
-    match control(Control::SocketPair { domain, kind, protocol: 0 })? {
+    match control(Control::SocketPair {
+        domain,
+        kind,
+        protocol: 0,
+    })? {
         Answer::Pair([first, second]) => Ok((own(first), own(second))),
         other => unreachable!("a pair was asked for, the answer is {other:?}"),
     }

@@ -41,7 +41,11 @@ impl TcpListener {
     /// What the kernel answers, for example `AddrInUse`; `InvalidInput` if `address` is not an
     /// address; also outside a runtime.
     pub async fn bind(address: impl ToSocketAddr) -> io::Result<TcpListener> {
-        TcpSocket::new().reuse_address(true).bind(address)?.listen_default().await
+        TcpSocket::new()
+            .reuse_address(true)
+            .bind(address)?
+            .listen_default()
+            .await
     }
 
     /// Takes over a listening socket made with the standard library. Its non-blocking flag may be
@@ -69,7 +73,10 @@ impl TcpListener {
 
     /// The connections as a stream, which never ends. Dropping it loses none.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self, next: AcceptNext::new(self.id) }
+        Incoming {
+            listener: self,
+            next: AcceptNext::new(self.id),
+        }
     }
 
     /// The address at which it listens.
@@ -110,7 +117,9 @@ pub struct Incoming<'a> {
 
 impl std::fmt::Debug for Incoming<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("listener", self.listener).finish_non_exhaustive()
+        f.debug_struct("Incoming")
+            .field("listener", self.listener)
+            .finish_non_exhaustive()
     }
 }
 

@@ -140,7 +140,11 @@ impl TcpSocket {
 
     /// A socket of the family of `address`, with the options, bound if an address was given.
     async fn make(&self, address: SocketAddr) -> io::Result<OwnedFd> {
-        let domain = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let domain = if address.is_ipv4() {
+            libc::AF_INET
+        } else {
+            libc::AF_INET6
+        };
         let socket = make_socket(domain).await?;
         for option in &self.options {
             set_option(socket.as_raw_fd(), *option)?;
@@ -153,15 +157,27 @@ impl TcpSocket {
 }
 
 pub(super) async fn make_socket(domain: i32) -> io::Result<OwnedFd> {
-    submit(Socket { domain, kind: libc::SOCK_STREAM }).await
+    submit(Socket {
+        domain,
+        kind: libc::SOCK_STREAM,
+    })
+    .await
 }
 
 pub(super) async fn bind(socket: OwnedFd, address: RawAddress) -> io::Result<OwnedFd> {
-    submit(Bind { socket, address: Box::new(address) }).await
+    submit(Bind {
+        socket,
+        address: Box::new(address),
+    })
+    .await
 }
 
 pub(super) async fn listen(socket: OwnedFd, backlog: u32) -> io::Result<OwnedFd> {
-    submit(Listen { socket, backlog: i32::try_from(backlog).unwrap_or(i32::MAX) }).await
+    submit(Listen {
+        socket,
+        backlog: i32::try_from(backlog).unwrap_or(i32::MAX),
+    })
+    .await
 }
 
 pub(super) async fn listen_default(socket: OwnedFd) -> io::Result<OwnedFd> {
@@ -169,7 +185,11 @@ pub(super) async fn listen_default(socket: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 pub(super) async fn connect(socket: OwnedFd, address: RawAddress) -> io::Result<OwnedFd> {
-    submit(Connect { socket, address: Box::new(address) }).await
+    submit(Connect {
+        socket,
+        address: Box::new(address),
+    })
+    .await
 }
 
 /// Submits an operation that works for no source, and waits for it.

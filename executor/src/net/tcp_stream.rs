@@ -125,7 +125,8 @@ impl TcpStream {
     ///
     /// As `set_nodelay`.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.connection.set_option(SocketOption::KeepAlive(keepalive))
+        self.connection
+            .set_option(SocketOption::KeepAlive(keepalive))
     }
 
     /// The time to live of packets, in hops (`IP_TTL`).
@@ -143,7 +144,8 @@ impl TcpStream {
     ///
     /// As `set_nodelay`.
     pub fn set_receive_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.connection.set_option(SocketOption::ReceiveBuffer(bytes))
+        self.connection
+            .set_option(SocketOption::ReceiveBuffer(bytes))
     }
 
     /// The size of the kernel's send buffer in bytes (`SO_SNDBUF`); the kernel doubles it.
@@ -167,7 +169,10 @@ impl TcpStream {
     /// Splits the stream into halves that can live in different tasks.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let connection = Arc::new(self.connection);
-        let write = OwnedWriteHalf { connection: connection.clone(), shuts_down: true };
+        let write = OwnedWriteHalf {
+            connection: connection.clone(),
+            shuts_down: true,
+        };
         (OwnedReadHalf { connection }, write)
     }
 }
@@ -216,7 +221,8 @@ impl OwnedReadHalf {
         }
         write.shuts_down = false;
         drop(write);
-        let connection = Arc::try_unwrap(self.connection).expect("the other half was the only other owner");
+        let connection =
+            Arc::try_unwrap(self.connection).expect("the other half was the only other owner");
         Ok(TcpStream { connection })
     }
 

@@ -69,7 +69,10 @@ impl UnixListener {
 
     /// The connections as a stream, which never ends. Dropping it loses none.
     pub fn incoming(&self) -> UnixIncoming<'_> {
-        UnixIncoming { listener: self, next: AcceptNext::new(self.id) }
+        UnixIncoming {
+            listener: self,
+            next: AcceptNext::new(self.id),
+        }
     }
 
     /// The path at which it listens.
@@ -110,7 +113,9 @@ pub struct UnixIncoming<'a> {
 
 impl std::fmt::Debug for UnixIncoming<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UnixIncoming").field("listener", self.listener).finish_non_exhaustive()
+        f.debug_struct("UnixIncoming")
+            .field("listener", self.listener)
+            .finish_non_exhaustive()
     }
 }
 

@@ -111,7 +111,8 @@ impl UnixStream {
     ///
     /// If the stream is used on a core that is not its own.
     pub fn set_receive_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.connection.set_option(SocketOption::ReceiveBuffer(bytes))
+        self.connection
+            .set_option(SocketOption::ReceiveBuffer(bytes))
     }
 
     /// The size of the kernel's send buffer in bytes (`SO_SNDBUF`); the kernel doubles it.
@@ -135,7 +136,10 @@ impl UnixStream {
     /// Splits the stream into halves that can live in different tasks.
     pub fn into_split(self) -> (OwnedUnixReadHalf, OwnedUnixWriteHalf) {
         let connection = Arc::new(self.connection);
-        let write = OwnedUnixWriteHalf { connection: connection.clone(), shuts_down: true };
+        let write = OwnedUnixWriteHalf {
+            connection: connection.clone(),
+            shuts_down: true,
+        };
         (OwnedUnixReadHalf { connection }, write)
     }
 }
@@ -184,7 +188,8 @@ impl OwnedUnixReadHalf {
         }
         write.shuts_down = false;
         drop(write);
-        let connection = Arc::try_unwrap(self.connection).expect("the other half was the only other owner");
+        let connection =
+            Arc::try_unwrap(self.connection).expect("the other half was the only other owner");
         Ok(UnixStream { connection })
     }
 }

@@ -21,7 +21,12 @@ unsafe impl Op for Accept {
         if self.multishot {
             return Operation::AcceptMultishot { fd, flags };
         }
-        Operation::Accept { fd, address: Address(0), address_length: Address(0), flags }
+        Operation::Accept {
+            fd,
+            address: Address(0),
+            address_length: Address(0),
+            flags,
+        }
     }
 
     fn orphaned(&mut self) -> Orphan {

@@ -23,14 +23,20 @@ pub(crate) struct RawAddress {
 
 impl RawAddress {
     pub(crate) fn new(bytes: &[u8]) -> RawAddress {
-        let mut address = RawAddress { bytes: [0; ROOM], length: bytes.len().min(ROOM) as u32 };
+        let mut address = RawAddress {
+            bytes: [0; ROOM],
+            length: bytes.len().min(ROOM) as u32,
+        };
         let length = address.length as usize;
         address.bytes[..length].copy_from_slice(&bytes[..length]);
         address
     }
 
     fn with_family(family: i32, length: usize) -> RawAddress {
-        let mut address = RawAddress { bytes: [0; ROOM], length: length as u32 };
+        let mut address = RawAddress {
+            bytes: [0; ROOM],
+            length: length as u32,
+        };
         address.put(0, &(family as u16).to_ne_bytes());
         address
     }
@@ -40,7 +46,9 @@ impl RawAddress {
     }
 
     fn get<const N: usize>(&self, offset: usize) -> [u8; N] {
-        self.bytes[offset..offset + N].try_into().expect("the range has N bytes")
+        self.bytes[offset..offset + N]
+            .try_into()
+            .expect("the range has N bytes")
     }
 
     pub(crate) fn as_ptr(&self) -> *const u8 {
@@ -58,13 +66,15 @@ impl RawAddress {
     pub(crate) fn from_internet(address: SocketAddr) -> RawAddress {
         match address {
             SocketAddr::V4(v4) => {
-                let mut raw = RawAddress::with_family(libc::AF_INET, size_of::<libc::sockaddr_in>());
+                let mut raw =
+                    RawAddress::with_family(libc::AF_INET, size_of::<libc::sockaddr_in>());
                 raw.put(2, &v4.port().to_be_bytes());
                 raw.put(4, &v4.ip().octets());
                 raw
             }
             SocketAddr::V6(v6) => {
-                let mut raw = RawAddress::with_family(libc::AF_INET6, size_of::<libc::sockaddr_in6>());
+                let mut raw =
+                    RawAddress::with_family(libc::AF_INET6, size_of::<libc::sockaddr_in6>());
                 raw.put(2, &v6.port().to_be_bytes());
                 raw.put(4, &v6.flowinfo().to_ne_bytes());
                 raw.put(8, &v6.ip().octets());
@@ -87,7 +97,9 @@ impl RawAddress {
                 let scope = u32::from_ne_bytes(self.get(24));
                 Ok(SocketAddrV6::new(ip, port, flow, scope).into())
             }
-            family => Err(io::Error::other(format!("not an internet address: family {family}"))),
+            family => Err(io::Error::other(format!(
+                "not an internet address: family {family}"
+            ))),
         }
     }
 
@@ -136,9 +148,17 @@ mod tests {
 
     #[test]
     fn internet_addresses_survive_the_way_to_the_kernels_layout_and_back() {
-        for text in ["127.0.0.1:80", "255.1.2.3:65535", "[::1]:443", "[fe80::1%7]:9"] {
+        for text in [
+            "127.0.0.1:80",
+            "255.1.2.3:65535",
+            "[::1]:443",
+            "[fe80::1%7]:9",
+        ] {
             let address: SocketAddr = text.parse().expect("a valid address");
-            assert_eq!(RawAddress::from_internet(address).to_internet().ok(), Some(address));
+            assert_eq!(
+                RawAddress::from_internet(address).to_internet().ok(),
+                Some(address)
+            );
         }
     }
 
@@ -149,7 +169,9 @@ mod tests {
             assert_eq!(raw.to_path().as_deref(), Some(Path::new(name)));
         }
         for name in ["", "a\0b", &"x".repeat(108)] {
-            let refused = RawAddress::from_path(Path::new(name)).err().map(|error| error.kind());
+            let refused = RawAddress::from_path(Path::new(name))
+                .err()
+                .map(|error| error.kind());
             assert_eq!(refused, Some(io::ErrorKind::InvalidInput), "{name:?}");
         }
     }

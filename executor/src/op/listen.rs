@@ -19,7 +19,10 @@ unsafe impl Op for Listen {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        Operation::Listen { fd: self.socket.as_raw_fd(), backlog: self.backlog }
+        Operation::Listen {
+            fd: self.socket.as_raw_fd(),
+            backlog: self.backlog,
+        }
     }
 
     fn complete(self, completion: Completion) -> io::Result<OwnedFd> {

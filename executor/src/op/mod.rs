@@ -62,7 +62,10 @@ struct Readiness {
 impl Readiness {
     /// What to submit instead of the call itself.
     fn operation(&self, fd: Descriptor, events: i16) -> Option<Operation> {
-        self.is_waiting.then_some(Operation::Poll { fd, events: events as u32 })
+        self.is_waiting.then_some(Operation::Poll {
+            fd,
+            events: events as u32,
+        })
     }
 
     /// `Some` if this completion is not the call's own.

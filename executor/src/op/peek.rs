@@ -13,7 +13,11 @@ pub(crate) struct Peek<B> {
 
 impl<B: IoBufMut> Peek<B> {
     pub(crate) fn new(fd: Descriptor, buf: B) -> Peek<B> {
-        Peek { fd, buf, readiness: Readiness::default() }
+        Peek {
+            fd,
+            buf,
+            readiness: Readiness::default(),
+        }
     }
 
     pub(crate) fn into_buf(self) -> B {
@@ -32,7 +36,12 @@ unsafe impl<B: IoBufMut> Op for Peek<B> {
         }
         let (pointer, length) = buf::to_fill(&mut self.buf, 0);
         let address = Address::of_mut(pointer);
-        Operation::Receive { fd: self.fd, address, length, flags: libc::MSG_PEEK }
+        Operation::Receive {
+            fd: self.fd,
+            address,
+            length,
+            flags: libc::MSG_PEEK,
+        }
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {

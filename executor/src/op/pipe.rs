@@ -23,7 +23,10 @@ unsafe impl Op for Pipe {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        Operation::Pipe { descriptors: Address::of_mut(&raw mut self.ends), flags: libc::O_CLOEXEC }
+        Operation::Pipe {
+            descriptors: Address::of_mut(&raw mut self.ends),
+            flags: libc::O_CLOEXEC,
+        }
     }
 
     fn complete(self, completion: Completion) -> io::Result<(OwnedFd, OwnedFd)> {

@@ -19,10 +19,16 @@ unsafe impl Op for Poll {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        Operation::Poll { fd: self.fd.as_raw_fd(), events: self.events as u32 }
+        Operation::Poll {
+            fd: self.fd.as_raw_fd(),
+            events: self.events as u32,
+        }
     }
 
     fn complete(self, completion: Completion) -> (io::Result<i16>, OwnedFd) {
-        (super::count(completion).map(|events| events as i16), self.fd)
+        (
+            super::count(completion).map(|events| events as i16),
+            self.fd,
+        )
     }
 }

@@ -21,7 +21,13 @@ impl<B: IoBufMut> Receive<B> {
     /// The first `done` bytes of `buf` are filled already. `whole`: a short read is
     /// continued; else it is the result.
     pub(crate) fn new(endpoint: Endpoint, buf: B, done: usize, whole: bool) -> Receive<B> {
-        Receive { endpoint, buf, done, whole, readiness: Readiness::default() }
+        Receive {
+            endpoint,
+            buf,
+            done,
+            whole,
+            readiness: Readiness::default(),
+        }
     }
 
     pub(crate) fn into_buf(self) -> B {
@@ -42,9 +48,19 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
         let (pointer, length) = buf::to_fill(&mut self.buf, self.done);
         let address = Address::of_mut(pointer);
         if is_socket {
-            Operation::Receive { fd, address, length, flags: 0 }
+            Operation::Receive {
+                fd,
+                address,
+                length,
+                flags: 0,
+            }
         } else {
-            Operation::Read { fd, address, length, offset: CURSOR }
+            Operation::Read {
+                fd,
+                address,
+                length,
+                offset: CURSOR,
+            }
         }
     }
 
@@ -65,7 +81,11 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
     /// A filled beginning must not wait for the rest: it goes to the next reader.
     fn orphaned(&mut self) -> Orphan {
         self.whole = false;
-        if self.done > 0 { Orphan::Cancel } else { Orphan::Adopt }
+        if self.done > 0 {
+            Orphan::Cancel
+        } else {
+            Orphan::Adopt
+        }
     }
 
     fn salvage(&self, _: Completion, queue: &mut VecDeque<u8>) {

@@ -19,7 +19,13 @@ pub(crate) struct Send<B> {
 impl<B: IoBuf> Send<B> {
     /// `whole`: a short send is continued; else it is the result.
     pub(crate) fn new(endpoint: Endpoint, buf: B, whole: bool) -> Send<B> {
-        Send { endpoint, buf, done: 0, whole, readiness: Readiness::default() }
+        Send {
+            endpoint,
+            buf,
+            done: 0,
+            whole,
+            readiness: Readiness::default(),
+        }
     }
 
     pub(crate) fn into_buf(self) -> B {
@@ -40,9 +46,19 @@ unsafe impl<B: IoBuf> Op for Send<B> {
         let (pointer, length) = buf::to_send(&self.buf, self.done);
         let address = Address::of(pointer);
         if is_socket {
-            Operation::Send { fd, address, length, flags: libc::MSG_NOSIGNAL }
+            Operation::Send {
+                fd,
+                address,
+                length,
+                flags: libc::MSG_NOSIGNAL,
+            }
         } else {
-            Operation::Write { fd, address, length, offset: CURSOR }
+            Operation::Write {
+                fd,
+                address,
+                length,
+                offset: CURSOR,
+            }
         }
     }
 
@@ -69,7 +85,12 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 }
 
 /// Counts what was sent, and says whether to go on. Shared with the vectored send.
-pub(super) fn progress(completion: &mut Completion, done: &mut usize, len: usize, whole: bool) -> Step {
+pub(super) fn progress(
+    completion: &mut Completion,
+    done: &mut usize,
+    len: usize,
+    whole: bool,
+) -> Step {
     let Ok(sent) = super::count(*completion) else {
         return Step::Done;
     };

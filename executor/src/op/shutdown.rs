@@ -17,7 +17,10 @@ unsafe impl Op for Shutdown {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        Operation::Shutdown { fd: self.fd, how: self.how }
+        Operation::Shutdown {
+            fd: self.fd,
+            how: self.how,
+        }
     }
 
     fn orphaned(&mut self) -> Orphan {

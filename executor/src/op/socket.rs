@@ -18,7 +18,11 @@ unsafe impl Op for Socket {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        Operation::Socket { domain: self.domain, kind: self.kind | libc::SOCK_CLOEXEC, protocol: 0 }
+        Operation::Socket {
+            domain: self.domain,
+            kind: self.kind | libc::SOCK_CLOEXEC,
+            protocol: 0,
+        }
     }
 
     fn complete(self, completion: Completion) -> io::Result<OwnedFd> {

@@ -19,7 +19,12 @@ pub(crate) struct ReceiveVectored<B> {
 impl<B: IoVectoredBufMut> ReceiveVectored<B> {
     pub(crate) fn new(endpoint: Endpoint, bufs: B) -> ReceiveVectored<B> {
         let (vectors, readiness) = (Box::new(Vectors::new()), Readiness::default());
-        ReceiveVectored { endpoint, bufs, vectors, readiness }
+        ReceiveVectored {
+            endpoint,
+            bufs,
+            vectors,
+            readiness,
+        }
     }
 
     pub(crate) fn into_buf(self) -> B {
@@ -40,10 +45,19 @@ unsafe impl<B: IoVectoredBufMut> Op for ReceiveVectored<B> {
         self.vectors.set_to_fill(&mut self.bufs);
         if is_socket {
             let header = Address::of(self.vectors.header());
-            return Operation::ReceiveMessage { fd, header, flags: 0 };
+            return Operation::ReceiveMessage {
+                fd,
+                header,
+                flags: 0,
+            };
         }
         let (list, count) = self.vectors.list();
-        Operation::ReadVectored { fd, vectors: Address::of(list), count, offset: CURSOR }
+        Operation::ReadVectored {
+            fd,
+            vectors: Address::of(list),
+            count,
+            offset: CURSOR,
+        }
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {
@@ -81,7 +95,14 @@ pub(crate) struct SendVectored<B> {
 impl<B: IoVectoredBuf> SendVectored<B> {
     pub(crate) fn new(endpoint: Endpoint, bufs: B, whole: bool) -> SendVectored<B> {
         let (vectors, readiness) = (Box::new(Vectors::new()), Readiness::default());
-        SendVectored { endpoint, bufs, vectors, done: 0, whole, readiness }
+        SendVectored {
+            endpoint,
+            bufs,
+            vectors,
+            done: 0,
+            whole,
+            readiness,
+        }
     }
 
     pub(crate) fn into_buf(self) -> B {
@@ -102,10 +123,19 @@ unsafe impl<B: IoVectoredBuf> Op for SendVectored<B> {
         self.vectors.set_to_send(&self.bufs, self.done);
         if is_socket {
             let header = Address::of(self.vectors.header());
-            return Operation::SendMessage { fd, header, flags: libc::MSG_NOSIGNAL };
+            return Operation::SendMessage {
+                fd,
+                header,
+                flags: libc::MSG_NOSIGNAL,
+            };
         }
         let (list, count) = self.vectors.list();
-        Operation::WriteVectored { fd, vectors: Address::of(list), count, offset: CURSOR }
+        Operation::WriteVectored {
+            fd,
+            vectors: Address::of(list),
+            count,
+            offset: CURSOR,
+        }
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {

@@ -34,7 +34,9 @@ impl Future for AcceptNext {
 
 impl Drop for AcceptNext {
     fn drop(&mut self) {
-        let (id, Some(place)) = (self.id, self.place) else { return };
+        let (id, Some(place)) = (self.id, self.place) else {
+            return;
+        };
         at_home(id, move || {
             if let Ok(listener) = listener(id) {
                 listener.leave(place);

@@ -78,7 +78,10 @@ impl Closing {
     pub(super) fn set_deadline(&self, id: SourceId, linger: Duration) {
         let key = context::with(|core| {
             let deadline = core.clock.now().checked_add(linger)?;
-            let expiry = Expiry::Source { index: id.index, generation: id.generation };
+            let expiry = Expiry::Source {
+                index: id.index,
+                generation: id.generation,
+            };
             Some(core.wheel.borrow_mut().insert(deadline, expiry))
         });
         self.timer.set(key.flatten());
@@ -91,7 +94,9 @@ impl Closing {
             drop(context::with(|core| core.wheel.borrow_mut().remove(timer)));
         }
         let Some(descriptor) = descriptor else { return };
-        let close = Close { fd: descriptor.into_raw_fd() };
+        let close = Close {
+            fd: descriptor.into_raw_fd(),
+        };
         inflight::start_for_source(close, id.attachment(Role::Close));
     }
 

@@ -78,7 +78,11 @@ impl Listener {
             if let Some(place) = place.take() {
                 self.waiters.leave(place);
             }
-            let next = self.accepted.borrow_mut().pop_front().expect("longer than who is ahead");
+            let next = self
+                .accepted
+                .borrow_mut()
+                .pop_front()
+                .expect("longer than who is ahead");
             self.rearm_below_bound();
             return Poll::Ready(next);
         }
@@ -113,8 +117,14 @@ impl Listener {
         if self.armed.get().is_some() || self.is_pausing.get() || !self.closing.is_open() {
             return;
         }
-        let accept = Accept { listener: self.fd, multishot: !self.is_single.get() };
-        self.armed.set(inflight::start_for_source(accept, self.id.attachment(Role::Accept)));
+        let accept = Accept {
+            listener: self.fd,
+            multishot: !self.is_single.get(),
+        };
+        self.armed.set(inflight::start_for_source(
+            accept,
+            self.id.attachment(Role::Accept),
+        ));
     }
 
     /// A connection has come, and the operation goes on.
@@ -158,7 +168,9 @@ impl Listener {
             // The connection was reset while it waited, which is its own affair; see accept(2).
             libc::ECANCELED | libc::ECONNABORTED | libc::EPROTO | libc::EAGAIN => {}
             libc::EINVAL if !self.is_single.get() => self.is_single.set(true),
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => self.wait_for_better_times(),
+            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {
+                self.wait_for_better_times()
+            }
             errno => {
                 let error = io::Error::from_raw_os_error(errno);
                 self.accepted.borrow_mut().push_back(Err(error));

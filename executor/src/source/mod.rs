@@ -41,7 +41,11 @@ pub(crate) struct SourceId {
 
 impl SourceId {
     fn attachment(self, role: Role) -> Attachment {
-        Attachment { index: self.index, generation: self.generation, role }
+        Attachment {
+            index: self.index,
+            generation: self.generation,
+            role,
+        }
     }
 }
 
@@ -78,14 +82,22 @@ pub(crate) fn replace(sources: Option<Rc<Sources>>) -> Option<Rc<Sources>> {
 
 impl Sources {
     pub(crate) fn new(home: CoreId) -> Sources {
-        Sources { home, table: RefCell::default(), made: Cell::new(0) }
+        Sources {
+            home,
+            table: RefCell::default(),
+            made: Cell::new(0),
+        }
     }
 
     fn insert(&self, make: impl FnOnce(SourceId) -> Source) -> SourceId {
         let generation = self.made.get().wrapping_add(1);
         self.made.set(generation);
         let index = self.table.borrow().vacant_key();
-        let id = SourceId { home: self.home, index: index as u32, generation };
+        let id = SourceId {
+            home: self.home,
+            index: index as u32,
+            generation,
+        };
         let source = make(id);
         let inserted = self.table.borrow_mut().insert(Entry { generation, source });
         debug_assert_eq!(inserted, index, "nothing was inserted in between");
@@ -109,7 +121,11 @@ impl Sources {
     }
 
     fn all(&self) -> Vec<Source> {
-        self.table.borrow().iter().map(|(_, entry)| entry.source.clone()).collect()
+        self.table
+            .borrow()
+            .iter()
+            .map(|(_, entry)| entry.source.clone())
+            .collect()
     }
 
     /// Begins to close everything; sends go on.
@@ -127,7 +143,9 @@ impl Sources {
 
     /// True while bytes that were accepted for sending are on their way.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.all().iter().any(|source| matches!(source, Source::Stream(stream) if stream.has_unsent()))
+        self.all()
+            .iter()
+            .any(|source| matches!(source, Source::Stream(stream) if stream.has_unsent()))
     }
 
     /// Gives up what has not been sent.
@@ -149,21 +167,34 @@ impl Sources {
     /// Gives a source what belongs to it.
     pub(crate) fn deliver(&self, delivery: Delivery) {
         match delivery {
-            Delivery::More { attachment, descriptor, .. } => {
+            Delivery::More {
+                attachment,
+                descriptor,
+                ..
+            } => {
                 if let Some(Source::Listener(listener)) =
                     self.get(attachment.index, attachment.generation)
                 {
                     listener.one_more(descriptor);
                 }
             }
-            Delivery::Source { attachment, finished } => self.deliver_last(attachment, finished),
+            Delivery::Source {
+                attachment,
+                finished,
+            } => self.deliver_last(attachment, finished),
             _ => {}
         }
     }
 
     fn deliver_last(&self, attachment: Attachment, finished: Finished) {
-        let Attachment { index, generation, role } = attachment;
-        let Some(source) = self.get(index, generation) else { return };
+        let Attachment {
+            index,
+            generation,
+            role,
+        } = attachment;
+        let Some(source) = self.get(index, generation) else {
+            return;
+        };
         match (source, role) {
             (Source::Stream(stream), Role::Close) => {
                 drop(finished);
@@ -201,10 +232,8 @@ impl Sources {
 /// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.
 pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
     let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
-    with(|sources| {
-        sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind, linger))))
-    })
-    .ok_or_else(outside_error)
+    with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind, linger)))))
+        .ok_or_else(outside_error)
 }
 
 /// Makes a listener of a listening socket. Outside a runtime the socket is closed.
@@ -218,7 +247,9 @@ fn find(id: SourceId) -> io::Result<Source> {
         if sources.home != id.home {
             return Err(foreign_error(id.home, sources.home));
         }
-        sources.get(id.index, id.generation).ok_or_else(closed_error)
+        sources
+            .get(id.index, id.generation)
+            .ok_or_else(closed_error)
     });
     match found {
         Some(found) => found,

@@ -95,7 +95,10 @@ impl Stream {
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint { fd: self.descriptor(), is_socket: self.kind != Kind::Pipe }
+        Endpoint {
+            fd: self.descriptor(),
+            is_socket: self.kind != Kind::Pipe,
+        }
     }
 
     pub(crate) fn linger(&self) -> Duration {
@@ -107,7 +110,11 @@ impl Stream {
     }
 
     pub(super) fn direction(&self, role: Role) -> &Direction {
-        if role == Role::Receive { &self.receive } else { &self.send }
+        if role == Role::Receive {
+            &self.receive
+        } else {
+            &self.send
+        }
     }
 
     pub(super) fn attachment(&self, role: Role) -> Attachment {
@@ -115,11 +122,18 @@ impl Stream {
     }
 
     pub(super) fn check_open(&self) -> io::Result<()> {
-        if self.closing.is_open() { Ok(()) } else { Err(closed_error()) }
+        if self.closing.is_open() {
+            Ok(())
+        } else {
+            Err(closed_error())
+        }
     }
 
     /// Serves a read without the kernel, if that can be: with adopted bytes, or with the end.
-    pub(super) fn receive_without_kernel<B: IoBufMut>(&self, buf: &mut B) -> Option<io::Result<usize>> {
+    pub(super) fn receive_without_kernel<B: IoBufMut>(
+        &self,
+        buf: &mut B,
+    ) -> Option<io::Result<usize>> {
         if buf.capacity() == 0 {
             return Some(Ok(0));
         }
@@ -138,13 +152,19 @@ impl Stream {
             return Some(Ok(0));
         }
         if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::fill_vectored_from(bufs, &mut self.received.borrow_mut())));
+            return Some(Ok(buf::fill_vectored_from(
+                bufs,
+                &mut self.received.borrow_mut(),
+            )));
         }
         self.ended(|| buf::set_filled_vectored(bufs, 0))
     }
 
     /// As [`receive_without_kernel`](Stream::receive_without_kernel), but the bytes stay.
-    pub(super) fn peek_without_kernel<B: IoBufMut>(&self, buf: &mut B) -> Option<io::Result<usize>> {
+    pub(super) fn peek_without_kernel<B: IoBufMut>(
+        &self,
+        buf: &mut B,
+    ) -> Option<io::Result<usize>> {
         if buf.capacity() == 0 {
             return Some(Ok(0));
         }
@@ -187,7 +207,9 @@ impl Stream {
             // A cancellation is ours: the stream itself has not ended.
             let terminal = match completion.result {
                 0 => Some(Terminal::EndOfStream),
-                result if result < 0 && result != -libc::ECANCELED => Some(Terminal::Error(-result)),
+                result if result < 0 && result != -libc::ECANCELED => {
+                    Some(Terminal::Error(-result))
+                }
                 _ => return self.progress(),
             };
             self.terminal.set(self.terminal.get().or(terminal));
@@ -283,7 +305,10 @@ impl Stream {
         if self.closing.was_given_up() && self.kind != Kind::Pipe {
             self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
             let reset = SocketOption::Linger(Some(Duration::ZERO));
-            let control = Control::SetOption { fd: self.descriptor(), option: reset };
+            let control = Control::SetOption {
+                fd: self.descriptor(),
+                option: reset,
+            };
             // If it fails, the peer sees an ordinary end: nothing better can be done.
             context::with(|core| core.driver.borrow_mut().control(control).ok());
         }

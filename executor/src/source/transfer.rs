@@ -45,7 +45,10 @@ pub(crate) struct Transfer<T: LaneOp> {
 }
 
 enum State<T: LaneOp> {
-    Waiting { resource: T::Resource, place: Option<Place> },
+    Waiting {
+        resource: T::Resource,
+        place: Option<Place>,
+    },
     Submitted(InFlight<T>),
     Over,
 }
@@ -55,7 +58,13 @@ impl<T: LaneOp> Unpin for Transfer<T> {}
 
 impl<T: LaneOp> Transfer<T> {
     pub(crate) fn new(id: SourceId, resource: T::Resource) -> Transfer<T> {
-        Transfer { id, state: State::Waiting { resource, place: None } }
+        Transfer {
+            id,
+            state: State::Waiting {
+                resource,
+                place: None,
+            },
+        }
     }
 
     /// Tries to take the lane and to begin. `Ready` if it is over without the kernel.
@@ -71,7 +80,8 @@ impl<T: LaneOp> Transfer<T> {
         if !stream.direction(T::ROLE).lane.acquire(place, cx) {
             return Poll::Pending;
         }
-        let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over) else {
+        let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
+        else {
             unreachable!("looked at above");
         };
         match T::begin(&stream, resource) {
@@ -128,7 +138,9 @@ impl<T: LaneOp> Drop for Transfer<T> {
     fn drop(&mut self) {
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Waiting { place: Some(place), .. } => leave(id, T::ROLE, place),
+            State::Waiting {
+                place: Some(place), ..
+            } => leave(id, T::ROLE, place),
             State::Submitted(in_flight) => {
                 if let Some(ticket) = in_flight.into_ticket() {
                     abandon(id, T::ROLE, ticket);
@@ -196,7 +208,10 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
     }
 
     fn into_resource(self) -> Incoming<B> {
-        Incoming { buf: self.into_buf(), whole: false }
+        Incoming {
+            buf: self.into_buf(),
+            whole: false,
+        }
     }
 }
 
@@ -263,7 +278,10 @@ impl<B: IoBuf> LaneOp for SendBuf<B> {
     }
 
     fn into_resource(self) -> Outgoing<B> {
-        Outgoing { buf: self.into_buf(), whole: false }
+        Outgoing {
+            buf: self.into_buf(),
+            whole: false,
+        }
     }
 }
 
@@ -284,7 +302,10 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
     }
 
     fn into_resource(self) -> Outgoing<B> {
-        Outgoing { buf: self.into_buf(), whole: false }
+        Outgoing {
+            buf: self.into_buf(),
+            whole: false,
+        }
     }
 }
 
@@ -297,7 +318,10 @@ impl LaneOp for Shutdown {
         match (stream.check_poison(), how) {
             (Err(error), _) => Begin::Ready(Err(error)),
             (Ok(()), None) => Begin::Ready(Ok(())),
-            (Ok(()), Some(how)) => Begin::Submit(Shutdown { fd: stream.descriptor(), how }),
+            (Ok(()), Some(how)) => Begin::Submit(Shutdown {
+                fd: stream.descriptor(),
+                how,
+            }),
         }
     }
 

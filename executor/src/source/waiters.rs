@@ -46,7 +46,10 @@ impl Waiters {
                 let next = Place(self.arrivals.get());
                 self.arrivals.set(next.0 + 1);
                 *place = Some(next);
-                entries.push_back(Entry { place: next, waiter: Some(waiter) });
+                entries.push_back(Entry {
+                    place: next,
+                    waiter: Some(waiter),
+                });
                 None
             }
         };
@@ -67,7 +70,9 @@ impl Waiters {
     pub(super) fn wake(&self, count: usize) {
         for index in 0..count {
             let mut entries = self.entries.borrow_mut();
-            let Some(entry) = entries.get_mut(index) else { return };
+            let Some(entry) = entries.get_mut(index) else {
+                return;
+            };
             let waiter = entry.waiter.take();
             drop(entries);
             if let Some(waiter) = waiter {

@@ -38,31 +38,4 @@ pub use notify::{Notified, Notify};
 #[doc(hidden)]
 pub use select::{branch as __select_branch, start as __select_start};
 
-use local::{Waiter, budget};
-
-/// Stands for `crate::task` until that is there.
-mod local {
-    use std::task::{Context, Waker};
-
-    pub(crate) struct Waiter(Waker);
-
-    impl Waiter {
-        pub(crate) fn new(cx: &Context<'_>) -> Waiter {
-            Waiter(cx.waker().clone())
-        }
-        pub(crate) fn wake(self) {
-            self.0.wake();
-        }
-        pub(crate) fn is_for(&self, cx: &Context<'_>) -> bool {
-            self.0.will_wake(cx.waker())
-        }
-    }
-
-    pub(crate) mod budget {
-        use std::task::{Context, Poll};
-
-        pub(crate) fn consume(_: &mut Context<'_>) -> Poll<()> {
-            Poll::Ready(())
-        }
-    }
-}
+use crate::task::{Waiter, budget};

@@ -109,7 +109,8 @@ impl Notify {
             state.waiting.grant_first_before(mark, Notification::All)
         };
         while let Some(waiter) = next() {
-            waiter.wake();
+            // One that panics must not keep the others from hearing of it.
+            waiter.wake_quietly();
         }
     }
 

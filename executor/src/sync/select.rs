@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use crate::context;
+
 /// Waits for the first of up to eight futures to resolve, drops the others, and runs the
 /// code of that branch.
 ///
@@ -170,8 +172,10 @@ thread_local! {
 /// Which of `count` branches is polled first this time.
 #[doc(hidden)]
 pub fn start(count: u32) -> u32 {
-    let turn = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
-    turn % count
+    context::with(|core| core.random.below(count)).unwrap_or_else(|| {
+        let turn = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
+        turn % count
+    })
 }
 
 /// Which of `count` branches comes `turn` after the `first`.

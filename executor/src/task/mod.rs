@@ -1,6 +1,7 @@
 //! Tasks (docs in work).
 
 mod afar;
+mod beside;
 mod death;
 mod error;
 mod header;
@@ -20,6 +21,7 @@ pub use join::{AbortHandle, JoinHandle};
 pub use spawn::spawn;
 pub use yield_now::{YieldNow, yield_now};
 
+pub(crate) use beside::poll_beside;
 pub(crate) use death::{abort_all, merge_all};
 pub(crate) use here::{Entered, budget, with as with_scheduler};
 pub(crate) use main_task::MainTask;

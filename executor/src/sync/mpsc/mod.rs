@@ -170,7 +170,8 @@ fn close<T>(shared: &RefCell<State<T>>) {
             .or_else(|| state.closing.grant_first(()))
     };
     while let Some(waiter) = next() {
-        waiter.wake();
+        // A waker that panics must not keep the others from hearing of it.
+        waiter.wake_quietly();
     }
 }
 
