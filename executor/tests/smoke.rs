@@ -12,7 +12,9 @@ fn a_stream_carries_bytes_both_ways() {
             let mut buf = Vec::with_capacity(64);
             loop {
                 let (result, b) = stream.read(buf).await;
-                if result.unwrap() == 0 { break; }
+                if result.unwrap() == 0 {
+                    break;
+                }
                 let (result, b) = stream.write_all(b).await;
                 result.unwrap();
                 buf = b;
