@@ -53,7 +53,7 @@ pub fn timeout_at<F: IntoFuture>(
 
 /// The time was over first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elapsed(());
+pub struct Elapsed(pub(super) ());
 
 struct Limit {
     timer: Timer,
