@@ -282,6 +282,5 @@ impl Drop for Scheduler {
     }
 }
 
-#[cfg(test)]
 #[cfg(all(test, not(krug_loom)))]
 pub(crate) mod tests;

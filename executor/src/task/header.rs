@@ -10,7 +10,7 @@ use std::task::Waker;
 use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
-use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, Ordering, UnsafeCell};
+use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 use crate::cores::{CoreId, Node};
 
 // The bits of `Header::state`. Home only.
@@ -67,6 +67,7 @@ pub(crate) struct Header {
     /// Stands for future and output behind the header: accessed whenever they are, so that
     /// loom sees a race for them. Nothing without loom.
     pub(super) stage_guard: UnsafeCell<()>,
+    _leak_check: LeakCheck,
 }
 
 impl Header {
@@ -92,6 +93,7 @@ impl Header {
             finished: AtomicBool::new(false),
             remote_joiner: AtomicPtr::new(std::ptr::null_mut()),
             stage_guard: UnsafeCell::new(()),
+            _leak_check: LeakCheck::new(),
         }
     }
 

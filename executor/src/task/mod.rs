@@ -31,3 +31,6 @@ pub(crate) use waker::{TaskRef, Waiter};
 
 #[cfg(all(test, not(krug_loom)))]
 mod tests;
+
+#[cfg(all(test, krug_loom))]
+mod loom_models;

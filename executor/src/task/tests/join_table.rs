@@ -70,7 +70,7 @@ fn aborted_before_the_first_poll() {
         unreachable!("it was aborted");
     });
     handle.abort();
-    let error: JoinError = bench.block_on(handle).map(|()| ()).unwrap_err();
+    let error: JoinError = bench.block_on(handle).unwrap_err();
     assert!(error.is_cancelled() && !error.is_panic());
     assert_eq!(drops.count(), 1);
 }
@@ -105,13 +105,7 @@ fn aborted_by_itself_while_it_runs_and_then_pending() {
         unreachable!("it was aborted");
     });
     send.send(handle.abort_handle()).unwrap();
-    assert!(
-        bench
-            .block_on(handle)
-            .map(|()| ())
-            .unwrap_err()
-            .is_cancelled()
-    );
+    assert!(bench.block_on(handle).unwrap_err().is_cancelled());
     assert_eq!(drops.count(), 1);
 }
 
@@ -287,7 +281,7 @@ fn the_payload_of_a_panic_panics_in_its_destructor() {
     let bench = Bench::new();
     drop(bench.spawn(async { std::panic::panic_any(PanicOnDrop("payload")) }));
     let joined = bench.spawn(async { std::panic::panic_any(PanicOnDrop("payload")) });
-    drop(bench.block_on(joined).map(|()| ()).unwrap_err());
+    drop(bench.block_on(joined).unwrap_err());
     assert_eq!(bench.block_on(bench.spawn(ready(1))).unwrap(), 1);
 }
 

@@ -177,7 +177,7 @@ fn a_waiter_is_a_task_reference_at_home_and_a_waker_elsewhere() {
     {
         let _entered = home.scheduler.enter();
         let waiter = Waiter::new(&cx);
-        assert!(matches!(&waiter, Waiter::Task(task) if task.clone().wake_by_ref() == ()));
+        assert!(matches!(&waiter, Waiter::Task(_)));
         assert!(waiter.is_for(&cx));
         assert!(!waiter.is_for(&std::task::Context::from_waker(std::task::Waker::noop())));
         waiter.wake();

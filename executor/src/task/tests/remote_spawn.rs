@@ -75,13 +75,7 @@ fn a_task_spawned_from_afar_and_aborted_before_it_arrived_is_never_polled() {
     .unwrap();
     bench.settle();
     assert_eq!(drops.count(), 1);
-    assert!(
-        bench
-            .block_on(handle)
-            .map(|()| ())
-            .unwrap_err()
-            .is_cancelled()
-    );
+    assert!(bench.block_on(handle).unwrap_err().is_cancelled());
 }
 
 #[test]
@@ -204,8 +198,7 @@ fn a_letter_to_a_core_that_is_gone_comes_back() {
     let mine = opened.clone();
     let letter = home
         .post(Box::new(move || mine.store(true, Ordering::SeqCst)))
-        .err()
-        .expect("nobody is there");
+        .expect_err("nobody is there");
     letter();
     assert!(opened.load(Ordering::SeqCst));
 }

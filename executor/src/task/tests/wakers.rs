@@ -1,4 +1,5 @@
 //! Wakers: any thread, any time. Bug rows 36 to 39, 45 and 47 without loom.
+#![allow(clippy::waker_clone_wake)] // Cloning and waking is what is tested.
 
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
