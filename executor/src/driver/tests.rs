@@ -520,6 +520,26 @@ fn a_bell_rung_before_the_sleep_prevents_it() {
 }
 
 #[test]
+fn a_bell_reaped_in_passing_prevents_the_next_sleep() {
+    let mut rig = Rig::with_entries(8);
+    rig.driver.bell().ring();
+    rig.flush();
+    rig.driver.reap(&mut rig.completed);
+    rig.flush();
+    let far = Instant::now() + Duration::from_secs(5);
+    rig.driver
+        .enter(Wait::Until(Some(far)), &mut rig.completed)
+        .unwrap();
+    assert!(Instant::now() < far);
+    // It counts once.
+    let soon = Instant::now() + Duration::from_millis(5);
+    rig.driver
+        .enter(Wait::Until(Some(soon)), &mut rig.completed)
+        .unwrap();
+    assert!(Instant::now() >= soon);
+}
+
+#[test]
 fn a_bell_is_heard_on_a_ring_of_one_that_is_full() {
     for message_ring in [true, false] {
         let mut rig = Rig::new(Config {

@@ -11,10 +11,10 @@
 //! to others from then on. So ringers announce themselves, and closing waits for
 //! those under way, which is a system call at most.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use std::{fmt, io};
 
 use super::user_data;
 use crate::driver::Descriptor;
@@ -48,7 +48,7 @@ impl Bell {
     pub(crate) fn ring(&self) {
         let before = self.shared.state.fetch_add(1, Ordering::SeqCst);
         if before & CLOSED == 0 {
-            pull(self.shared.wire);
+            self.shared.pull();
         }
         self.shared.state.fetch_sub(1, Ordering::Release);
     }
@@ -60,24 +60,36 @@ impl fmt::Debug for Bell {
     }
 }
 
-fn pull(wire: Wire) {
-    let mut wait = Duration::from_micros(10);
-    loop {
-        let result = match wire {
-            Wire::Ring(ring) => sys::send_ring_message(ring, user_data::BELL),
-            Wire::Event(event) => sys::ring_event(event),
-        };
-        match result.map_err(|error| error.raw_os_error()) {
-            // The kernel is short of memory. A wake-up that is lost is a program
-            // that hangs, so this one thread is slow instead.
-            Err(Some(libc::ENOMEM | libc::EOVERFLOW)) => std::thread::sleep(wait),
-            Err(Some(libc::EAGAIN)) if matches!(wire, Wire::Ring(_)) => std::thread::sleep(wait),
-            Err(Some(libc::EINTR)) => {}
-            // EAGAIN of an event descriptor: its count is at the top, so it is rung
-            // already. Anything else cannot happen to a descriptor that is open.
-            _ => return,
+impl Shared {
+    fn pull(&self) {
+        let mut wait = Duration::from_micros(10);
+        loop {
+            let result = match self.wire {
+                Wire::Ring(ring) => sys::send_ring_message(ring, user_data::BELL),
+                Wire::Event(event) => sys::ring_event(event),
+            };
+            if !is_worth_repeating(self.wire, result) || self.is_closed() {
+                return;
+            }
+            // A wake-up that is lost is a program that hangs, so this thread is slow instead.
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(Duration::from_millis(10));
         }
-        wait = (wait * 2).min(Duration::from_millis(10));
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & CLOSED != 0
+    }
+}
+
+/// True if the kernel was short of memory, or interrupted.
+fn is_worth_repeating(wire: Wire, result: io::Result<()>) -> bool {
+    match result.map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::ENOMEM | libc::EOVERFLOW | libc::EINTR)) => true,
+        // Of an event descriptor: its count is at the top, so it is rung already.
+        Err(Some(libc::EAGAIN)) => matches!(wire, Wire::Ring(_)),
+        // Anything else cannot happen to a descriptor that is open.
+        _ => false,
     }
 }
 

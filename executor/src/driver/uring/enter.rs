@@ -22,6 +22,10 @@ struct Sleep {
     timeout: Option<Duration>,
 }
 
+/// How many deferred completions one system call hands out, unless it is asked to
+/// wait for more than that.
+const HANDED_OUT_MAX: u64 = 20;
+
 impl Sleep {
     /// Submit, let what is ready complete, and come back.
     const NO: Sleep = Sleep {
@@ -56,8 +60,7 @@ impl Uring {
                 Event::Cancel(key, result) => {
                     self.own_in_flight -= 1;
                     debug_assert!(
-                        matches!(result, 0 | 1)
-                            || [-libc::ENOENT, -libc::EALREADY].contains(&result),
+                        [0, -libc::ENOENT, -libc::EALREADY].contains(&result),
                         "cancelling {key:?} was answered with {result}"
                     );
                     self.counters.cancels_too_late += u64::from(result != 0);
@@ -78,25 +81,42 @@ impl Uring {
         completions: &mut Vec<(Key, Completion)>,
     ) -> io::Result<()> {
         let before = (completions.len(), self.counters.completions);
-        let mut patience = Patience::new();
         self.reap(completions);
+        let entered = self.submit_and_wait(wait, before, completions);
+        if wait != Wait::No {
+            self.bells_heard = self.counters.bells;
+        }
+        entered
+    }
+
+    /// `before`: how many completions there were of operations, and of everything.
+    fn submit_and_wait(
+        &mut self,
+        wait: Wait,
+        before: (usize, u64),
+        completions: &mut Vec<(Key, Completion)>,
+    ) -> io::Result<()> {
+        let mut patience = Patience::new();
         loop {
             self.fill(completions);
-            let nothing_yet = before == (completions.len(), self.counters.completions);
+            let nothing_yet = before == (completions.len(), self.counters.completions)
+                && self.bells_heard == self.counters.bells;
             let sleep = self.sleep(wait, nothing_yet);
             if !self.needs_enter(sleep) {
                 return Ok(());
             }
-            let taken = self.counters.completions;
             let entered = self.enter_once(sleep);
+            let taken = self.counters.completions;
             self.reap(completions);
+            let taken = self.counters.completions - taken;
+            self.many_ready = taken >= HANDED_OUT_MAX && self.ring.0.submission().taskrun();
             self.unsubmitted = self.queued() > 0;
-            if entered? == Entered::Busy && taken == self.counters.completions && !patience.wait() {
+            if entered? == Entered::Busy && taken == 0 && !patience.wait() {
                 return Ok(());
             }
-            let nothing_yet = before == (completions.len(), self.counters.completions);
             let submitted = !self.unsubmitted && self.staging.is_empty();
-            if submitted && (!nothing_yet || time_left(wait).is_none()) {
+            let something = before != (completions.len(), self.counters.completions);
+            if submitted && (something || !nothing_yet || time_left(wait).is_none()) {
                 return Ok(());
             }
         }
@@ -109,6 +129,7 @@ impl Uring {
             return Sleep::NO;
         }
         if self.many_ready {
+            // Without the time limit it would wait until there are so many.
             return Sleep {
                 completions_min: self.capabilities.completion_entries,
                 timeout: Some(Duration::ZERO),
@@ -169,7 +190,6 @@ impl Uring {
         self.counters.enters += 1;
         let result = system_call(&self.ring.0, to_submit as u32, sleep, self.enter_flags());
         let queue = self.ring.0.submission();
-        self.many_ready = queue.taskrun();
         self.counters.overflows += u64::from(queue.cq_overflow());
         drop(queue);
         match result {

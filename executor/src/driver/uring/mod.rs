@@ -55,6 +55,9 @@ pub(crate) struct Uring {
     unsubmitted: bool,
     /// More completions were ready than one `enter` hands out: ask for many next time.
     many_ready: bool,
+    /// How many bells there had been when `enter` was last asked to sleep. One that
+    /// came since, and was reaped in passing, still counts as a reason not to.
+    bells_heard: u64,
     /// Errors that the next system calls are to fail with, the first one first.
     #[cfg(any(test, feature = "fault-injection"))]
     enter_errors: std::collections::VecDeque<i32>,
@@ -96,6 +99,7 @@ impl Uring {
             own_in_flight: 0,
             unsubmitted: false,
             many_ready: false,
+            bells_heard: 0,
             #[cfg(any(test, feature = "fault-injection"))]
             enter_errors: std::collections::VecDeque::new(),
             not_send: PhantomData,

@@ -93,7 +93,8 @@ pub(super) fn climb_down<Ring>(
 
 fn build(config: &Config, rung: Rung, entries: u32) -> io::Result<IoUring> {
     let completion_entries = match config.completion_entries {
-        Some(count) => count.max(entries),
+        // Where memory is short, both queues shrink alike.
+        Some(count) => (count / (config.entries / entries).max(1)).max(entries),
         None => entries.saturating_mul(4),
     };
     let mut builder = IoUring::builder();

@@ -105,7 +105,7 @@ impl Staging {
     /// What is to be submitted next. Cancels follow the operations, so that one
     /// aimed at an operation of the same turn finds it; closes come last, so that
     /// they cannot pull a descriptor from under an operation of the same turn.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Next> {
         if let Some((key, operation)) = self.produce.pop_front() {
             return Some(Next::Operation(key, operation));
@@ -203,19 +203,22 @@ impl List {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_front(&mut self) -> Option<(Key, Operation)> {
-        while let Some((key, operation)) = self.entries.get(self.front).copied() {
+        if self.count == 0 {
+            return None;
+        }
+        loop {
+            let (key, operation) = self.entries[self.front];
             self.front += 1;
-            if self.front == self.entries.len() {
-                self.entries.clear();
-                self.front = 0;
-            }
             if let Some(operation) = operation {
                 self.count -= 1;
+                if self.count == 0 {
+                    self.entries.clear();
+                    self.front = 0;
+                }
                 return Some((key, operation));
             }
         }
-        None
     }
 }
