@@ -15,3 +15,21 @@
 mod methods;
 
 pub(crate) use methods::{read_methods, stream_end_methods, write_methods};
+
+use std::io;
+
+use crate::inflight::{InFlight, Op};
+use crate::op::nop::Nop;
+
+/// Does nothing, through the whole ring and back: for measuring what the way itself costs.
+///
+/// Dropping this future cancels it.
+///
+/// # Errors
+///
+/// Outside a runtime, and in one that is shutting down.
+pub async fn nop() -> io::Result<()> {
+    let mut in_flight = InFlight::start(Nop, None).map_err(|(_, error)| error)?;
+    let (nop, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
+    nop.complete(completion)
+}

@@ -22,6 +22,8 @@ use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
 pub(crate) use listener::Listener;
+#[cfg(test)]
+pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
 
