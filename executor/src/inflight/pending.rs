@@ -10,7 +10,7 @@ use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::Op;
-use super::slots::{Abandoned, Attachment};
+use super::slots::{Abandoned, Attachment, Sent};
 use crate::context;
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};
@@ -32,6 +32,8 @@ pub(crate) struct Ticket {
     key: Key,
     /// Where the result will be, once the future was polled on another core.
     abroad: Option<Arc<Foreign>>,
+    /// The result was taken or given up.
+    is_over: bool,
 }
 
 impl<T: Op> InFlight<T> {
@@ -54,6 +56,7 @@ impl<T: Op> InFlight<T> {
                 home: slots.home(),
                 key,
                 abroad: None,
+                is_over: false,
             }
         });
         let ticket = started.expect("a core that is current has its slots");
@@ -85,6 +88,7 @@ impl<T: Op> InFlight<T> {
             });
             match here.flatten() {
                 Some(Some(taken)) => {
+                    ticket.is_over = true;
                     self.ticket = None;
                     return Poll::Ready(taken);
                 }
@@ -93,6 +97,7 @@ impl<T: Op> InFlight<T> {
             }
         }
         let finished = ready!(ticket.poll_abroad(cx));
+        ticket.is_over = true;
         self.ticket = None;
         let Some(finished) = finished else {
             panic!(
@@ -138,15 +143,15 @@ impl Ticket {
     }
 
     fn go_abroad(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
-        let (home, key) = (self.home, self.key);
         let foreign = Foreign::new();
-        let receiver = foreign.clone();
-        if home
-            .post(Box::new(move || send_to(home, key, &receiver)))
-            .is_err()
-        {
-            return Poll::Ready(afterlife::take(home, key));
-        }
+        let errand = Errand {
+            home: self.home,
+            key: self.key,
+            foreign: Some(foreign.clone()),
+        };
+        // If that core's life is over, or ends before the letter was opened, the errand ends
+        // when it is dropped.
+        drop(self.home.post(Box::new(move || errand.run())));
         let poll = foreign.poll(cx.waker());
         self.abroad = Some(foreign);
         poll
@@ -154,7 +159,8 @@ impl Ticket {
 
     /// Applies the rule for dropped futures. To be called on the home core; after its
     /// end, on any.
-    pub(crate) fn abandon(self) -> Abandoned {
+    pub(crate) fn abandon(mut self) -> Abandoned {
+        self.is_over = true;
         if let Some(finished) = self.abroad.as_ref().and_then(|foreign| foreign.take()) {
             return Abandoned::Ended(finished);
         }
@@ -167,15 +173,48 @@ impl Ticket {
     }
 }
 
-/// Runs at home: sends the result of `key` to `foreign`, now or when it comes.
-fn send_to(home: CoreId, key: Key, foreign: &Arc<Foreign>) {
-    let here =
-        super::with(|slots| (slots.home() == home).then(|| slots.take_or_send(key, foreign)));
-    match here.flatten() {
-        Some(Some(finished)) => foreign.bring(Some(finished)),
-        Some(None) => {}
-        // The letter has come after the core's end.
-        None => foreign.bring(afterlife::take(home, key)),
+impl Drop for Ticket {
+    /// A letter that carried it was never opened, because its core ended before.
+    fn drop(&mut self) {
+        if !self.is_over {
+            drop(afterlife::take(self.home, self.key));
+        }
+    }
+}
+
+/// Has the result of an operation sent to where its future is now.
+struct Errand {
+    home: CoreId,
+    key: Key,
+    /// Taken when the errand is done.
+    foreign: Option<Arc<Foreign>>,
+}
+
+impl Errand {
+    /// Runs at home: sends the result, now or when it comes.
+    fn run(mut self) {
+        let (home, key) = (self.home, self.key);
+        let Some(foreign) = self.foreign.take() else {
+            return;
+        };
+        let here =
+            super::with(|slots| (slots.home() == home).then(|| slots.take_or_send(key, &foreign)));
+        match here {
+            Some(Some(Sent::Now(finished))) => foreign.bring(Some(finished)),
+            Some(Some(Sent::Later)) => {}
+            Some(Some(Sent::Never)) | Some(None) | None => {
+                foreign.bring(afterlife::take(home, key));
+            }
+        }
+    }
+}
+
+impl Drop for Errand {
+    /// The letter was never opened: the core has ended.
+    fn drop(&mut self) {
+        if let Some(foreign) = self.foreign.take() {
+            foreign.bring(afterlife::take(self.home, self.key));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
 use crate::context::{self, Counters};
-use crate::cores::CoreId;
+use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key};
 use crate::task::Waiter;
 
@@ -163,6 +163,14 @@ pub(crate) enum Abandoned {
     Ended(Finished),
     /// It goes on without its future.
     GoesOn,
+}
+
+/// What a future that waits on another core will see of its result.
+pub(super) enum Sent {
+    Now(Finished),
+    Later,
+    /// The operation is not here any more.
+    Never,
 }
 
 /// The slots of one core.
@@ -332,7 +340,9 @@ impl Slots {
             return slot.with_op(|op| op.is_idempotent());
         }
         if completion.result == -libc::EINTR && !asked {
-            return true;
+            // An interrupted close has closed: the number may belong to another descriptor by now.
+            let is_close = slot.attachment.get().is_some_and(|attachment| attachment.role == Role::Close);
+            return !is_close;
         }
         slot.with_op(|op| op.advance(completion)) == Step::Again && !asked
     }
@@ -395,14 +405,16 @@ impl Slots {
         None
     }
 
-    /// The result, if it has come; else it will be sent to `foreign`. `None` if it has not come.
-    pub(super) fn take_or_send(&self, key: Key, foreign: &Arc<Foreign>) -> Option<Finished> {
-        let slot = self.find(key)?;
+    /// The result, if it has come; else it will be sent to `foreign`.
+    pub(super) fn take_or_send(&self, key: Key, foreign: &Arc<Foreign>) -> Sent {
+        let Some(slot) = self.find(key) else {
+            return Sent::Never;
+        };
         if slot.state.get() == State::Done {
-            return Some(self.finish(key, slot, slot.completion.get()));
+            return Sent::Now(self.finish(key, slot, slot.completion.get()));
         }
         slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
-        None
+        Sent::Later
     }
 
     pub(crate) fn attachment(&self, key: Key) -> Option<Attachment> {
@@ -466,6 +478,19 @@ impl Slots {
             }
         });
         ended
+    }
+
+    /// Tells everybody who waits for an operation that the core has to leak that no result will come.
+    pub(super) fn tell_leaked(&self) {
+        let mut told = Vec::new();
+        self.each(|_, slot| told.push(slot.watcher.replace(Watcher::Nobody)));
+        for watcher in told {
+            match watcher {
+                Watcher::Here(waiter) => waiter.wake_quietly(),
+                Watcher::Elsewhere(foreign) => quietly(|| foreign.bring(None)),
+                Watcher::Nobody => {}
+            }
+        }
     }
 
     fn each(&self, mut f: impl FnMut(Key, &Slot)) {
