@@ -57,6 +57,9 @@ impl Uring {
                         self.counters.stale_completions += 1;
                     }
                 }
+                Event::Cancel(..) | Event::Close(_) if self.own_in_flight == 0 => {
+                    self.counters.stale_completions += 1;
+                }
                 Event::Cancel(key, result) => {
                     self.own_in_flight -= 1;
                     debug_assert!(
@@ -256,7 +259,7 @@ fn time_left(wait: Wait) -> Option<Option<Duration>> {
         return Some(None);
     };
     let left = deadline.saturating_duration_since(Instant::now());
-    // The kernel counts seconds in a signed number.
+    // Added to the present time it must not overflow, whatever a kernel counts in.
     (!left.is_zero()).then_some(Some(left.min(TIMEOUT_MAX)))
 }
 
