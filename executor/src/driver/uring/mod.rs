@@ -149,7 +149,8 @@ impl Uring {
         Instant::now()
     }
 
-    /// Makes the next system calls of `enter` fail with these errors, in this order.
+    /// Makes the next system call of `enter` for which nothing is planned yet fail
+    /// with `errno`; 0 lets it through.
     #[cfg(any(test, feature = "fault-injection"))]
     pub(crate) fn fail_enter(&mut self, errno: i32) {
         self.enter_errors.push_back(errno);

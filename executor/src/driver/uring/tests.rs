@@ -302,6 +302,20 @@ fn a_kernel_that_stays_busy_gives_the_turn_back() {
 }
 
 #[test]
+fn patience_starts_anew_with_every_success() {
+    let mut rig = Rig::with_entries(1);
+    for _ in 0..40 {
+        uring(&mut rig).fail_enter(libc::EAGAIN);
+        uring(&mut rig).fail_enter(0);
+    }
+    for index in 0..40 {
+        rig.driver.submit(key(index, 1), Operation::Nop);
+    }
+    rig.flush();
+    assert!(!rig.driver.has_staged(), "no two failures came in a row");
+}
+
+#[test]
 fn bug_051_completions_are_taken_while_the_kernel_is_busy() {
     let mut rig = Rig::new(Config {
         entries: 2,
