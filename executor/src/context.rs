@@ -137,6 +137,7 @@ impl<T> Current<T> {
         Current(RefCell::new(None))
     }
 
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         self.0.borrow().as_deref().map(f)
     }
@@ -152,6 +153,7 @@ thread_local! {
 }
 
 /// Calls `f` with the core this thread is running; `None` outside a runtime.
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     CORE.try_with(|current| current.with(f)).ok().flatten()
 }

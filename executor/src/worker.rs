@@ -26,10 +26,10 @@ use crate::task::{Entered, MainTask, budget};
 use crate::wheel::Wheel;
 
 /// How many polls one turn makes at most before it looks at the ring again.
-const POLLS_MAX: usize = 256;
+pub(crate) const POLLS_MAX: usize = 256;
 /// How long one turn polls at most before it looks at the ring again. Both are guards of
 /// fairness: a turn that ends early costs nothing measurable, one that does not starves I/O.
-const RUN_MAX: Duration = Duration::from_micros(500);
+pub(crate) const RUN_MAX: Duration = Duration::from_micros(500);
 
 /// What a worker is made with.
 #[derive(Clone, Debug)]
@@ -129,7 +129,8 @@ impl Worker {
         loop {
             if main.take_notified() {
                 Counters::add(&self.core.counters.polls, 1);
-                let polled = budget::scope(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+                let polled =
+                    budget::scope(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
                 if let Poll::Ready(output) = polled {
                     // What was staged last, a close for example, is submitted before the core rests.
                     self.submit(Wait::No);
@@ -166,7 +167,11 @@ impl Worker {
     fn deliver(&self, delivery: Delivery) {
         match delivery {
             Delivery::Nothing => {}
-            Delivery::Ready { waiter, attachment, completion } => {
+            Delivery::Ready {
+                waiter,
+                attachment,
+                completion,
+            } => {
                 if let Some(attachment) = attachment {
                     self.sources.observe(attachment, completion);
                 }
@@ -174,7 +179,11 @@ impl Worker {
                     waiter.wake();
                 }
             }
-            Delivery::Sent { foreign, finished, attachment } => {
+            Delivery::Sent {
+                foreign,
+                finished,
+                attachment,
+            } => {
                 if let Some(attachment) = attachment {
                     self.sources.observe(attachment, finished.completion());
                 }
@@ -190,7 +199,10 @@ impl Worker {
             return;
         }
         let mut expired = self.expired.take();
-        self.core.wheel.borrow_mut().expire(self.core.clock.now(), &mut expired);
+        self.core
+            .wheel
+            .borrow_mut()
+            .expire(self.core.clock.now(), &mut expired);
         for expiry in expired.drain(..) {
             match expiry {
                 Expiry::Wake(waiter) => waiter.wake(),
@@ -205,7 +217,10 @@ impl Worker {
             return;
         }
         let until = self.core.driver.borrow().now() + RUN_MAX;
-        let polls = self.core.scheduler.run(TurnBudget { polls_max: POLLS_MAX, until: Some(until) });
+        let polls = self.core.scheduler.run(TurnBudget {
+            polls_max: POLLS_MAX,
+            until: Some(until),
+        });
         Counters::add(&self.core.counters.polls, polls as u64);
     }
 
@@ -298,7 +313,13 @@ impl Worker {
             mem::forget(self.core.clone());
             mem::forget(self.sources.clone());
         }
-        let Worker { sources, slots, core, lease, .. } = self;
+        let Worker {
+            sources,
+            slots,
+            core,
+            lease,
+            ..
+        } = self;
         drop(sources);
         drop(slots);
         core.scheduler.shut_down();

@@ -252,10 +252,14 @@ impl Stream {
     }
 
     fn send_end(&self) {
-        let is_due = self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
+        let is_due =
+            self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
         if is_due && self.closing.is_open() {
             self.half_close.set(HalfClose::Sent);
-            let shutdown = Shutdown { fd: self.fd, how: libc::SHUT_WR };
+            let shutdown = Shutdown {
+                fd: self.fd,
+                how: libc::SHUT_WR,
+            };
             let key = inflight::start_for_source(shutdown, self.attachment(Role::Send));
             self.send.in_flight.set(key);
         }
