@@ -140,7 +140,7 @@ fn a_minority_ends_with_3_and_the_reason_on_every_transport() {
             // Who was about to say the next letter may have been heard before he died.
             let spoken = run.json()["spoken"].as_array().unwrap().len();
             assert!((letters..=letters + 1).contains(&spoken), "{run}");
-            assert!(started.elapsed() < Duration::from_secs(20), "{run}");
+            assert!(started.elapsed() < Duration::from_secs(40), "{run}");
         }
     }
 }

@@ -14,9 +14,9 @@ pub const TABLES: u64 = 3 << 32;
 /// The purpose of the draws that name the places where Unix sockets listen.
 pub const PATHS: u64 = 4 << 32;
 
-/// A usual round trip on sockets, in microseconds: so much for each pair of heroes, 10 ms for 33 of them. Generous,
+/// A usual round trip on sockets, in microseconds: so much for each pair of heroes, 20 ms for 33 of them. Generous,
 /// because too long only delays what is asked again, and too short asks again what was only slow, which makes it slower.
-const ROUND_TRIP_OF_PAIR: Micros = 9;
+const ROUND_TRIP_OF_PAIR: Micros = 18;
 const ROUND_TRIP_MIN: Micros = 2_000;
 
 /// What `arguments` settle beforehand.
