@@ -5,14 +5,14 @@ use std::env;
 
 /// splitmix64 by Sebastiano Vigna (public domain).
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub fn new(seed: u64) -> Chance {
+    pub(crate) fn new(seed: u64) -> Chance {
         Chance(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,16 +21,16 @@ impl Chance {
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
     /// True in `percent` of a hundred cases.
-    pub fn percent(&mut self, percent: usize) -> bool {
+    pub(crate) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
@@ -39,8 +39,12 @@ impl Chance {
 
 /// Runs a test once per seed, `usual` times or as often as `variable` says; `KRUG_SEED` runs that one alone.
 /// If one panics, says which.
-pub fn for_each_seed(variable: &str, usual: u64, mut test: impl FnMut(u64)) {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse().expect("a number"));
+pub(crate) fn for_each_seed(variable: &str, usual: u64, mut test: impl FnMut(u64)) {
+    let number = |name: &str| {
+        env::var(name)
+            .ok()
+            .map(|text| text.parse().expect("a number"))
+    };
     let seeds = match number("KRUG_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number(variable).unwrap_or(usual),

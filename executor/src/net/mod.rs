@@ -36,3 +36,5 @@ pub use unix_listener::{UnixIncoming, UnixListener};
 pub use unix_stream::{OwnedUnixReadHalf, OwnedUnixWriteHalf, UnixStream};
 
 pub(crate) use connection::Connection;
+#[cfg(test)]
+pub(crate) use tcp_socket::BACKLOG_DEFAULT;

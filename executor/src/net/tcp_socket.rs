@@ -17,7 +17,7 @@ use crate::op::listen::Listen;
 use crate::op::socket::Socket;
 
 /// What [`TcpListener::bind`] lets wait to be accepted; the system's `somaxconn` is the upper bound.
-const BACKLOG_DEFAULT: u32 = 1024;
+pub(crate) const BACKLOG_DEFAULT: u32 = 1024;
 
 /// A TCP socket to be: options, a local address, then [`listen`](TcpSocket::listen) or
 /// [`connect`](TcpSocket::connect). It holds no descriptor before that and can be used again.

@@ -7,6 +7,11 @@ use super::Runtime;
 use crate::driver::Config;
 use crate::worker::{Settings, Worker};
 
+/// How long a closed stream may go on sending, unless set.
+pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
+/// How long dropping a runtime may take, unless set.
+pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+
 /// Which way to the kernel a runtime takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,10 +44,14 @@ impl Builder {
         let settings = Settings {
             driver: Config::default(),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
-            linger: Duration::from_secs(5),
+            linger: LINGER_DEFAULT,
             start_paused: false,
         };
-        Builder { settings, driver: Driver::Auto, shutdown_deadline: Duration::from_secs(5) }
+        Builder {
+            settings,
+            driver: Driver::Auto,
+            shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
+        }
     }
 
     /// Which driver to use.
@@ -105,6 +114,9 @@ impl Builder {
     pub fn build(&self) -> io::Result<Runtime> {
         let (Driver::Auto | Driver::Uring) = self.driver;
         let worker = Worker::new(&self.settings)?;
-        Ok(Runtime { worker: Some(worker), shutdown_deadline: self.shutdown_deadline })
+        Ok(Runtime {
+            worker: Some(worker),
+            shutdown_deadline: self.shutdown_deadline,
+        })
     }
 }

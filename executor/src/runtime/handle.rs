@@ -29,8 +29,9 @@ impl Handle {
     /// Outside a runtime.
     #[track_caller]
     pub fn current() -> Handle {
-        Handle::try_current()
-            .expect("Handle::current needs a krug runtime on this thread: call it inside Runtime::block_on")
+        Handle::try_current().expect(
+            "Handle::current needs a krug runtime on this thread: call it inside Runtime::block_on",
+        )
     }
 
     /// Spawns a task on the handle's runtime. Never blocks. The join handle can be awaited on any thread, by any

@@ -63,13 +63,15 @@
 mod builder;
 mod handle;
 mod metrics;
+#[cfg(test)]
+mod tables;
 
 use std::io;
 use std::time::Duration;
 
-pub use builder::{Builder, Driver};
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
+pub use builder::{Builder, Driver};
 pub use handle::{Handle, RuntimeEnded};
 pub use metrics::Metrics;
 
@@ -90,7 +92,9 @@ pub struct Runtime {
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id = self.worker.as_ref().map(Worker::id);
-        f.debug_struct("Runtime").field("core", &id).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("core", &id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +114,9 @@ impl Runtime {
     }
 
     fn worker(&self) -> &Worker {
-        self.worker.as_ref().expect("taken only by shutdown, which consumes the runtime")
+        self.worker
+            .as_ref()
+            .expect("taken only by shutdown, which consumes the runtime")
     }
 
     /// Runs `future` on this thread until it is ready, and with it all tasks of the runtime.
@@ -164,8 +170,15 @@ impl Runtime {
     }
 
     fn end(&mut self, deadline: Duration) -> ShutdownReport {
-        let stragglers = self.worker.take().map(|worker| worker.shutdown(deadline)).unwrap_or_default();
-        ShutdownReport { tasks: stragglers.tasks, operations: stragglers.operations }
+        let stragglers = self
+            .worker
+            .take()
+            .map(|worker| worker.shutdown(deadline))
+            .unwrap_or_default();
+        ShutdownReport {
+            tasks: stragglers.tasks,
+            operations: stragglers.operations,
+        }
     }
 }
 

@@ -16,10 +16,10 @@ use crate::inflight::{self, Finished, Role};
 use crate::op::accept::Accept;
 
 /// How many connections beyond those that are waited for are taken from the kernel's queue.
-const AHEAD_MAX: usize = 16;
+pub(crate) const AHEAD_MAX: usize = 16;
 /// The first pause after the process ran out of descriptors or the system of memory; doubled up to a second.
-const PAUSE_FIRST: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE_FIRST: Duration = Duration::from_millis(10);
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Listener {
     id: SourceId,

@@ -22,6 +22,8 @@ use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
 pub(crate) use listener::Listener;
+#[cfg(test)]
+pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
 
@@ -71,8 +73,9 @@ thread_local! {
     static SOURCES: Current<Sources> = const { Current::none() };
 }
 
+#[inline]
 fn with<R>(f: impl FnOnce(&Sources) -> R) -> Option<R> {
-    SOURCES.try_with(|current| current.with(f)).ok().flatten()
+    SOURCES.with(|current| current.with(f))
 }
 
 /// Makes `sources` current on this thread and returns those before.

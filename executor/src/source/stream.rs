@@ -17,6 +17,7 @@ use super::waiters::Lane;
 use super::{SourceId, closed_error};
 use crate::buf::{self, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
+use crate::cores::quietly;
 use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
@@ -226,8 +227,8 @@ impl Stream {
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
         }
-        // The user's buffer is dropped while nothing of ours is borrowed.
-        drop(finished);
+        // The user's buffer is dropped while nothing of ours is borrowed, and may panic.
+        quietly(|| drop(finished));
         self.end_turn(role);
     }
 
@@ -252,10 +253,14 @@ impl Stream {
     }
 
     fn send_end(&self) {
-        let is_due = self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
+        let is_due =
+            self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
         if is_due && self.closing.is_open() {
             self.half_close.set(HalfClose::Sent);
-            let shutdown = Shutdown { fd: self.fd, how: libc::SHUT_WR };
+            let shutdown = Shutdown {
+                fd: self.fd,
+                how: libc::SHUT_WR,
+            };
             let key = inflight::start_for_source(shutdown, self.attachment(Role::Send));
             self.send.in_flight.set(key);
         }
