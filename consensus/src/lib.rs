@@ -3,6 +3,7 @@
 
 pub mod advance;
 pub mod core;
+pub mod lottery;
 pub mod node;
 pub mod program;
 pub mod transport;

@@ -59,21 +59,21 @@ impl Random {
         }
     }
 
-    pub(super) fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.own.next()
     }
 
-    pub(super) fn draw_wide(&mut self) -> u128 {
+    pub(crate) fn draw_wide(&mut self) -> u128 {
         u128::from(self.draw()) << 64 | u128::from(self.draw())
     }
 
     /// A number below `bound`, or 0 if `bound` is 0. The bias of the multiplication is below 2⁻³² for our microseconds.
-    pub(super) fn draw_below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn draw_below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Some port, each as likely as the next: the one with the greatest draw, so that numbering does not matter.
-    pub(super) fn draw_port(&mut self) -> Option<Port> {
+    pub(crate) fn draw_port(&mut self) -> Option<Port> {
         let draws = self.ports.iter_mut().map(Stream::next).enumerate();
         draws
             .max_by_key(|&(_, drawn)| drawn)
