@@ -6,6 +6,7 @@ pub mod circle;
 pub mod course;
 pub mod draws;
 pub mod faults;
+pub mod foil;
 pub mod limits;
 pub mod memory;
 pub mod report;
@@ -70,25 +71,34 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
         Some(seed) => seed,
         None => drawn_seed()?,
     };
+    if arguments.protocol == Protocol::Lottery {
+        show_foil(&arguments, &program, seed);
+        return Ok(SPOKEN);
+    }
     let narrator = Narrator::new(&arguments);
     narrator.opening(&arguments, seed);
-    let course = travel(&arguments, seed, narrator)?;
+    let course = match arguments.transport() {
+        Transport::Memory => memory::run(&arguments, seed, narrator),
+        Transport::Unix | Transport::Tcp | Transport::Pipe => {
+            circle::run(&arguments, seed, narrator).map_err(|error| Failure {
+                status: BROKEN,
+                line: error.to_string(),
+            })?
+        }
+    };
     Ok(show(&arguments, &program, seed, &course))
 }
 
-fn travel(arguments: &Arguments, seed: u64, narrator: Narrator) -> Result<Course, Failure> {
-    match (arguments.protocol, arguments.transport()) {
-        (Protocol::Lottery, _) => Err(Failure {
-            status: BROKEN,
-            line: "not yet".into(),
-        }),
-        (Protocol::Consensus, Transport::Memory) => Ok(memory::run(arguments, seed, narrator)),
-        (Protocol::Consensus, _) => {
-            circle::run(arguments, seed, narrator).map_err(|error| Failure {
-                status: BROKEN,
-                line: error.to_string(),
-            })
-        }
+/// The lottery has done its work when it has shown what comes of it, whatever that is.
+fn show_foil(arguments: &Arguments, program: &str, seed: u64) {
+    let foil = foil::run(arguments, seed);
+    let report = Report::new(arguments, program, seed, &foil.course());
+    if arguments.json {
+        print(&format!("{}\n", report.json()));
+    } else if arguments.view == View::Quiet {
+        print(&format!("{}\n", report.transcript));
+    } else {
+        print(&foil.picture(seed, &report.replay, Paint::of_terminal()));
     }
 }
 

@@ -14,9 +14,10 @@ pub const TABLES: u64 = 3 << 32;
 /// The purpose of the draws that name the places where Unix sockets listen.
 pub const PATHS: u64 = 4 << 32;
 
-/// A usual round trip on sockets, in microseconds for each hero: generous, because too long only delays what is asked
-/// again, and too short asks again what was only slow.
-const ROUND_TRIP_OF_EACH: Micros = 300;
+/// A usual round trip on sockets, in microseconds: so much for each pair of heroes, 20 ms for 33 of them. Generous,
+/// because too long only delays what is asked again, and too short asks again what was only slow, which makes it slower.
+const ROUND_TRIP_OF_PAIR: Micros = 18;
+const ROUND_TRIP_MIN: Micros = 2_000;
 
 /// What `arguments` settle beforehand.
 pub fn config(arguments: &Arguments) -> Config {
@@ -24,8 +25,11 @@ pub fn config(arguments: &Arguments) -> Config {
     let mut config = Config::new(arguments.peers, &word).expect("the arguments were checked");
     config.strict = arguments.strict;
     if arguments.transport() != Transport::Memory {
-        // One thread works for all of them: a majority answers when it has come around, not when a wire would have.
-        config.round_trip = ROUND_TRIP_OF_EACH * arguments.peers as Micros;
+        // One thread works for all of them, and each of n heroes is answered by n others: a majority has
+        // answered when the thread has come around, long after a wire would have brought the answers.
+        config.round_trip =
+            ROUND_TRIP_MIN.max(ROUND_TRIP_OF_PAIR * (arguments.peers as Micros).pow(2));
+        config.roll_patience = config.roll_patience.max(10 * config.round_trip);
     }
     // Before the limit is over every hero must have noticed whom he does not hear.
     config.silence = config.silence.min(arguments.limit.as_micros() as u64 / 2);
