@@ -16,7 +16,9 @@ use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
-use crate::task::{self, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget};
+use crate::task::{
+    self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
+};
 
 /// How many polls in a row the LIFO slot gets while the queue waits.
 pub(crate) const LIFO_STREAK: u8 = 3;
@@ -42,6 +44,8 @@ pub(crate) struct Scheduler {
     polling: Cell<bool>,
     /// Every task that has not been freed or merged, finished ones too.
     tasks: TaskList,
+    /// What finished tasks left behind.
+    blocks: Blocks,
     live: Cell<usize>,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
@@ -70,6 +74,7 @@ impl Scheduler {
             lifo_streak: Cell::new(0),
             polling: Cell::new(false),
             tasks: TaskList::new(),
+            blocks: Blocks::new(),
             live: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
@@ -108,7 +113,6 @@ impl Scheduler {
         future: F,
         spawned_at: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        let _entered = Entered::borrowing(self);
         task::spawn_on(self, future, spawned_at)
     }
 
@@ -229,6 +233,10 @@ impl Scheduler {
 
     pub(crate) fn tasks(&self) -> &TaskList {
         &self.tasks
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     pub(crate) fn count_in(&self) {

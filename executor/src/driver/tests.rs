@@ -60,7 +60,7 @@ impl Rig {
 
     /// Submits one operation and returns its only completion.
     pub(super) fn run(&mut self, operation: Operation) -> Completion {
-        let key = key(100_000 + self.completed.len() as u32, 7);
+        let key = key(100, self.completed.len() as u32);
         let before = self.completed.len();
         self.driver.submit(key, operation);
         self.complete(before + 1);
@@ -213,6 +213,30 @@ fn bug_053_a_completion_queue_of_two_loses_none_of_a_thousand() {
 }
 
 #[test]
+fn completions_that_overflowed_come_without_being_waited_for() {
+    let mut rig = Rig::new(Config {
+        entries: 2,
+        completion_entries: Some(2),
+        ..Config::default()
+    });
+    let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
+    let mut bytes = [0u8; 20];
+    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+        rig.driver
+            .submit(key(index as u32, 1), receive(other, byte));
+    }
+    rig.flush();
+    for (one, _) in &pairs {
+        (&*one).write_all(b"x").unwrap();
+    }
+    for _ in 0..pairs.len() {
+        rig.flush();
+    }
+    assert_eq!(rig.completed.len(), pairs.len());
+    assert!(rig.driver.counters().overflows > 0);
+}
+
+#[test]
 fn what_is_taken_back_is_never_submitted() {
     let mut rig = Rig::with_entries(8);
     let (one, other) = UnixStream::pair().unwrap();
@@ -240,6 +264,10 @@ fn what_is_in_flight_cannot_be_taken_back() {
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.flush();
     assert!(!rig.driver.take_back(key(0, 1)));
+    // Nor if another stands where it stood, in the next turn.
+    rig.driver.submit(key(1, 1), receive(&other, &mut []));
+    assert!(!rig.driver.take_back(key(0, 1)));
+    assert!(rig.driver.take_back(key(1, 1)));
     (&one).write_all(b"x").unwrap();
     rig.complete(1);
 }
@@ -477,6 +505,10 @@ fn a_deadline_in_a_million_years_is_a_wait() {
         .enter(Wait::Until(Some(far)), &mut rig.completed)
         .unwrap();
     assert_eq!(rig.result(key(0, 1)), 1);
+    assert!(
+        enters(&rig) <= 2,
+        "it slept instead of asking again and again"
+    );
     drop(writer.join());
 }
 
@@ -580,7 +612,8 @@ fn eight_threads_ring_one_bell() {
                 .enter(Wait::Until(Some(soon)), &mut rig.completed)
                 .unwrap();
         }
-        assert!(rig.driver.counters().bells >= 1);
+        rig.flush();
+        assert!(rig.driver.counters().bells >= 1 || !message_ring);
         ringers
             .into_iter()
             .for_each(|ringer| ringer.join().unwrap());
@@ -647,6 +680,15 @@ fn shutdown_closes_what_was_staged_to_be_closed() {
     let (one, other) = UnixStream::pair().unwrap();
     driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
     driver.shutdown();
+    assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_dropped_driver_closes_what_was_staged_to_be_closed() {
+    let mut rig = Rig::with_entries(1);
+    let (one, other) = UnixStream::pair().unwrap();
+    rig.driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+    drop(rig);
     assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
 }
 

@@ -34,6 +34,7 @@ impl Bench {
         Bench { lease, scheduler }
     }
 
+    #[track_caller]
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.scheduler.spawn(future)
     }
@@ -49,6 +50,13 @@ impl Bench {
                 return polls;
             }
         }
+    }
+
+    /// One turn, and a chance for other threads.
+    pub(crate) fn settle_a_little(&self) {
+        self.scheduler.receive();
+        self.scheduler.run(ONLY_WHAT_IS_DUE);
+        std::thread::yield_now();
     }
 
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {

@@ -7,9 +7,10 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
-use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, Ordering, UnsafeCell};
+use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 use crate::cores::{CoreId, Node};
 
 // The bits of `Header::state`. Home only.
@@ -51,20 +52,22 @@ pub(crate) struct Header {
     pub(super) home: CoreId,
     pub(super) spawned_at: &'static Location<'static>,
 
-    pub(super) state: Cell<u32>,
     pub(super) count: Cell<u64>,
     pub(super) queue_next: Cell<Option<RawTask>>,
     pub(super) list_previous: Cell<Option<RawTask>>,
     pub(super) list_next: Cell<Option<RawTask>>,
     pub(super) joiner: UnsafeCell<Option<Waiter>>,
+    pub(super) state: Cell<u32>,
+    /// The one thing the home publishes about its own part.
+    pub(super) finished: AtomicBool,
 
     pub(super) remote: Remote,
-    pub(super) finished: AtomicBool,
     pub(super) remote_joiner: AtomicPtr<Waker>,
 
     /// Stands for future and output behind the header: accessed whenever they are, so that
     /// loom sees a race for them. Nothing without loom.
     pub(super) stage_guard: UnsafeCell<()>,
+    _leak_check: LeakCheck,
 }
 
 impl Header {
@@ -90,6 +93,7 @@ impl Header {
             finished: AtomicBool::new(false),
             remote_joiner: AtomicPtr::new(std::ptr::null_mut()),
             stage_guard: UnsafeCell::new(()),
+            _leak_check: LeakCheck::new(),
         }
     }
 
@@ -176,17 +180,32 @@ impl RawTask {
             .as_ptr()
     }
 
-    /// Gives the memory back.
+    /// Gives the memory back to the allocator. Anywhere.
     ///
     /// # Safety
     ///
     /// There is no reference left, the task is in no queue and no list, future and output are gone.
     pub(super) unsafe fn free(self) {
         let layout = self.vtable.layout;
-        // SAFETY: nobody else can reach the task; `allocate` made it with this layout.
+        // SAFETY: nobody else can reach the task; `Task::allocate` took a block of this layout.
         unsafe {
             self.0.drop_in_place();
             std::alloc::dealloc(self.0.as_ptr().cast(), layout);
+        }
+    }
+
+    /// Gives the memory to the next task of this core.
+    ///
+    /// # Safety
+    ///
+    /// As for `free`.
+    #[inline(always)]
+    pub(super) unsafe fn free_into(self, blocks: &Blocks) {
+        let layout = self.vtable.layout;
+        // SAFETY: as in `free`.
+        unsafe {
+            self.0.drop_in_place();
+            blocks.give_back(self.0.cast(), layout);
         }
     }
 }

@@ -61,24 +61,22 @@ pub(super) fn give_up(task: RawTask) -> bool {
     debug_assert!(task.has(COMPLETE));
     match task.remote.merge(task.count.get()) {
         GivenUp::Free => {
-            unlink(task);
-            // SAFETY: no reference is left; a complete task is in no run queue, and has just
-            // left the list; a join handle goes only when the output is gone.
-            unsafe { task.free() };
+            here::with(|scheduler| {
+                scheduler.tasks().remove(task);
+                // SAFETY: no reference is left; a complete task is in no run queue, and has
+                // just left the list; a join handle goes only when the output is gone.
+                unsafe { task.free_into(scheduler.blocks()) };
+            });
             true
         }
         GivenUp::Merged => {
             task.count.set(0);
-            unlink(task);
+            here::with(|scheduler| scheduler.tasks().remove(task));
             afar::release(task);
             true
         }
         GivenUp::Later => false,
     }
-}
-
-fn unlink(task: RawTask) {
-    here::with(|scheduler| scheduler.tasks().remove(task));
 }
 
 // Events.
@@ -150,13 +148,13 @@ fn wake_remote_joiner(task: RawTask) {
 }
 
 /// Takes in a task that is new to this scheduler.
-pub(super) fn adopt(task: RawTask) {
-    here::with(|scheduler| {
-        scheduler.count_in();
-        scheduler.tasks().insert(task);
-    });
+#[inline(always)]
+pub(super) fn adopt(scheduler: &Scheduler, task: RawTask) {
+    scheduler.count_in();
+    scheduler.tasks().insert(task);
     task.set(SCHEDULED);
-    schedule(task, Scheduler::schedule_last);
+    // SAFETY: the task is new: neither running, nor complete, nor in the queue.
+    scheduler.schedule_last(unsafe { Runnable::new(task) });
 }
 
 /// Polls a task once, or drops its future if it was aborted.
@@ -236,7 +234,7 @@ fn open(task: RawTask) {
     task.count
         .set((task.count.get() as i64 + word.count() + 1) as u64);
     if word.has(NEW) {
-        adopt(task);
+        here::with(|scheduler| adopt(scheduler, task));
     }
     if word.has(ABORT) {
         abort(task);

@@ -9,6 +9,7 @@ mod here;
 mod home;
 mod join;
 mod main_task;
+mod memory;
 mod queue;
 mod raw;
 mod remote;
@@ -25,9 +26,13 @@ pub(crate) use beside::poll_beside;
 pub(crate) use death::{abort_all, merge_all};
 pub(crate) use here::{Entered, budget, with as with_scheduler};
 pub(crate) use main_task::MainTask;
+pub(crate) use memory::Blocks;
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
 pub(crate) use spawn::{spawn_from_afar, spawn_on};
 pub(crate) use waker::{TaskRef, Waiter};
 
 #[cfg(all(test, not(krug_loom)))]
 mod tests;
+
+#[cfg(all(test, krug_loom))]
+mod loom_models;
