@@ -3,10 +3,10 @@
 //! Everything here is of the current worker, never of the thread: a thread that
 //! leaves [`Runtime::block_on`](crate::Runtime::block_on) has no core, and the same
 //! thread may run another runtime's core next. A function that needs the core asks
-//! for it each time and gets `None` outside a runtime, also while the thread's
-//! locals are being torn down.
+//! for it each time and gets `None` outside a runtime.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,6 @@ pub(crate) struct Counters {
     pub(crate) stale: Cell<u64>,
     pub(crate) adopted: Cell<u64>,
     pub(crate) lingered_out: Cell<u64>,
-    pub(crate) leaked: Cell<u64>,
 }
 
 impl Counters {
@@ -129,21 +128,28 @@ impl Random {
     }
 }
 
-/// A thread's current instance of one part of a core: see [`enter`](Current::enter).
-pub(crate) struct Current<T>(RefCell<Option<Rc<T>>>);
+/// A thread's current instance of one part of a core: see [`replace`](Current::replace).
+///
+/// Without a destructor, so that it can be used as long as the thread runs: a runtime, a stream or a future that is
+/// itself a thread-local may be dropped after everything that has one.
+pub(crate) struct Current<T>(RefCell<ManuallyDrop<Option<Rc<T>>>>);
 
 impl<T> Current<T> {
     pub(crate) const fn none() -> Current<T> {
-        Current(RefCell::new(None))
+        Current(RefCell::new(ManuallyDrop::new(None)))
     }
 
+    /// Calls `f` with what is current. `f` may run code of the user, such as a foreign waker, and that may enter
+    /// another runtime: so nothing is borrowed meanwhile.
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
-        self.0.borrow().as_deref().map(f)
+        let current = Option::clone(&self.0.borrow());
+        current.as_deref().map(f)
     }
 
     /// Makes `part` the current one and returns what was current before.
     pub(crate) fn replace(&self, part: Option<Rc<T>>) -> Option<Rc<T>> {
-        self.0.replace(part)
+        ManuallyDrop::into_inner(self.0.replace(ManuallyDrop::new(part)))
     }
 }
 
@@ -152,8 +158,9 @@ thread_local! {
 }
 
 /// Calls `f` with the core this thread is running; `None` outside a runtime.
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
-    CORE.try_with(|current| current.with(f)).ok().flatten()
+    CORE.with(|current| current.with(f))
 }
 
 /// Makes `core` current on this thread and returns the one before.

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::context::{self, Clock, Core, Counters, Expiry, Random};
-use crate::cores::{CoreId, MailboxLease};
+use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
 use crate::scheduler::{Scheduler, TurnBudget};
@@ -55,7 +55,6 @@ pub(crate) struct Worker {
 pub(crate) struct Stragglers {
     pub(crate) tasks: usize,
     pub(crate) operations: usize,
-    pub(crate) sources: usize,
 }
 
 impl Worker {
@@ -123,6 +122,13 @@ impl Worker {
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = self.enter();
         let main = self.core.scheduler.main_task();
+        let output = self.run_until_ready(future, &main);
+        // What was staged last, also by the destructor of the future, is submitted before the core rests.
+        self.submit(Wait::No);
+        output
+    }
+
+    fn run_until_ready<F: Future>(&self, future: F, main: &MainTask) -> F::Output {
         let waker = main.waker();
         let mut future = pin!(future);
         waker.wake_by_ref();
@@ -132,12 +138,10 @@ impl Worker {
                 let polled =
                     budget::scope(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
                 if let Poll::Ready(output) = polled {
-                    // What was staged last, a close for example, is submitted before the core rests.
-                    self.submit(Wait::No);
                     return output;
                 }
             }
-            self.turn(&main);
+            self.turn(main);
         }
     }
 
@@ -155,7 +159,9 @@ impl Worker {
         let mut completions = self.completions.take();
         self.core.driver.borrow_mut().reap(&mut completions);
         for (key, completion) in completions.drain(..) {
-            self.deliver(self.slots.complete(key, completion));
+            let delivery = self.slots.complete(key, completion);
+            // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
+            quietly(|| self.deliver(delivery));
         }
         // Whatever came in meanwhile is kept; the memory of the longer list is used again.
         let mut newer = self.completions.borrow_mut();
@@ -205,7 +211,7 @@ impl Worker {
             .expire(self.core.clock.now(), &mut expired);
         for expiry in expired.drain(..) {
             match expiry {
-                Expiry::Wake(waiter) => waiter.wake(),
+                Expiry::Wake(waiter) => waiter.wake_quietly(),
                 Expiry::Source { index, generation } => self.sources.timer_fired(index, generation),
             }
         }
@@ -250,13 +256,15 @@ impl Worker {
     }
 
     fn submit(&self, wait: Wait) {
-        let mut completions = self.completions.borrow_mut();
-        let entered = self.core.driver.borrow_mut().enter(wait, &mut completions);
-        if let Err(error) = entered {
-            drop(completions);
+        if let Err(error) = self.try_submit(wait) {
             // The ring itself is broken: no operation of this core can ever complete.
             panic!("the io_uring of {} failed: {error}", self.core.id);
         }
+    }
+
+    fn try_submit(&self, wait: Wait) -> io::Result<()> {
+        let mut completions = self.completions.borrow_mut();
+        self.core.driver.borrow_mut().enter(wait, &mut completions)
     }
 
     /// Ends everything: see the module docs of [`runtime`](crate::runtime). What the kernel still holds at the deadline is
@@ -272,10 +280,15 @@ impl Worker {
         self.sources.give_up();
         self.slots.cancel_all();
         self.end(begin + deadline, || !self.is_quiet());
+        // Timers may hold the last references to tasks, which are counted on this core only.
+        let timers = self.core.wheel.replace(Wheel::new(self.core.clock.now()));
+        drop(timers);
+        // The last letters are opened: they may give up operations. Those that come later are dropped unopened, and find
+        // the results among what is kept.
+        self.core.scheduler.receive();
         let stragglers = Stragglers {
             tasks: tasks.min(self.core.scheduler.live_tasks()),
             operations: self.slots.in_flight(),
-            sources: self.sources.len(),
         };
         inflight::keep_results(&self.slots);
         self.let_go(inside, stragglers);
@@ -286,20 +299,29 @@ impl Worker {
         self.slots.in_flight() == 0 && self.core.driver.borrow().own_in_flight() == 0
     }
 
-    /// Turns without tasks, until `deadline` or until `goes_on` says no.
+    /// Turns without tasks, until `deadline` or until `goes_on` says no; what needs no waiting is done in any case.
     fn end(&self, deadline: Instant, goes_on: impl Fn() -> bool) {
-        while goes_on() && Instant::now() < deadline {
-            self.core.scheduler.receive();
-            self.submit(Wait::Until(Some(deadline)));
+        loop {
+            // First, because nobody waits for what has come already.
             self.reap();
+            self.core.scheduler.receive();
+            self.fire_timers();
+            let is_late = Instant::now() >= deadline;
+            if !goes_on() || self.try_submit(self.wait_until(deadline)).is_err() || is_late {
+                break;
+            }
         }
+        self.reap();
+    }
+
+    /// Sleeps until `deadline`, or until a timer before that: a linger time may be over earlier.
+    fn wait_until(&self, deadline: Instant) -> Wait {
+        let timer = self.core.wheel.borrow().next_deadline().filter(|_| !self.core.clock.is_paused());
+        let timer = timer.map(|timer| self.core.clock.to_system(timer));
+        Wait::Until(Some(timer.map_or(deadline, |timer| timer.min(deadline))))
     }
 
     fn let_go(self, inside: Inside, stragglers: Stragglers) {
-        // Timers may hold the last references to tasks, which are counted on this core only.
-        let timers = self.core.wheel.replace(Wheel::new(Instant::now()));
-        drop(timers);
-        self.core.scheduler.receive();
         self.lease.remove_bell();
         if stragglers.operations > 0 {
             tracing::warn!(
@@ -308,7 +330,6 @@ impl Worker {
                 self.core.id,
                 stragglers.operations
             );
-            Counters::add(&self.core.counters.leaked, stragglers.operations as u64);
             mem::forget(self.slots.clone());
             mem::forget(self.core.clone());
             mem::forget(self.sources.clone());

@@ -23,7 +23,7 @@ use super::{
 ///
 /// ```
 /// # #[cfg(feature = "fault-injection")] {
-/// use krug::Faults;
+/// use krug::runtime::Faults;
 ///
 /// let eagain = 11;
 /// let faults = Faults::new().enter(3, eagain).end_multishot(2);
@@ -48,6 +48,14 @@ enum Fault {
     Enter { nth: u64, errno: i32 },
     EndMultishot { nth: u64 },
     Operation { nth: u64, errno: i32 },
+    Withhold { nth: u64 },
+}
+
+/// What is planned for an operation.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Answer(i32),
+    Withhold,
 }
 
 impl Faults {
@@ -79,6 +87,14 @@ impl Faults {
     #[must_use]
     pub fn operation(self, nth: u64, errno: i32) -> Faults {
         self.with(Fault::Operation { nth, errno })
+    }
+
+    /// The `nth` operation that transfers data never ends, whatever is done about it: it is submitted, but neither is it
+    /// cancelled nor does its completion arrive. No healthy kernel does this for long; a disk or a
+    /// server behind a network file system that does not answer may.
+    #[must_use]
+    pub fn withhold(self, nth: u64) -> Faults {
+        self.with(Fault::Withhold { nth })
     }
 
     /// How many turns have submitted or waited.
@@ -123,11 +139,12 @@ impl Faults {
         })
     }
 
-    /// The errno planned for this operation.
-    fn on_operation(&self) -> Option<i32> {
+    /// What is planned for this operation.
+    fn on_operation(&self) -> Option<Fate> {
         let now = count(&self.shared.operations);
         self.take(|fault| match fault {
-            Fault::Operation { nth, errno } if nth == now => Some(errno),
+            Fault::Operation { nth, errno } if nth == now => Some(Fate::Answer(errno)),
+            Fault::Withhold { nth } if nth == now => Some(Fate::Withhold),
             _ => None,
         })
     }
@@ -160,6 +177,8 @@ pub(crate) struct Faulty {
     /// Shots that are being ended: the completion that is to be the last one of
     /// each, while the kernel's own last one is awaited.
     held: Vec<(Key, Completion)>,
+    /// Operations of which nothing is to be heard.
+    withheld: Vec<Key>,
 }
 
 impl Faulty {
@@ -169,6 +188,7 @@ impl Faulty {
             faults: config.faults.clone(),
             answers: Vec::new(),
             held: Vec::new(),
+            withheld: Vec::new(),
         })
     }
 
@@ -177,15 +197,14 @@ impl Faulty {
     }
 
     pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
-        if transfers_data(&operation)
-            && let Some(errno) = self.faults.on_operation()
-        {
-            let completion = Completion {
-                result: -errno,
-                more: false,
-            };
-            self.answers.push((key, completion));
-            return;
+        let fate = transfers_data(&operation).then(|| self.faults.on_operation()).flatten();
+        match fate {
+            Some(Fate::Answer(errno)) => {
+                let (result, more) = (-errno, false);
+                return self.answers.push((key, Completion { result, more }));
+            }
+            Some(Fate::Withhold) => self.withheld.push(key),
+            None => {}
         }
         self.driver.submit(key, operation);
     }
@@ -202,7 +221,9 @@ impl Faulty {
     }
 
     pub(crate) fn cancel(&mut self, key: Key) {
-        self.driver.cancel(key);
+        if !self.withheld.contains(&key) {
+            self.driver.cancel(key);
+        }
     }
 
     pub(crate) fn close(&mut self, fd: Descriptor) {
@@ -247,6 +268,10 @@ impl Faulty {
         let mut position = before;
         while position < completions.len() {
             let (key, completion) = completions[position];
+            if self.withheld.contains(&key) {
+                completions.remove(position);
+                continue;
+            }
             let held = self.held.iter().position(|(held, _)| *held == key);
             let ends = completion.more && self.faults.on_multishot_completion();
             match held {
@@ -436,6 +461,29 @@ mod tests {
         assert!(!driver.take_back(key(1, 1)));
         driver.enter(Wait::No, &mut completed).unwrap();
         assert!(completed.is_empty());
+    }
+
+    #[test]
+    fn a_shot_that_the_kernel_ends_first_keeps_the_kernels_end() {
+        let mut driver = driver(&Faults::new());
+        let (key, more) = (key(0, 1), false);
+        let end = |result| (key, Completion { result, more });
+        driver.held.push(end(5));
+        let mut completions = vec![end(-libc::EMFILE)];
+        driver.tamper(0, &mut completions);
+        let held = (
+            key,
+            Completion {
+                result: 5,
+                more: true,
+            },
+        );
+        assert_eq!(completions, [held, end(-libc::EMFILE)]);
+        driver.held.push(end(6));
+        let mut completions = vec![end(-libc::ECANCELED)];
+        driver.tamper(0, &mut completions);
+        assert_eq!(completions, [end(6)]);
+        assert!(driver.held.is_empty());
     }
 
     #[test]

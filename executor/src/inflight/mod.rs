@@ -82,8 +82,9 @@ thread_local! {
 }
 
 /// Calls `f` with the slots of the core this thread is running; `None` outside a runtime.
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Slots) -> R) -> Option<R> {
-    SLOTS.try_with(|current| current.with(f)).ok().flatten()
+    SLOTS.with(|current| current.with(f))
 }
 
 /// Makes `slots` current on this thread and returns those before.
@@ -101,4 +102,5 @@ pub(crate) fn keep_results(slots: &Slots) {
     for (key, finished) in slots.drain_ended() {
         afterlife::keep(slots.home(), key, finished);
     }
+    slots.tell_leaked();
 }

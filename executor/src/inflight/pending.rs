@@ -10,7 +10,7 @@ use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::Op;
-use super::slots::{Abandoned, Attachment};
+use super::slots::{Abandoned, Attachment, Sent};
 use crate::context;
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};
@@ -32,11 +32,14 @@ pub(crate) struct Ticket {
     key: Key,
     /// Where the result will be, once the future was polled on another core.
     abroad: Option<Arc<Foreign>>,
+    /// The result was taken or given up.
+    is_over: bool,
 }
 
 impl<T: Op> InFlight<T> {
     /// Moves `op` into a slot of this core and stages it. Outside a runtime, and in
     /// one that is shutting down, `op` comes back with the error.
+    #[inline]
     pub(crate) fn start(
         op: T,
         attachment: Option<Attachment>,
@@ -53,6 +56,7 @@ impl<T: Op> InFlight<T> {
                 home: slots.home(),
                 key,
                 abroad: None,
+                is_over: false,
             }
         });
         let ticket = started.expect("a core that is current has its slots");
@@ -73,12 +77,27 @@ impl<T: Op> InFlight<T> {
     ///
     /// If it is polled again after that; and if the runtime ended before the kernel let go of the operation: its memory was leaked
     /// then, and there is nothing that could be given back.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
-        let ticket = self
-            .ticket
-            .as_mut()
-            .expect("a future was polled again after it had finished");
-        let finished = ready!(ticket.poll(cx));
+        let ticket = self.ticket.as_mut().expect("a future was polled again after it had finished");
+        if ticket.abroad.is_none() {
+            let (home, key) = (ticket.home, ticket.key);
+            let here = super::with(|slots| {
+                // SAFETY: the slot with our key was filled by `start` with a `T`.
+                (slots.home() == home).then(|| unsafe { slots.take_or_wait::<T>(key, cx) })
+            });
+            match here.flatten() {
+                Some(Some(taken)) => {
+                    ticket.is_over = true;
+                    self.ticket = None;
+                    return Poll::Ready(taken);
+                }
+                Some(None) => return Poll::Pending,
+                None => {}
+            }
+        }
+        let finished = ready!(ticket.poll_abroad(cx));
+        ticket.is_over = true;
         self.ticket = None;
         let Some(finished) = finished else {
             panic!(
@@ -115,29 +134,24 @@ impl Ticket {
         self.home
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
-        if let Some(foreign) = &self.abroad {
-            return foreign.poll(cx.waker());
+    #[cold]
+    fn poll_abroad(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
+        match &self.abroad {
+            Some(foreign) => foreign.poll(cx.waker()),
+            None => self.go_abroad(cx),
         }
-        let (home, key) = (self.home, self.key);
-        let here = super::with(|slots| (slots.home() == home).then(|| slots.take_or_wait(key, cx)));
-        if let Some(Some(finished)) = here {
-            return finished.map_or(Poll::Pending, |finished| Poll::Ready(Some(finished)));
-        }
-        self.go_abroad(cx)
     }
 
-    #[cold]
     fn go_abroad(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
-        let (home, key) = (self.home, self.key);
         let foreign = Foreign::new();
-        let receiver = foreign.clone();
-        if home
-            .post(Box::new(move || send_to(home, key, &receiver)))
-            .is_err()
-        {
-            return Poll::Ready(afterlife::take(home, key));
-        }
+        let errand = Errand {
+            home: self.home,
+            key: self.key,
+            foreign: Some(foreign.clone()),
+        };
+        // If that core's life is over, or ends before the letter was opened, the errand ends
+        // when it is dropped.
+        drop(self.home.post(Box::new(move || errand.run())));
         let poll = foreign.poll(cx.waker());
         self.abroad = Some(foreign);
         poll
@@ -145,7 +159,8 @@ impl Ticket {
 
     /// Applies the rule for dropped futures. To be called on the home core; after its
     /// end, on any.
-    pub(crate) fn abandon(self) -> Abandoned {
+    pub(crate) fn abandon(mut self) -> Abandoned {
+        self.is_over = true;
         if let Some(finished) = self.abroad.as_ref().and_then(|foreign| foreign.take()) {
             return Abandoned::Ended(finished);
         }
@@ -158,15 +173,48 @@ impl Ticket {
     }
 }
 
-/// Runs at home: sends the result of `key` to `foreign`, now or when it comes.
-fn send_to(home: CoreId, key: Key, foreign: &Arc<Foreign>) {
-    let here =
-        super::with(|slots| (slots.home() == home).then(|| slots.take_or_send(key, foreign)));
-    match here.flatten() {
-        Some(Some(finished)) => foreign.bring(Some(finished)),
-        Some(None) => {}
-        // The letter has come after the core's end.
-        None => foreign.bring(afterlife::take(home, key)),
+impl Drop for Ticket {
+    /// A letter that carried it was never opened, because its core ended before.
+    fn drop(&mut self) {
+        if !self.is_over {
+            drop(afterlife::take(self.home, self.key));
+        }
+    }
+}
+
+/// Has the result of an operation sent to where its future is now.
+struct Errand {
+    home: CoreId,
+    key: Key,
+    /// Taken when the errand is done.
+    foreign: Option<Arc<Foreign>>,
+}
+
+impl Errand {
+    /// Runs at home: sends the result, now or when it comes.
+    fn run(mut self) {
+        let (home, key) = (self.home, self.key);
+        let Some(foreign) = self.foreign.take() else {
+            return;
+        };
+        let here =
+            super::with(|slots| (slots.home() == home).then(|| slots.take_or_send(key, &foreign)));
+        match here {
+            Some(Some(Sent::Now(finished))) => foreign.bring(Some(finished)),
+            Some(Some(Sent::Later)) => {}
+            Some(Some(Sent::Never)) | Some(None) | None => {
+                foreign.bring(afterlife::take(home, key));
+            }
+        }
+    }
+}
+
+impl Drop for Errand {
+    /// The letter was never opened: the core has ended.
+    fn drop(&mut self) {
+        if let Some(foreign) = self.foreign.take() {
+            foreign.bring(afterlife::take(self.home, self.key));
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
-use super::op::{Orphan, Step};
+use super::op::{Op, Orphan, Step};
 use crate::context::{self, Counters};
-use crate::cores::CoreId;
+use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key};
 use crate::task::Waiter;
 
@@ -101,6 +101,18 @@ impl Slot {
         f(op.as_mut().expect("a slot in use holds its operation"))
     }
 
+    /// As `take_op`, straight to its type.
+    ///
+    /// # Safety
+    ///
+    /// The operation in the slot is a `T`.
+    #[inline]
+    unsafe fn take_typed<T: Op>(&self) -> T {
+        // SAFETY: as in `with_op`; the type is the caller's promise.
+        let op = unsafe { Erased::take::<T>(&mut *self.op.get()) };
+        op.expect("a slot in use holds its operation")
+    }
+
     fn take_op(&self) -> Erased {
         // SAFETY: as in `with_op`. Called only where nothing is in flight any more.
         let op = unsafe { &mut *self.op.get() };
@@ -153,6 +165,14 @@ pub(crate) enum Abandoned {
     GoesOn,
 }
 
+/// What a future that waits on another core will see of its result.
+pub(super) enum Sent {
+    Now(Finished),
+    Later,
+    /// The operation is not here any more.
+    Never,
+}
+
 /// The slots of one core.
 pub(crate) struct Slots {
     home: CoreId,
@@ -174,6 +194,7 @@ impl Slots {
     }
 
     /// The core whose slots these are.
+    #[inline]
     pub(crate) fn home(&self) -> CoreId {
         self.home
     }
@@ -188,6 +209,7 @@ impl Slots {
         self.in_use.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         let index = index as usize;
         // SAFETY: the vector is changed only by `grow`, which no reference to it outlives: what we give
@@ -197,6 +219,7 @@ impl Slots {
     }
 
     /// The slot that `key` names, unless it has been used anew since.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index)?;
         (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
@@ -317,7 +340,9 @@ impl Slots {
             return slot.with_op(|op| op.is_idempotent());
         }
         if completion.result == -libc::EINTR && !asked {
-            return true;
+            // An interrupted close has closed: the number may belong to another descriptor by now.
+            let is_close = slot.attachment.get().is_some_and(|attachment| attachment.role == Role::Close);
+            return !is_close;
         }
         slot.with_op(|op| op.advance(completion)) == Step::Again && !asked
     }
@@ -352,11 +377,25 @@ impl Slots {
         Finished::new(op, completion)
     }
 
-    /// The result, if it has come; else remembers who waits. `None` also if `key` is unknown.
-    pub(super) fn take_or_wait(&self, key: Key, cx: &std::task::Context<'_>) -> Option<Finished> {
+    /// The operation and its result, if that has come; else remembers who waits. `None`
+    /// also if `key` is unknown.
+    ///
+    /// # Safety
+    ///
+    /// The operation that was started under `key` is a `T`.
+    #[inline]
+    pub(super) unsafe fn take_or_wait<T: Op>(
+        &self,
+        key: Key,
+        cx: &std::task::Context<'_>,
+    ) -> Option<(T, Completion)> {
         let slot = self.find(key)?;
         if slot.state.get() == State::Done {
-            return Some(self.finish(key, slot, slot.completion.get()));
+            let completion = slot.completion.get();
+            // SAFETY: the caller names the type of what is under `key`, which is in this slot.
+            let op = unsafe { slot.take_typed::<T>() };
+            self.free(key, slot);
+            return Some((op, completion));
         }
         let waiter = match slot.watcher.replace(Watcher::Nobody) {
             Watcher::Here(waiter) if waiter.is_for(cx) => waiter,
@@ -366,14 +405,16 @@ impl Slots {
         None
     }
 
-    /// The result, if it has come; else it will be sent to `foreign`. `None` if it has not come.
-    pub(super) fn take_or_send(&self, key: Key, foreign: &Arc<Foreign>) -> Option<Finished> {
-        let slot = self.find(key)?;
+    /// The result, if it has come; else it will be sent to `foreign`.
+    pub(super) fn take_or_send(&self, key: Key, foreign: &Arc<Foreign>) -> Sent {
+        let Some(slot) = self.find(key) else {
+            return Sent::Never;
+        };
         if slot.state.get() == State::Done {
-            return Some(self.finish(key, slot, slot.completion.get()));
+            return Sent::Now(self.finish(key, slot, slot.completion.get()));
         }
         slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
-        None
+        Sent::Later
     }
 
     pub(crate) fn attachment(&self, key: Key) -> Option<Attachment> {
@@ -437,6 +478,19 @@ impl Slots {
             }
         });
         ended
+    }
+
+    /// Tells everybody who waits for an operation that the core has to leak that no result will come.
+    pub(super) fn tell_leaked(&self) {
+        let mut told = Vec::new();
+        self.each(|_, slot| told.push(slot.watcher.replace(Watcher::Nobody)));
+        for watcher in told {
+            match watcher {
+                Watcher::Here(waiter) => waiter.wake_quietly(),
+                Watcher::Elsewhere(foreign) => quietly(|| foreign.bring(None)),
+                Watcher::Nobody => {}
+            }
+        }
     }
 
     fn each(&self, mut f: impl FnMut(Key, &Slot)) {

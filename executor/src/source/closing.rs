@@ -105,7 +105,7 @@ impl Closing {
         self.phase.set(Phase::Closed);
         let waiters = self.waiters.take();
         for waiter in waiters {
-            waiter.wake();
+            waiter.wake_quietly();
         }
         !self.is_awaited.get()
     }

@@ -73,8 +73,9 @@ thread_local! {
     static SOURCES: Current<Sources> = const { Current::none() };
 }
 
+#[inline]
 fn with<R>(f: impl FnOnce(&Sources) -> R) -> Option<R> {
-    SOURCES.try_with(|current| current.with(f)).ok().flatten()
+    SOURCES.with(|current| current.with(f))
 }
 
 /// Makes `sources` current on this thread and returns those before.

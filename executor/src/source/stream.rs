@@ -17,6 +17,7 @@ use super::waiters::Lane;
 use super::{SourceId, closed_error};
 use crate::buf::{self, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
+use crate::cores::quietly;
 use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
@@ -226,8 +227,8 @@ impl Stream {
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
         }
-        // The user's buffer is dropped while nothing of ours is borrowed.
-        drop(finished);
+        // The user's buffer is dropped while nothing of ours is borrowed, and may panic.
+        quietly(|| drop(finished));
         self.end_turn(role);
     }
 

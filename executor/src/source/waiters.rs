@@ -76,7 +76,7 @@ impl Waiters {
             let waiter = entry.waiter.take();
             drop(entries);
             if let Some(waiter) = waiter {
-                waiter.wake();
+                waiter.wake_quietly();
             }
         }
     }
