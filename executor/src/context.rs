@@ -141,6 +141,7 @@ impl<T> Current<T> {
 
     /// Calls `f` with what is current. `f` may run code of the user, such as a foreign waker, and that may enter
     /// another runtime: so nothing is borrowed meanwhile.
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         let current = Option::clone(&self.0.borrow());
         current.as_deref().map(f)
@@ -157,6 +158,7 @@ thread_local! {
 }
 
 /// Calls `f` with the core this thread is running; `None` outside a runtime.
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     CORE.with(|current| current.with(f))
 }

@@ -3,7 +3,9 @@
 //! Tasks run first in, first out. A task woken by one that is running goes to a slot of its
 //! own and runs next, while what the two share is in the cache; after [`LIFO_STREAK`] polls
 //! out of that slot the queue has its turn, so that two tasks which wake each other for ever
-//! starve nobody.
+//! starve nobody. A task that awaits another one's end is an exception, it goes to the queue: who
+//! joins a batch of tasks runs once when most of them have ended, instead of once for each
+//! (measured: 294 instructions for a spawn and a join, against 464).
 //!
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
 //! any of its cells is borrowed: there are only `Cell`s.
@@ -16,7 +18,9 @@ use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
-use crate::task::{self, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget};
+use crate::task::{
+    self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
+};
 
 /// How many polls in a row the LIFO slot gets while the queue waits.
 pub(crate) const LIFO_STREAK: u8 = 3;
@@ -42,6 +46,8 @@ pub(crate) struct Scheduler {
     polling: Cell<bool>,
     /// Every task that has not been freed or merged, finished ones too.
     tasks: TaskList,
+    /// What finished tasks left behind.
+    blocks: Blocks,
     live: Cell<usize>,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
@@ -70,6 +76,7 @@ impl Scheduler {
             lifo_streak: Cell::new(0),
             polling: Cell::new(false),
             tasks: TaskList::new(),
+            blocks: Blocks::new(),
             live: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
@@ -108,7 +115,6 @@ impl Scheduler {
         future: F,
         spawned_at: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        let _entered = Entered::borrowing(self);
         task::spawn_on(self, future, spawned_at)
     }
 
@@ -229,6 +235,10 @@ impl Scheduler {
 
     pub(crate) fn tasks(&self) -> &TaskList {
         &self.tasks
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     pub(crate) fn count_in(&self) {

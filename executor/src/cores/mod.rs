@@ -45,3 +45,6 @@ pub(crate) fn discard(payload: Box<dyn std::any::Any + Send>) {
         std::mem::forget(second);
     }
 }
+
+#[cfg(all(test, krug_loom))]
+mod loom_models;

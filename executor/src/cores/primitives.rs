@@ -16,12 +16,37 @@ pub(crate) use loom::{
 #[cfg(not(krug_loom))]
 pub(crate) use self::real::*;
 
+/// Part of what must be freed exactly once: loom fails a model that leaks one.
+#[cfg(krug_loom)]
+pub(crate) struct LeakCheck {
+    _track: loom::alloc::Track<()>,
+}
+
+#[cfg(krug_loom)]
+impl LeakCheck {
+    pub(crate) fn new() -> LeakCheck {
+        LeakCheck {
+            _track: loom::alloc::Track::new(()),
+        }
+    }
+}
+
 #[cfg(not(krug_loom))]
 mod real {
     pub(crate) use std::cell::Cell;
     pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
     pub(crate) use std::thread::yield_now;
+
+    /// Nothing without loom.
+    pub(crate) struct LeakCheck;
+
+    impl LeakCheck {
+        #[inline(always)]
+        pub(crate) fn new() -> LeakCheck {
+            LeakCheck
+        }
+    }
 
     /// std's `UnsafeCell` with loom's interface: every access is a closure, so that loom
     /// sees where it begins and ends.

@@ -464,6 +464,29 @@ mod tests {
     }
 
     #[test]
+    fn a_shot_that_the_kernel_ends_first_keeps_the_kernels_end() {
+        let mut driver = driver(&Faults::new());
+        let (key, more) = (key(0, 1), false);
+        let end = |result| (key, Completion { result, more });
+        driver.held.push(end(5));
+        let mut completions = vec![end(-libc::EMFILE)];
+        driver.tamper(0, &mut completions);
+        let held = (
+            key,
+            Completion {
+                result: 5,
+                more: true,
+            },
+        );
+        assert_eq!(completions, [held, end(-libc::EMFILE)]);
+        driver.held.push(end(6));
+        let mut completions = vec![end(-libc::ECANCELED)];
+        driver.tamper(0, &mut completions);
+        assert_eq!(completions, [end(6)]);
+        assert!(driver.held.is_empty());
+    }
+
+    #[test]
     fn a_multishot_ends_at_any_connection_and_loses_none() {
         const COUNT: usize = 6;
         for nth in 1..=COUNT as u64 {

@@ -60,7 +60,7 @@ impl Rig {
 
     /// Submits one operation and returns its only completion.
     pub(super) fn run(&mut self, operation: Operation) -> Completion {
-        let key = key(100_000 + self.completed.len() as u32, 7);
+        let key = key(100, self.completed.len() as u32);
         let before = self.completed.len();
         self.driver.submit(key, operation);
         self.complete(before + 1);
@@ -213,6 +213,30 @@ fn bug_053_a_completion_queue_of_two_loses_none_of_a_thousand() {
 }
 
 #[test]
+fn completions_that_overflowed_come_without_being_waited_for() {
+    let mut rig = Rig::new(Config {
+        entries: 2,
+        completion_entries: Some(2),
+        ..Config::default()
+    });
+    let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
+    let mut bytes = [0u8; 20];
+    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+        rig.driver
+            .submit(key(index as u32, 1), receive(other, byte));
+    }
+    rig.flush();
+    for (one, _) in &pairs {
+        (&*one).write_all(b"x").unwrap();
+    }
+    for _ in 0..pairs.len() {
+        rig.flush();
+    }
+    assert_eq!(rig.completed.len(), pairs.len());
+    assert!(rig.driver.counters().overflows > 0);
+}
+
+#[test]
 fn what_is_taken_back_is_never_submitted() {
     let mut rig = Rig::with_entries(8);
     let (one, other) = UnixStream::pair().unwrap();
@@ -240,6 +264,10 @@ fn what_is_in_flight_cannot_be_taken_back() {
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.flush();
     assert!(!rig.driver.take_back(key(0, 1)));
+    // Nor if another stands where it stood, in the next turn.
+    rig.driver.submit(key(1, 1), receive(&other, &mut []));
+    assert!(!rig.driver.take_back(key(0, 1)));
+    assert!(rig.driver.take_back(key(1, 1)));
     (&one).write_all(b"x").unwrap();
     rig.complete(1);
 }
@@ -477,7 +505,17 @@ fn a_deadline_in_a_million_years_is_a_wait() {
         .enter(Wait::Until(Some(far)), &mut rig.completed)
         .unwrap();
     assert_eq!(rig.result(key(0, 1)), 1);
+    assert!(
+        enters(&rig) <= 2,
+        "it slept instead of asking again and again"
+    );
     drop(writer.join());
+}
+
+#[test]
+fn a_bell_goes_anywhere() {
+    fn anywhere<T: Send + Sync + Clone + std::fmt::Debug + 'static>() {}
+    anywhere::<Bell>();
 }
 
 #[test]
@@ -580,7 +618,8 @@ fn eight_threads_ring_one_bell() {
                 .enter(Wait::Until(Some(soon)), &mut rig.completed)
                 .unwrap();
         }
-        assert!(rig.driver.counters().bells >= 1);
+        rig.flush();
+        assert!(rig.driver.counters().bells >= 1 || !message_ring);
         ringers
             .into_iter()
             .for_each(|ringer| ringer.join().unwrap());
@@ -647,6 +686,15 @@ fn shutdown_closes_what_was_staged_to_be_closed() {
     let (one, other) = UnixStream::pair().unwrap();
     driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
     driver.shutdown();
+    assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_dropped_driver_closes_what_was_staged_to_be_closed() {
+    let mut rig = Rig::with_entries(1);
+    let (one, other) = UnixStream::pair().unwrap();
+    rig.driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+    drop(rig);
     assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
 }
 
@@ -800,6 +848,148 @@ fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
     assert!(generation > 0, "twenty connections overflow a queue of two");
     rig.driver.cancel(key(0, generation));
     rig.complete(1);
+}
+
+#[test]
+#[rustfmt::skip] // A table.
+fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
+    let mut rig = Rig::with_entries(8);
+    let (fd, flags, how, length, count, offset) = (-1, 0, 0, 0, 0, 0);
+    let (address, header, vectors) = (Address(0), Address(0), Address(0));
+    let message: libc::msghdr = empty_message();
+    let name = loopback();
+    let to = (Address::of(&raw const name), size_of_val(&name) as u32);
+    let bad_descriptor = [
+        Operation::Accept { fd, address, address_length: address, flags },
+        Operation::AcceptMultishot { fd, flags },
+        Operation::Connect { fd, address: to.0, address_length: to.1 },
+        Operation::Bind { fd, address: to.0, address_length: to.1 },
+        Operation::Listen { fd, backlog: 1 },
+        Operation::Shutdown { fd, how },
+        Operation::Close { fd },
+        Operation::Receive { fd, address, length, flags },
+        Operation::Send { fd, address, length, flags },
+        Operation::ReceiveMessage { fd, header: Address::of(&raw const message), flags },
+        Operation::SendMessage { fd, header: Address::of(&raw const message), flags },
+        Operation::Read { fd, address, length, offset },
+        Operation::Write { fd, address, length, offset },
+        Operation::ReadVectored { fd, vectors, count, offset },
+        Operation::WriteVectored { fd, vectors, count, offset },
+        Operation::Poll { fd, events: libc::POLLIN as u32 },
+    ];
+    for operation in bad_descriptor {
+        assert_eq!(rig.run(operation).result, -libc::EBADF, "{operation:?}");
+    }
+    let null = [
+        Operation::ReceiveMessage { fd: 0, header, flags },
+        Operation::SendMessage { fd: 0, header, flags },
+        Operation::Pipe { descriptors: address, flags },
+    ];
+    for operation in null {
+        assert_eq!(rig.run(operation).result, -libc::EFAULT, "{operation:?}");
+    }
+    let nonsense = Operation::Socket { domain: 12_345, kind: libc::SOCK_STREAM, protocol: 0 };
+    assert_eq!(rig.run(nonsense).result, -libc::EAFNOSUPPORT);
+    assert_eq!(rig.run(Operation::Nop).result, 0);
+}
+
+#[test]
+fn vectors_and_messages_travel_in_order() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let (mut first, mut second) = (*b"for", *b"ward");
+    let mut parts = [vector(&mut first), vector(&mut second)];
+    let (mut third, mut fourth) = ([0; 2], [0; 9]);
+    let mut rooms = [vector(&mut third), vector(&mut fourth)];
+    let write = Operation::WriteVectored {
+        fd: one.as_raw_fd(),
+        vectors: Address::of(parts.as_ptr()),
+        count: 2,
+        offset: CURSOR,
+    };
+    let read = Operation::ReadVectored {
+        fd: other.as_raw_fd(),
+        vectors: Address::of(rooms.as_ptr()),
+        count: 2,
+        offset: CURSOR,
+    };
+    assert_eq!((rig.run(write).result, rig.run(read).result), (7, 7));
+    assert_eq!((&third, &fourth[..5]), (b"fo", &b"rward"[..]));
+    fourth = [0; 9];
+    let (mut sent, mut received) = (empty_message(), empty_message());
+    (sent.msg_iov, sent.msg_iovlen) = (parts.as_mut_ptr(), 2);
+    (received.msg_iov, received.msg_iovlen) = (rooms.as_mut_ptr(), 2);
+    let (fd, flags) = (one.as_raw_fd(), libc::MSG_NOSIGNAL);
+    let header = Address::of(&raw const sent);
+    assert_eq!(
+        rig.run(Operation::SendMessage { fd, header, flags }).result,
+        7
+    );
+    let (fd, flags) = (other.as_raw_fd(), 0);
+    let header = Address::of_mut(&raw mut received);
+    assert_eq!(
+        rig.run(Operation::ReceiveMessage { fd, header, flags })
+            .result,
+        7
+    );
+    assert_eq!(&fourth[..5], b"rward");
+}
+
+#[test]
+fn files_are_read_and_written_at_an_offset() {
+    let mut rig = Rig::with_entries(8);
+    let file = tempfile::tempfile().unwrap();
+    let (fd, offset) = (file.as_raw_fd(), 3);
+    let (text, mut buffer) = (*b"offset", [0u8; 4]);
+    let (address, length) = (Address::of(text.as_ptr()), 6);
+    assert_eq!(
+        rig.run(Operation::Write {
+            fd,
+            address,
+            length,
+            offset
+        })
+        .result,
+        6
+    );
+    let (address, length) = (Address::of_mut(buffer.as_mut_ptr()), 4);
+    let offset = 5;
+    assert_eq!(
+        rig.run(Operation::Read {
+            fd,
+            address,
+            length,
+            offset
+        })
+        .result,
+        4
+    );
+    assert_eq!(buffer, *b"fset");
+}
+
+#[test]
+fn a_poll_completes_when_its_event_comes() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let (fd, events) = (other.as_raw_fd(), libc::POLLIN as u32);
+    rig.driver.submit(key(0, 1), Operation::Poll { fd, events });
+    rig.flush();
+    assert!(rig.completed.is_empty());
+    (&one).write_all(b"x").unwrap();
+    rig.complete(1);
+    assert_eq!(rig.result(key(0, 1)), i32::from(libc::POLLIN));
+}
+
+fn vector(bytes: &mut [u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    }
+}
+
+fn empty_message() -> libc::msghdr {
+    // SAFETY: all zeros is a message header without name, data and control.
+    unsafe { std::mem::zeroed() }
 }
 
 #[test]

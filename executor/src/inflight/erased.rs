@@ -111,6 +111,7 @@ impl<T: Op> TableOf<T> {
 }
 
 impl Erased {
+    #[inline]
     pub(super) fn new<T: Op>(op: T) -> Erased {
         let mut space = Inline(MaybeUninit::uninit());
         let place: *mut Inline = &raw mut space;
@@ -125,6 +126,22 @@ impl Erased {
             table: &const { TableOf::<T>::TABLE },
             space,
         }
+    }
+
+    /// Moves the operation out of where it is, which is empty afterwards. Nothing else of
+    /// the 64 bytes is copied: this is the hot way out of a slot.
+    ///
+    /// # Safety
+    ///
+    /// It was made by [`Erased::new`] from a `T`.
+    #[inline]
+    pub(super) unsafe fn take<T: Op>(place: &mut Option<Erased>) -> Option<T> {
+        let erased = place.as_mut()?;
+        // SAFETY: the caller names the type. What is left behind is overwritten without being dropped.
+        let op = unsafe { read::<T>(&raw mut erased.space) };
+        // SAFETY: `place` is valid, and what it held has just been moved out.
+        unsafe { std::ptr::write(place, None) };
+        Some(op)
     }
 
     /// The operation itself.

@@ -82,6 +82,7 @@ thread_local! {
 }
 
 /// Calls `f` with the slots of the core this thread is running; `None` outside a runtime.
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Slots) -> R) -> Option<R> {
     SLOTS.with(|current| current.with(f))
 }

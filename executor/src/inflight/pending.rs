@@ -39,6 +39,7 @@ pub(crate) struct Ticket {
 impl<T: Op> InFlight<T> {
     /// Moves `op` into a slot of this core and stages it. Outside a runtime, and in
     /// one that is shutting down, `op` comes back with the error.
+    #[inline]
     pub(crate) fn start(
         op: T,
         attachment: Option<Attachment>,
@@ -76,12 +77,26 @@ impl<T: Op> InFlight<T> {
     ///
     /// If it is polled again after that; and if the runtime ended before the kernel let go of the operation: its memory was leaked
     /// then, and there is nothing that could be given back.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
-        let ticket = self
-            .ticket
-            .as_mut()
-            .expect("a future was polled again after it had finished");
-        let finished = ready!(ticket.poll(cx));
+        let ticket = self.ticket.as_mut().expect("a future was polled again after it had finished");
+        if ticket.abroad.is_none() {
+            let (home, key) = (ticket.home, ticket.key);
+            let here = super::with(|slots| {
+                // SAFETY: the slot with our key was filled by `start` with a `T`.
+                (slots.home() == home).then(|| unsafe { slots.take_or_wait::<T>(key, cx) })
+            });
+            match here.flatten() {
+                Some(Some(taken)) => {
+                    ticket.is_over = true;
+                    self.ticket = None;
+                    return Poll::Ready(taken);
+                }
+                Some(None) => return Poll::Pending,
+                None => {}
+            }
+        }
+        let finished = ready!(ticket.poll_abroad(cx));
         ticket.is_over = true;
         self.ticket = None;
         let Some(finished) = finished else {
@@ -119,19 +134,14 @@ impl Ticket {
         self.home
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
-        if let Some(foreign) = &self.abroad {
-            return foreign.poll(cx.waker());
+    #[cold]
+    fn poll_abroad(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
+        match &self.abroad {
+            Some(foreign) => foreign.poll(cx.waker()),
+            None => self.go_abroad(cx),
         }
-        let (home, key) = (self.home, self.key);
-        let here = super::with(|slots| (slots.home() == home).then(|| slots.take_or_wait(key, cx)));
-        if let Some(Some(finished)) = here {
-            return finished.map_or(Poll::Pending, |finished| Poll::Ready(Some(finished)));
-        }
-        self.go_abroad(cx)
     }
 
-    #[cold]
     fn go_abroad(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
         let foreign = Foreign::new();
         let errand = Errand {

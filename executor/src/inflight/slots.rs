@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
-use super::op::{Orphan, Step};
+use super::op::{Op, Orphan, Step};
 use crate::context::{self, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key};
@@ -101,6 +101,18 @@ impl Slot {
         f(op.as_mut().expect("a slot in use holds its operation"))
     }
 
+    /// As `take_op`, straight to its type.
+    ///
+    /// # Safety
+    ///
+    /// The operation in the slot is a `T`.
+    #[inline]
+    unsafe fn take_typed<T: Op>(&self) -> T {
+        // SAFETY: as in `with_op`; the type is the caller's promise.
+        let op = unsafe { Erased::take::<T>(&mut *self.op.get()) };
+        op.expect("a slot in use holds its operation")
+    }
+
     fn take_op(&self) -> Erased {
         // SAFETY: as in `with_op`. Called only where nothing is in flight any more.
         let op = unsafe { &mut *self.op.get() };
@@ -182,6 +194,7 @@ impl Slots {
     }
 
     /// The core whose slots these are.
+    #[inline]
     pub(crate) fn home(&self) -> CoreId {
         self.home
     }
@@ -196,6 +209,7 @@ impl Slots {
         self.in_use.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         let index = index as usize;
         // SAFETY: the vector is changed only by `grow`, which no reference to it outlives: what we give
@@ -205,6 +219,7 @@ impl Slots {
     }
 
     /// The slot that `key` names, unless it has been used anew since.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index)?;
         (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
@@ -362,11 +377,25 @@ impl Slots {
         Finished::new(op, completion)
     }
 
-    /// The result, if it has come; else remembers who waits. `None` also if `key` is unknown.
-    pub(super) fn take_or_wait(&self, key: Key, cx: &std::task::Context<'_>) -> Option<Finished> {
+    /// The operation and its result, if that has come; else remembers who waits. `None`
+    /// also if `key` is unknown.
+    ///
+    /// # Safety
+    ///
+    /// The operation that was started under `key` is a `T`.
+    #[inline]
+    pub(super) unsafe fn take_or_wait<T: Op>(
+        &self,
+        key: Key,
+        cx: &std::task::Context<'_>,
+    ) -> Option<(T, Completion)> {
         let slot = self.find(key)?;
         if slot.state.get() == State::Done {
-            return Some(self.finish(key, slot, slot.completion.get()));
+            let completion = slot.completion.get();
+            // SAFETY: the caller names the type of what is under `key`, which is in this slot.
+            let op = unsafe { slot.take_typed::<T>() };
+            self.free(key, slot);
+            return Some((op, completion));
         }
         let waiter = match slot.watcher.replace(Watcher::Nobody) {
             Watcher::Here(waiter) if waiter.is_for(cx) => waiter,

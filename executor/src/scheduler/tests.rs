@@ -34,6 +34,7 @@ impl Bench {
         Bench { lease, scheduler }
     }
 
+    #[track_caller]
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.scheduler.spawn(future)
     }
@@ -49,6 +50,13 @@ impl Bench {
                 return polls;
             }
         }
+    }
+
+    /// One turn, and a chance for other threads.
+    pub(crate) fn settle_a_little(&self) {
+        self.scheduler.receive();
+        self.scheduler.run(ONLY_WHAT_IS_DUE);
+        std::thread::yield_now();
     }
 
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -147,6 +155,25 @@ fn a_task_woken_by_a_task_runs_before_the_queue() {
     wake(&waiting);
     bench.settle();
     assert_eq!(*log.borrow(), [0, 1, 2]);
+}
+
+#[test]
+fn a_task_that_joins_a_batch_runs_once_for_all_that_were_ready() {
+    let bench = Bench::new();
+    let polls = Rc::new(Cell::new(0));
+    let count = polls.clone();
+    let mut parent = Box::pin(async {
+        let handles: Vec<_> = (0..20).map(|_| spawn(async {})).collect();
+        for handle in handles {
+            handle.await.unwrap();
+        }
+    });
+    drop(bench.spawn(poll_fn(move |cx| {
+        count.set(count.get() + 1);
+        parent.as_mut().poll(cx)
+    })));
+    bench.settle();
+    assert_eq!(polls.get(), 2);
 }
 
 #[test]

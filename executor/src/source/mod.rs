@@ -73,6 +73,7 @@ thread_local! {
     static SOURCES: Current<Sources> = const { Current::none() };
 }
 
+#[inline]
 fn with<R>(f: impl FnOnce(&Sources) -> R) -> Option<R> {
     SOURCES.with(|current| current.with(f))
 }

@@ -7,12 +7,10 @@
 /// one that the runtime's seeded generator chooses (see [`select!`](crate::select)).
 ///
 /// ```
-/// # use std::{future::Future, pin::pin, task::{Context, Waker}};
-/// # let program = async {
+/// # krug::Runtime::new().unwrap().block_on(async {
 /// let (number, name) = krug::join!(async { 7 }, async { "seven" });
 /// assert_eq!((number, name), (7, "seven"));
-/// # };
-/// # assert!(pin!(program).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+/// # });
 /// ```
 ///
 /// # Cancellation

@@ -16,14 +16,12 @@ use super::waiting::{Removed, WaitQueue, poll_wait};
 /// [`notify_waiters`](Notify::notify_waiters) wakes all that wait now and keeps nothing.
 ///
 /// ```
-/// # use std::task::{Context, Waker};
-/// # use std::{future::Future, pin::pin, rc::Rc};
-/// # let program = async {
+/// # use std::rc::Rc;
+/// # krug::Runtime::new().unwrap().block_on(async {
 /// let ready = Rc::new(krug::sync::Notify::new());
 /// ready.notify_one();
 /// ready.notified().await; // at once
-/// # };
-/// # assert!(pin!(program).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+/// # });
 /// ```
 ///
 /// To wait for a condition, make the future first, look second, and await third: what is

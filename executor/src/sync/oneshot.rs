@@ -13,14 +13,11 @@ use super::waiting::poll_wait_alone;
 /// Makes a channel for one value.
 ///
 /// ```
-/// # use std::task::{Context, Waker};
-/// # use std::{future::Future, pin::pin};
-/// # let program = async {
+/// # krug::Runtime::new().unwrap().block_on(async {
 /// let (sender, receiver) = krug::sync::oneshot::channel();
 /// sender.send("answer").unwrap();
 /// assert_eq!(receiver.await, Ok("answer"));
-/// # };
-/// # assert!(pin!(program).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+/// # });
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(RefCell::new(State {

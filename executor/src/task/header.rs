@@ -7,14 +7,16 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
-use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, Ordering, UnsafeCell};
+use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 use crate::cores::{CoreId, Node};
 
 // The bits of `Header::state`. Home only.
 
-/// In the run queue or the LIFO slot; or running and woken meanwhile. Never with `COMPLETE`.
+/// In the run queue or the LIFO slot; or on its way there from birth; or running and woken
+/// meanwhile. Never with `COMPLETE`.
 pub(super) const SCHEDULED: u32 = 1;
 /// Its future is being polled or dropped. A main task always runs: the queue never sees it.
 pub(super) const RUNNING: u32 = 1 << 1;
@@ -42,7 +44,7 @@ pub(super) struct VTable {
     pub(super) layout: Layout,
 }
 
-/// Who may touch which field when: see the [module docs](super).
+/// Who may touch which field when: see the comment at the top of the [module](super).
 #[repr(C)]
 pub(crate) struct Header {
     /// MUST be the first field: an inbox knows the task by the address of its node.
@@ -51,20 +53,22 @@ pub(crate) struct Header {
     pub(super) home: CoreId,
     pub(super) spawned_at: &'static Location<'static>,
 
-    pub(super) state: Cell<u32>,
     pub(super) count: Cell<u64>,
     pub(super) queue_next: Cell<Option<RawTask>>,
     pub(super) list_previous: Cell<Option<RawTask>>,
     pub(super) list_next: Cell<Option<RawTask>>,
     pub(super) joiner: UnsafeCell<Option<Waiter>>,
+    pub(super) state: Cell<u32>,
+    /// The one thing the home publishes about its own part.
+    pub(super) finished: AtomicBool,
 
     pub(super) remote: Remote,
-    pub(super) finished: AtomicBool,
     pub(super) remote_joiner: AtomicPtr<Waker>,
 
     /// Stands for future and output behind the header: accessed whenever they are, so that
     /// loom sees a race for them. Nothing without loom.
     pub(super) stage_guard: UnsafeCell<()>,
+    _leak_check: LeakCheck,
 }
 
 impl Header {
@@ -80,7 +84,7 @@ impl Header {
             vtable,
             home,
             spawned_at,
-            state: Cell::new(0),
+            state: Cell::new(SCHEDULED),
             count: Cell::new(count),
             queue_next: Cell::new(None),
             list_previous: Cell::new(None),
@@ -90,6 +94,7 @@ impl Header {
             finished: AtomicBool::new(false),
             remote_joiner: AtomicPtr::new(std::ptr::null_mut()),
             stage_guard: UnsafeCell::new(()),
+            _leak_check: LeakCheck::new(),
         }
     }
 
@@ -113,7 +118,7 @@ impl Header {
     /// Takes the waker out that a joiner elsewhere left. Anywhere.
     pub(super) fn take_remote_joiner(&self) -> Option<Box<Waker>> {
         // Acquire: the waker's content. Release: the joiner that exchanges it next sees
-        // that the task is finished (the table of the remote join in the module docs).
+        // that the task is finished (situation 8).
         let waker = self
             .remote_joiner
             .swap(std::ptr::null_mut(), Ordering::AcqRel);
@@ -176,17 +181,32 @@ impl RawTask {
             .as_ptr()
     }
 
-    /// Gives the memory back.
+    /// Gives the memory back to the allocator. Anywhere.
     ///
     /// # Safety
     ///
     /// There is no reference left, the task is in no queue and no list, future and output are gone.
     pub(super) unsafe fn free(self) {
         let layout = self.vtable.layout;
-        // SAFETY: nobody else can reach the task; `allocate` made it with this layout.
+        // SAFETY: nobody else can reach the task; `Task::allocate` took a block of this layout.
         unsafe {
             self.0.drop_in_place();
             std::alloc::dealloc(self.0.as_ptr().cast(), layout);
+        }
+    }
+
+    /// Gives the memory to the next task of this core.
+    ///
+    /// # Safety
+    ///
+    /// As for `free`.
+    #[inline(always)]
+    pub(super) unsafe fn free_into(self, blocks: &Blocks) {
+        let layout = self.vtable.layout;
+        // SAFETY: as in `free`.
+        unsafe {
+            self.0.drop_in_place();
+            blocks.give_back(self.0.cast(), layout);
         }
     }
 }

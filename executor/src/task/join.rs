@@ -21,7 +21,6 @@ use crate::cores::quietly;
 ///
 /// It is `Send` if the output is, and may be awaited, aborted and dropped on any thread, also
 /// after the runtime of the task has ended.
-#[must_use = "dropping a join handle detaches the task; await it, or drop it by name"]
 pub struct JoinHandle<T> {
     /// Counted. `None` once the output was handed out.
     task: Option<RawTask>,

@@ -29,6 +29,7 @@ impl MainTask {
             (1, Word::new(0, 0))
         };
         let birth = Birth {
+            blocks: Some(scheduler.blocks()),
             home: scheduler.id(),
             spawned_at: Location::caller(),
             count,

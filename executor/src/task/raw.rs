@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::JoinError;
 use super::header::{Header, RawTask, VTable};
+use super::memory::{self, Blocks, rounded};
 use super::remote::Word;
 use super::waker::VTABLE as WAKER_VTABLE;
 use crate::cores::{CoreId, discard, quietly};
@@ -29,7 +30,9 @@ union Stage<F: Future> {
 }
 
 /// How a task comes into being.
-pub(super) struct Birth {
+pub(super) struct Birth<'a> {
+    /// Where to look for memory first.
+    pub(super) blocks: Option<&'a Blocks>,
     pub(super) home: CoreId,
     pub(super) spawned_at: &'static Location<'static>,
     /// References counted at home.
@@ -43,25 +46,30 @@ impl<F: Future> Task<F> {
         cancel: Self::cancel,
         drop_output: Self::drop_output,
         output_offset: offset_of!(Self, stage),
-        layout: Layout::new::<Self>(),
+        layout: rounded(Layout::new::<Self>()),
     };
 
-    pub(super) fn allocate(future: F, birth: Birth) -> RawTask {
-        // Written out in full so that the future is built in place where the compiler can.
-        let task = Box::new(Task {
-            header: Header::new(
-                const { &Self::VTABLE },
-                birth.home,
-                birth.spawned_at,
-                birth.count,
-                birth.word,
-            ),
-            stage: UnsafeCell::new(Stage {
-                future: ManuallyDrop::new(future),
-            }),
+    #[inline]
+    pub(super) fn allocate(future: F, birth: Birth<'_>) -> RawTask {
+        let layout = const { rounded(Layout::new::<Self>()) };
+        let block = match birth.blocks {
+            Some(blocks) => blocks.take(layout),
+            None => memory::allocate(layout),
+        };
+        let task = block.cast::<Self>();
+        let header = Header::new(
+            const { &Self::VTABLE },
+            birth.home,
+            birth.spawned_at,
+            birth.count,
+            birth.word,
+        );
+        let stage = UnsafeCell::new(Stage {
+            future: ManuallyDrop::new(future),
         });
-        let task = NonNull::from(Box::leak(task));
-        // SAFETY: the pointer covers the whole allocation; who counts references is up to the caller's `birth`.
+        // SAFETY: the block has the size and alignment of `Self`, and is ours alone.
+        unsafe { task.write(Task { header, stage }) };
+        // SAFETY: the pointer covers the whole block; who counts references is up to the caller's `birth`.
         unsafe { RawTask::new(task.cast()) }
     }
 

@@ -20,10 +20,11 @@ const AT_BIRTH: u64 = 2;
 /// # Panics
 ///
 /// Outside a runtime.
+#[inline]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     let spawned_at = Location::caller();
-    let spawned = here::with(|scheduler| scheduler.spawn_at(future, spawned_at));
+    let spawned = here::with(|scheduler| spawn_on(scheduler, future, spawned_at));
     match spawned {
         Some(handle) => handle,
         None => panic!(
@@ -33,7 +34,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     }
 }
 
-/// Starts a task of `scheduler`, which is entered on this thread.
+/// Starts a task of `scheduler`, which is entered on this thread or could be.
 #[inline]
 pub(crate) fn spawn_on<F: Future + 'static>(
     scheduler: &Scheduler,
@@ -46,13 +47,14 @@ pub(crate) fn spawn_on<F: Future + 'static>(
     let task = Task::allocate(
         future,
         Birth {
+            blocks: Some(scheduler.blocks()),
             home: scheduler.id(),
             spawned_at,
             count: AT_BIRTH,
             word: Word::new(0, 0),
         },
     );
-    home::adopt(task);
+    home::adopt(scheduler, task);
     JoinHandle::new(task)
 }
 
@@ -66,6 +68,7 @@ fn spawn_stillborn<F: Future + 'static>(
     let task = Task::allocate(
         future,
         Birth {
+            blocks: None,
             home,
             spawned_at,
             count: 0,
@@ -73,7 +76,7 @@ fn spawn_stillborn<F: Future + 'static>(
         },
     );
     // SAFETY: nobody else knows the task, and this is the thread that made its future.
-    unsafe { home::stillborn(task) };
+    unsafe { home::cancel_unknown(task) };
     JoinHandle::new(task)
 }
 
@@ -95,6 +98,7 @@ where
     let task = Task::allocate(
         future,
         Birth {
+            blocks: None,
             home,
             spawned_at: Location::caller(),
             count: AT_BIRTH,

@@ -41,6 +41,21 @@ pub fn resume() {
 /// Sets a paused clock forward by `duration`, in one step, and waits until every timer that is
 /// due by then has fired and the tasks waiting for them have run.
 ///
+/// ```
+/// # use std::time::Duration;
+/// # let runtime = krug::Runtime::builder().start_paused(true).build().unwrap();
+/// # runtime.block_on(async {
+/// use krug::time::{advance, sleep};
+///
+/// let sleeper = krug::spawn(sleep(Duration::from_secs(10)));
+/// krug::task::yield_now().await; // it begins to wait
+/// advance(Duration::from_secs(9)).await;
+/// assert!(!sleeper.is_finished());
+/// advance(Duration::from_secs(1)).await;
+/// assert!(sleeper.is_finished());
+/// # });
+/// ```
+///
 /// # Cancellation
 ///
 /// The clock is set at the first poll; a future dropped after that leaves it so.

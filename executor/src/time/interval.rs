@@ -123,7 +123,7 @@ impl Stream for Interval {
 
 impl MissedTickBehavior {
     /// The tick after the one that was due at `due` and came `now`.
-    fn next(self, due: Instant, period: Duration, now: Instant) -> Instant {
+    pub(super) fn next(self, due: Instant, period: Duration, now: Instant) -> Instant {
         const TOLERANCE: Duration = Duration::from_millis(5);
         let planned = after(due, period);
         let late = now.saturating_duration_since(due);

@@ -20,6 +20,43 @@
 //! - **Dropping one costs the next wait nothing**: its timer is removed.
 //!
 //! Polling any of them outside a runtime panics: nobody would wake the task.
+//!
+//! ```
+//! use krug::time::{interval, timeout};
+//! use std::time::Duration;
+//!
+//! # krug::Runtime::new().unwrap().block_on(async {
+//! let mut ticks = interval(Duration::from_millis(1));
+//! let counting = async {
+//!     for _ in 0..3 {
+//!         ticks.tick().await;
+//!     }
+//! };
+//! assert!(timeout(Duration::from_secs(60), counting).await.is_ok());
+//! # });
+//! ```
+//!
+//! A test of something that takes hours, with the clock paused:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # async fn cache_with_lifetime(_: Duration) -> Cache { Cache(krug::time::now()) }
+//! # struct Cache(std::time::Instant);
+//! # impl Cache { fn is_fresh(&self) -> bool { krug::time::now() < self.0 + Duration::from_secs(3600) } }
+//! # /*
+//! #[krug::test(start_paused = true)]
+//! # */
+//! async fn entries_expire_after_an_hour() {
+//!     let hour = Duration::from_secs(3600);
+//!     let cache = cache_with_lifetime(hour).await;
+//!     krug::time::sleep(hour / 2).await; // returns at once, half an hour later
+//!     assert!(cache.is_fresh());
+//!     krug::time::sleep(hour / 2).await;
+//!     assert!(!cache.is_fresh());
+//! }
+//! # let paused = krug::Runtime::builder().start_paused(true).build().unwrap();
+//! # paused.block_on(entries_expire_after_an_hour());
+//! ```
 
 use std::time::Duration;
 

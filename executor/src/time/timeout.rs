@@ -16,6 +16,18 @@ use crate::task::{budget, poll_beside};
 ///
 /// The future is polled first: if it is ready when the time is over, its output wins.
 ///
+/// ```
+/// # use std::time::Duration;
+/// # krug::Runtime::new().unwrap().block_on(async {
+/// use krug::time::timeout;
+///
+/// let (sender, receiver) = krug::sync::oneshot::channel::<u8>();
+/// let waiting = timeout(Duration::from_millis(1), receiver).await;
+/// assert!(waiting.is_err());
+/// assert_eq!(sender.send(1), Err(1)); // the receiver is gone
+/// # });
+/// ```
+///
 /// # Errors
 ///
 /// [`Elapsed`] if the time is over first. The future is dropped together with this one; what
@@ -53,7 +65,7 @@ pub fn timeout_at<F: IntoFuture>(
 
 /// The time was over first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elapsed(());
+pub struct Elapsed(pub(super) ());
 
 struct Limit {
     timer: Timer,

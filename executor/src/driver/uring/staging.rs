@@ -81,13 +81,14 @@ impl Staging {
 
     /// True if the operation of `key` was still here: it will never be submitted.
     pub(super) fn take_back(&mut self, key: Key) -> bool {
-        let Some(Use { generation, place }) = self.uses.get(key.index as usize).copied() else {
+        let Some(used) = self.uses.get(key.index as usize) else {
             return false;
         };
-        let Place::Submitted(stage, position) = place else {
+        let Place::Submitted(stage, position) = used.place else {
             return false;
         };
-        if generation != key.generation || !self.list(stage).remove(key, position) {
+        // The list knows best: the place may belong to another turn, or another use.
+        if !self.list(stage).remove(key, position) {
             return false;
         }
         self.uses[key.index as usize].place = Place::Nowhere;
@@ -220,5 +221,76 @@ impl List {
                 return Some((key, operation));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::tests::key;
+    use crate::driver::{Address, CURSOR};
+
+    fn read(fd: Descriptor) -> Operation {
+        Operation::Read {
+            fd,
+            address: Address(0),
+            length: 0,
+            offset: CURSOR,
+        }
+    }
+
+    #[test]
+    fn what_produces_goes_first_then_what_waits_then_cancels_then_closes() {
+        let mut staging = Staging::new();
+        staging.close(7);
+        staging.cancel(key(9, 9));
+        staging.submit(key(0, 1), read(0));
+        staging.submit(key(1, 1), Operation::Nop);
+        staging.submit(key(2, 1), read(2));
+        staging.submit(key(3, 1), Operation::Close { fd: 3 });
+        let order: Vec<Next> = std::iter::from_fn(|| staging.next()).collect();
+        let expected = [
+            Next::Operation(key(1, 1), Operation::Nop),
+            Next::Operation(key(3, 1), Operation::Close { fd: 3 }),
+            Next::Operation(key(0, 1), read(0)),
+            Next::Operation(key(2, 1), read(2)),
+            Next::Cancel(key(9, 9)),
+            Next::Close(7),
+        ];
+        assert_eq!(order, expected);
+        assert!(staging.is_empty());
+    }
+
+    #[test]
+    fn bug_061_gaps_and_turns_do_not_make_the_lists_grow() {
+        let mut staging = Staging::new();
+        for generation in 0..1000 {
+            for index in 0..4 {
+                staging.submit(key(index, generation), Operation::Nop);
+            }
+            // In an order that leaves gaps in the middle and at the front.
+            for index in [1, 0, 3, 2] {
+                assert!(staging.take_back(key(index, generation)));
+            }
+            assert!(staging.produce.entries.is_empty());
+            staging.submit(key(5, generation), Operation::Nop);
+            assert!(staging.next().is_some());
+            assert!(staging.complete(key(5, generation), false));
+            assert!(staging.produce.entries.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_front_gap_is_skipped() {
+        let mut staging = Staging::new();
+        (0..3).for_each(|index| staging.submit(key(index, 1), Operation::Nop));
+        assert!(staging.take_back(key(0, 1)));
+        assert_eq!(
+            staging.next(),
+            Some(Next::Operation(key(1, 1), Operation::Nop))
+        );
+        assert!(!staging.take_back(key(1, 1)), "it has left");
+        assert!(staging.take_back(key(2, 1)));
+        assert_eq!(staging.next(), None);
     }
 }

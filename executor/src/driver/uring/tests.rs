@@ -12,7 +12,7 @@ use super::setup::climb_down;
 use super::user_data::{Tag, pack, unpack};
 use super::*;
 use crate::driver::tests::{Rig, key, receive, send};
-use crate::driver::{Driver, INDEX_MAX};
+use crate::driver::{Completion, Driver, INDEX_MAX};
 
 fn uring(rig: &mut Rig) -> &mut Uring {
     let Driver::Uring(uring) = &mut rig.driver;
@@ -142,6 +142,36 @@ fn exchange(rig: &mut Rig) {
 }
 
 #[test]
+fn a_ring_without_the_finer_flags_works() {
+    let mut rig = Rig::new(Config {
+        restrict: |capabilities| capabilities.no_iowait = false,
+        ..Config::default()
+    });
+    exchange(&mut rig);
+}
+
+#[test]
+fn an_operation_that_is_refused_does_not_keep_the_others_back() {
+    for rung in [Rung::Modern, Rung::Plain] {
+        let mut rig = Rig::new(Config {
+            rung: Some(rung),
+            ..Config::default()
+        });
+        for index in [0, 2, 3] {
+            rig.driver.submit(key(index, 1), Operation::Nop);
+        }
+        let flags = 1 << 30;
+        let refused = Operation::AcceptMultishot { fd: -1, flags };
+        rig.driver.submit(key(1, 1), refused);
+        rig.driver.submit(key(4, 1), Operation::Nop);
+        rig.flush();
+        assert_eq!(rig.completed.len(), 5, "{rung:?}");
+        assert_eq!(rig.result(key(1, 1)), -libc::EINVAL);
+        assert!(!rig.driver.has_staged());
+    }
+}
+
+#[test]
 fn a_plain_ring_sees_completions_without_a_flag() {
     let mut rig = Rig::new(Config {
         rung: Some(Rung::Plain),
@@ -202,21 +232,31 @@ fn a_completion_that_belongs_to_nothing_is_counted_and_dropped() {
     let ring = uring(&mut rig).ring.0.as_raw_fd();
     rig.driver.submit(key(2, 5), Operation::Nop);
     rig.complete(1);
-    for stranger in [
+    let (_one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.driver.submit(key(3, 5), receive(&other, &mut buffer));
+    rig.flush();
+    let strangers = [
         0,
         u64::MAX,
         pack(Tag::Operation, key(2, 5)),
         pack(Tag::Operation, key(2, 4)),
+        pack(Tag::Operation, key(3, 4)),
         pack(Tag::Operation, key(900, 1)),
-    ] {
+        pack(Tag::Cancel, key(2, 5)),
+        user_data::CLOSE,
+    ];
+    for stranger in strangers {
         sys::send_ring_message(ring, stranger).unwrap();
     }
     let soon = Instant::now() + Duration::from_millis(50);
-    while rig.driver.counters().stale_completions < 5 && Instant::now() < soon {
+    while rig.driver.counters().stale_completions < 8 && Instant::now() < soon {
         rig.flush();
     }
-    assert_eq!(rig.driver.counters().stale_completions, 5);
+    assert_eq!(rig.driver.counters().stale_completions, 8);
     assert_eq!(rig.completed.len(), 1);
+    rig.driver.cancel(key(3, 5));
+    rig.complete(2);
     uring(&mut rig).counters.stale_completions = 0;
 }
 
@@ -259,6 +299,20 @@ fn a_kernel_that_stays_busy_gives_the_turn_back() {
     );
     uring(&mut rig).enter_errors.clear();
     rig.complete(19);
+}
+
+#[test]
+fn patience_starts_anew_with_every_success() {
+    let mut rig = Rig::with_entries(1);
+    for _ in 0..40 {
+        uring(&mut rig).fail_enter(libc::EAGAIN);
+        uring(&mut rig).fail_enter(0);
+    }
+    for index in 0..40 {
+        rig.driver.submit(key(index, 1), Operation::Nop);
+    }
+    rig.flush();
+    assert!(!rig.driver.has_staged(), "no two failures came in a row");
 }
 
 #[test]

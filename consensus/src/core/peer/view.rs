@@ -1,0 +1,98 @@
+//! What a peer shows of itself.
+
+use crate::core::{Claim, Counters, Micros, Name, Slot, Utterance, Waiting};
+
+use super::{Peer, position};
+
+impl Peer {
+    /// When it wants [`Event::Timer`] next: the last [`Effect::Timer`].
+    pub fn deadline(&self) -> Option<Micros> {
+        self.timer
+    }
+
+    /// Its own name and lot, once drawn. A mute peer has none.
+    pub fn claim(&self) -> Option<Claim> {
+        self.claim
+    }
+
+    /// The names in the order of speaking; empty until the roll is decided.
+    pub fn roster(&self) -> &[Name] {
+        self.choir.roster()
+    }
+
+    /// Names this peer knows that came too late for the roster: they vote, but have no turn.
+    pub fn bench(&self) -> Vec<Name> {
+        let names = self.claims.values().map(|claim| claim.name);
+        names
+            .filter(|name| !self.roster().is_empty() && !self.roster().contains(name))
+            .collect()
+    }
+
+    /// What is said so far, as far as this peer knows. The newest of it may not be durable here yet:
+    /// [`Effect::Spoken`] tells when it is.
+    pub fn transcript(&self) -> &[Utterance] {
+        self.choir.transcript()
+    }
+
+    /// The first slot it knows no decision for.
+    pub fn next_slot(&self) -> Slot {
+        self.slots.next()
+    }
+
+    /// Whether the whole word is spoken.
+    pub fn is_finished(&self) -> bool {
+        self.next_slot() == self.config.slots()
+    }
+
+    /// Whether it is [mute](Peer::mute).
+    pub fn is_mute(&self) -> bool {
+        self.is_mute
+    }
+
+    /// How many peers it heard within the last [`Config::silence`], itself counted.
+    pub fn heard(&self, now: Micros) -> usize {
+        let is_recent = |&at: &Micros| now.saturating_sub(at) <= self.config.silence;
+        1 + self
+            .heard
+            .iter()
+            .flatten()
+            .filter(|at| is_recent(at))
+            .count()
+    }
+
+    /// What it waits for, and so why nothing happens if nothing does.
+    pub fn waiting(&self, now: Micros) -> Waiting {
+        let (peers, needed, heard) = (self.config.peers, self.config.majority(), self.heard(now));
+        let slot = self.next_slot();
+        if self.is_finished() {
+            Waiting::Finished
+        } else if self.is_mute {
+            Waiting::Mute
+        } else if heard < needed {
+            Waiting::Quorum {
+                heard,
+                peers,
+                needed,
+            }
+        } else if let Some(owner) = self.choir.owner(position(slot.max(1))) {
+            let driving = self.drive.as_ref().is_some_and(|drive| drive.slot == slot);
+            Waiting::Letter {
+                position: position(slot),
+                owner,
+                driving,
+            }
+        } else if self.claims.len() < peers && self.drive.is_none() {
+            Waiting::Claims {
+                known: self.claims.len(),
+                peers,
+            }
+        } else {
+            Waiting::Roll
+        }
+    }
+
+    /// What it did in this life.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
