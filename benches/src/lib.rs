@@ -1,1 +1,72 @@
 //! Completion versus readiness, measured.
+//!
+//! ```console
+//! cargo run --release -p krug-benches -- all --quick                        # does it run?
+//! cargo bench -p krug-benches --bench echo -- --peer tokio --pairs 7        # a number worth telling
+//! cargo bench -p krug-benches --bench nop -- --instructions                 # repeatable to the instruction
+//! ```
+//!
+//! # How it measures
+//!
+//! - **Ratios, in pairs.** Machines change their speed from second to second. Every run of the
+//!   subject (krug) is divided by runs of the baseline just before and just after it; the median of
+//!   these ratios is reported with its quartiles and extremes. What lies within the noise is *tied*.
+//! - **Equal terms.** The same buffer sizes, `TCP_NODELAY` and congestion control on both sides, one
+//!   thread each, the same load generator, every reply compared with what was sent.
+//! - **The server is what is measured.** It runs on the first core, the load generator on the second;
+//!   both loads are printed, because a result with an idle server says nothing about the server.
+//! - **With its circumstances.** Machine, kernel, versions, flags and commit stand above every result.
+//!
+//! Two kinds of baseline: `floor` is a loop written by hand on the bare `io-uring` crate, without any
+//! executor: what there is to reach. `tokio` is what most programs use today.
+//!
+//! `cargo bench` builds with fat link-time optimisation and one codegen unit; `cargo run --release`
+//! does not. The first is for numbers, the second for looking.
+
+mod floor;
+mod harness;
+mod options;
+mod peers;
+mod scenarios;
+
+use std::process::ExitCode;
+
+use options::{Options, Parsed};
+
+/// Runs what the arguments name; they are described by `--help`.
+pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+    match options::parse(arguments) {
+        Ok(Parsed::Run(options)) => run_scenarios(&options),
+        Ok(Parsed::Help) => {
+            print!("{}", options::HELP);
+            ExitCode::SUCCESS
+        }
+        Err(complaint) => {
+            eprintln!("{complaint}; --help lists what there is");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The entry of a bench target: the scenario is fixed, and only `cargo bench` (which passes
+/// `--bench`) measures at length.
+pub fn run_as_bench(scenario: &str) -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let measures = arguments.iter().any(|argument| argument == "--bench");
+    arguments.retain(|argument| argument != "--bench");
+    if !measures {
+        arguments.push("--quick".to_owned());
+    }
+    run(std::iter::once(scenario.to_owned()).chain(arguments))
+}
+
+fn run_scenarios(options: &Options) -> ExitCode {
+    let outcome = scenarios::run(options);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", options.scenario);
+            ExitCode::FAILURE
+        }
+    }
+}

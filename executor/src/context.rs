@@ -1,1 +1,174 @@
-//! (in work)
+//! [`Core`]: what one core owns, and [`with`], which finds the core this thread is running.
+//!
+//! Everything here is of the current worker, never of the thread: a thread that
+//! leaves [`Runtime::block_on`](crate::Runtime::block_on) has no core, and the same
+//! thread may run another runtime's core next. A function that needs the core asks
+//! for it each time and gets `None` outside a runtime.
+
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::cores::CoreId;
+use crate::driver::Outside;
+use crate::scheduler::Scheduler;
+use crate::task::Waiter;
+use crate::wheel::Wheel;
+
+/// What one core owns, below the operations in flight and the sources, which have
+/// locals of their own.
+pub(crate) struct Core {
+    pub(crate) id: CoreId,
+    pub(crate) scheduler: Rc<Scheduler>,
+    pub(crate) wheel: RefCell<Wheel<Expiry>>,
+    pub(crate) clock: Clock,
+    pub(crate) driver: RefCell<Outside>,
+    pub(crate) random: Random,
+    pub(crate) counters: Counters,
+    /// How long a dropped or closed stream may go on sending what was accepted.
+    pub(crate) linger: Duration,
+    /// Set when shutdown begins: nothing new starts.
+    pub(crate) stopping: Cell<bool>,
+}
+
+/// What a timer does when it is due.
+pub(crate) enum Expiry {
+    /// Wakes whoever waits.
+    Wake(Waiter),
+    /// Tells the source with this index and generation that its own deadline has passed.
+    Source { index: u32, generation: u32 },
+}
+
+/// Counts of one core; plain cells, read by [`Runtime::metrics`](crate::Runtime::metrics).
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: Cell<u64>,
+    pub(crate) polls: Cell<u64>,
+    pub(crate) operations: Cell<u64>,
+    pub(crate) stale: Cell<u64>,
+    pub(crate) adopted: Cell<u64>,
+    pub(crate) lingered_out: Cell<u64>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &Cell<u64>, count: u64) {
+        counter.set(counter.get() + count);
+    }
+}
+
+/// The core's clock: the system's monotonic one, or, while paused, one that only
+/// moves when it is told to.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    paused_at: Cell<Option<Instant>>,
+    /// How far the clock was advanced beyond the system's while it was paused.
+    ahead: Cell<Duration>,
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> Instant {
+        match self.paused_at.get() {
+            Some(instant) => instant,
+            None => Instant::now() + self.ahead.get(),
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused_at.get().is_some()
+    }
+
+    pub(crate) fn pause(&self) {
+        self.paused_at.set(Some(self.now()));
+    }
+
+    pub(crate) fn resume(&self) {
+        if let Some(instant) = self.paused_at.take() {
+            self.ahead
+                .set(instant.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Moves a paused clock forward; going back is ignored.
+    pub(crate) fn advance_to(&self, instant: Instant) {
+        if self.paused_at.get().is_some_and(|now| now < instant) {
+            self.paused_at.set(Some(instant));
+        }
+    }
+
+    /// The system's instant at which this clock will show `instant`.
+    pub(crate) fn to_system(&self, instant: Instant) -> Instant {
+        instant.checked_sub(self.ahead.get()).unwrap_or(instant)
+    }
+}
+
+/// A small seeded generator for choices that must be fair, not secret.
+///
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+#[derive(Debug)]
+pub(crate) struct Random(Cell<u64>);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(Cell::new(seed))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&self, bound: u32) -> u32 {
+        // Lemire's multiplication instead of a remainder; its bias, below 2^-32, is of no matter here.
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
+    }
+}
+
+/// A thread's current instance of one part of a core: see [`replace`](Current::replace).
+///
+/// Without a destructor, so that it can be used as long as the thread runs: a runtime, a stream or a future that is
+/// itself a thread-local may be dropped after everything that has one.
+pub(crate) struct Current<T>(RefCell<ManuallyDrop<Option<Rc<T>>>>);
+
+impl<T> Current<T> {
+    pub(crate) const fn none() -> Current<T> {
+        Current(RefCell::new(ManuallyDrop::new(None)))
+    }
+
+    /// Calls `f` with what is current. `f` may run code of the user, such as a foreign waker, and that may enter
+    /// another runtime: so nothing is borrowed meanwhile.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        let current = Option::clone(&self.0.borrow());
+        current.as_deref().map(f)
+    }
+
+    /// Makes `part` the current one and returns what was current before.
+    pub(crate) fn replace(&self, part: Option<Rc<T>>) -> Option<Rc<T>> {
+        ManuallyDrop::into_inner(self.0.replace(ManuallyDrop::new(part)))
+    }
+}
+
+thread_local! {
+    static CORE: Current<Core> = const { Current::none() };
+}
+
+/// Calls `f` with the core this thread is running; `None` outside a runtime.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+    CORE.with(|current| current.with(f))
+}
+
+/// Makes `core` current on this thread and returns the one before.
+pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
+    CORE.with(|current| current.replace(core))
+}
+
+/// The identity of the core this thread is running.
+pub(crate) fn current_id() -> Option<CoreId> {
+    with(|core| core.id)
+}

@@ -1,4 +1,98 @@
-//! krug: a thread-per-core async executor for Linux on io_uring.
+//! A thread-per-core async executor for Linux on which every socket and pipe operation
+//! is an io_uring submission, batched into one system call per turn of the loop.
+//!
+//! *Krug* (круг) is Russian for circle: the ring that a program shares with the kernel.
+//!
+//! ```no_run
+//! use krug::net::TcpListener;
+//!
+//! #[krug::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = TcpListener::bind("127.0.0.1:7000").await?;
+//!     loop {
+//!         let stream = listener.accept().await?;
+//!         krug::spawn(async move {
+//!             let mut buf = Vec::with_capacity(4096);
+//!             loop {
+//!                 let (read, filled) = stream.read(buf).await;
+//!                 if !matches!(read, Ok(1..)) {
+//!                     return;
+//!                 }
+//!                 let (written, sent) = stream.write_all(filled).await;
+//!                 if written.is_err() {
+//!                     return;
+//!                 }
+//!                 buf = sent;
+//!             }
+//!         });
+//!     }
+//! }
+//! ```
+//!
+//! # What it promises
+//!
+//! - **Nothing is lost when a future is dropped.** No connection, no byte, no descriptor.
+//!   `select!`, [`timeout`](time::timeout) and [`abort`](JoinHandle::abort) are safe on every operation: the socket owns the
+//!   operation, not the future. The exact rules are in the docs of each method.
+//! - **Sound whatever safe code does**: futures may be dropped, leaked, moved between threads.
+//!   The kernel never points into a future, and nothing that it may still write to is ever freed.
+//! - **Buffers are yours again afterwards**: an operation takes its buffer by value and gives it back
+//!   with the result, also on an error. See [`buf`].
+//! - **No allocation and no lock** on the way of a read, a write, a timer or a wake-up in steady state; no system call that
+//!   a turn does not need; none at all when idle.
+//!
+//! # The modules, in reading order
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`net`], [`pipe`] | sockets and pipes |
+//! | [`buf`] | buffers that operations own |
+//! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
+//! | [`task`], [`spawn`] | tasks, joining and aborting them |
+//! | [`sync`], [`select!`], [`join!`] | channels and signals between tasks, waiting for several futures |
+//! | [`runtime`] | starting, settings, spawning from other threads, shutdown, all bounds and defaults |
+//!
+//! # How one read travels
+//!
+//! From the call to the kernel and back, through the files of the crate in order:
+//!
+//! 1. `stream.read(buf).await` (`io/methods.rs`) wraps name and buffer in a `Transfer` future
+//!    (`source/transfer.rs`). Nothing happens before its first poll.
+//! 2. The first poll looks the stream up by its name (`source/mod.rs`: it must live on this core) and waits for
+//!    its turn in the stream's receive lane (`source/waiters.rs`). If bytes of a dropped read are queued there,
+//!    or the stream has ended, the read is served from that and done (`source/stream.rs`).
+//! 3. Else it becomes an operation, `Receive` (`op/receive.rs`): the buffer and the descriptor. It is
+//!    moved into a slot (`inflight/slots.rs`), which has a final address; only there it lowers itself to a plain value,
+//!    `Operation::Receive { fd, address, length, flags }` (`driver/operation.rs`). The future keeps the
+//!    key of the slot, nothing else.
+//! 4. The driver puts the value on one of the lists of this turn (`driver/uring/staging.rs`): what waits
+//!    comes after what produces.
+//! 5. When every task that was ready has been polled, the worker (`worker.rs`) enters the kernel: the lists
+//!    are encoded into the ring's queue (`driver/uring/encode.rs`) and submitted by one `io_uring_enter`, which also
+//!    sleeps if nothing is ready (`driver/uring/enter.rs`). That is the only system call of the turn.
+//! 6. The kernel receives into the buffer and posts a completion. The next turn begins with
+//!    walking the completion queue; each completion is taken back to its slot by the index and generation
+//!    in its `user_data` (`driver/uring/decode.rs`).
+//! 7. The slot remembers the result and gives up its waiter (`Slots::complete`), the stream learns of
+//!    it (an end or an error stays), and the task goes to the run queue (`task/`, `scheduler.rs`).
+//! 8. The task is polled; the `Transfer` takes operation and result out of the slot, passes the lane's turn on, and
+//!    resolves to the count and the buffer.
+//!
+//! If the future is dropped between 3 and 8, the slot stays, and the bytes go to the stream
+//! instead: steps 6 and 7 end in its queue, where the next read finds them in step 2.
+//!
+//! # Limits
+//!
+//! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
+//! - A runtime is one core. Several run side by side, each on its own thread.
+//! - Regular files, UDP, signals and child processes are not there yet.
+//! - Host names are not looked up.
+//!
+//! # Features
+//!
+//! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.
+
 #![allow(dead_code, unused_imports)] // Taken out when the parts meet.
 
 #[cfg(not(target_os = "linux"))]
@@ -26,3 +120,8 @@ mod source;
 mod sys;
 mod wheel;
 mod worker;
+
+#[cfg(feature = "macros")]
+pub use krug_macros::{main, test};
+pub use runtime::{Builder, Handle, Runtime};
+pub use task::{JoinHandle, spawn};

@@ -1,1 +1,288 @@
-//! (in work)
+//! [`Scheduler`]: which task of a core runs next, and for how long the core stays with its tasks.
+//!
+//! Tasks run first in, first out. A task woken by one that is running goes to a slot of its
+//! own and runs next, while what the two share is in the cache; after [`LIFO_STREAK`] polls
+//! out of that slot the queue has its turn, so that two tasks which wake each other for ever
+//! starve nobody. A task that awaits another one's end is an exception, it goes to the queue: who
+//! joins a batch of tasks runs once when most of them have ended, instead of once for each
+//! (measured: 294 instructions for a spawn and a join, against 464).
+//!
+//! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
+//! any of its cells is borrowed: there are only `Cell`s.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
+use crate::task::{
+    self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
+};
+
+/// How many polls in a row the LIFO slot gets while the queue waits.
+pub(crate) const LIFO_STREAK: u8 = 3;
+
+/// How many polls pass between two looks at the clock: one look costs as much as several polls.
+const POLLS_PER_LOOK_AT_THE_CLOCK: usize = 16;
+
+/// How much of a turn goes to tasks that became ready during the turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TurnBudget {
+    pub(crate) polls_max: usize,
+    /// `None`: no limit in time.
+    pub(crate) until: Option<Instant>,
+}
+
+/// The tasks of one core. See the [module docs](self).
+pub(crate) struct Scheduler {
+    queue: RunQueue,
+    /// A task woken by another task: next in line.
+    lifo: Cell<Option<Runnable>>,
+    lifo_streak: Cell<u8>,
+    /// A task is being polled: who is woken now was woken by a task.
+    polling: Cell<bool>,
+    /// Every task that has not been freed or merged, finished ones too.
+    tasks: TaskList,
+    /// What finished tasks left behind.
+    blocks: Blocks,
+    live: Cell<usize>,
+    stage: Cell<Stage>,
+    lease: Rc<Lease>,
+    this: Weak<Scheduler>,
+}
+
+/// How a scheduler ends: it only ever goes to the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Open,
+    /// Nothing is spawned any more: what is, is cancelled at once.
+    Closing,
+    /// Its tasks know it no longer.
+    Dead,
+}
+
+impl Scheduler {
+    /// # Panics
+    ///
+    /// If the lease has a scheduler already.
+    pub(crate) fn new(lease: &MailboxLease) -> Rc<Scheduler> {
+        let lease = lease.share_with_scheduler();
+        Rc::new_cyclic(|this| Scheduler {
+            queue: RunQueue::new(),
+            lifo: Cell::new(None),
+            lifo_streak: Cell::new(0),
+            polling: Cell::new(false),
+            tasks: TaskList::new(),
+            blocks: Blocks::new(),
+            live: Cell::new(0),
+            stage: Cell::new(Stage::Open),
+            lease,
+            this: this.clone(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> CoreId {
+        self.lease.id()
+    }
+
+    /// Makes this scheduler the home of the thread while the guard lives.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered<'static> {
+        Entered::owning(self)
+    }
+
+    /// The scheduler that is entered on this thread.
+    pub(crate) fn current() -> Option<Rc<Scheduler>> {
+        task::with_scheduler(Scheduler::shared).flatten()
+    }
+
+    /// `None` in the scheduler's own destructor.
+    pub(crate) fn shared(&self) -> Option<Rc<Scheduler>> {
+        self.this.upgrade()
+    }
+
+    /// See [`task::spawn`]. Once the scheduler is closing, the task is cancelled at once.
+    #[track_caller]
+    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.spawn_at(future, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn spawn_at<F: Future + 'static>(
+        &self,
+        future: F,
+        spawned_at: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        task::spawn_on(self, future, spawned_at)
+    }
+
+    /// For one `block_on`.
+    #[track_caller]
+    pub(crate) fn main_task(self: &Rc<Self>) -> MainTask {
+        MainTask::new(Rc::clone(self))
+    }
+
+    /// True if a poll is due. The main task does not count.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready() > 0
+    }
+
+    fn ready(&self) -> usize {
+        let lifo = self.lifo.take();
+        let in_slot = usize::from(lifo.is_some());
+        self.lifo.set(lifo);
+        self.queue.len() + in_slot
+    }
+
+    /// How many tasks have not ended yet.
+    pub(crate) fn live_tasks(&self) -> usize {
+        self.live.get()
+    }
+
+    /// Polls every task that is ready now, and those they make ready as far as `turn` allows.
+    /// Returns the number of polls.
+    pub(crate) fn run(&self, turn: TurnBudget) -> usize {
+        let _entered = Entered::borrowing(self);
+        let due = self.ready();
+        let mut polls = 0;
+        while polls < due || self.may_go_on(&turn, polls, due) {
+            let Some(runnable) = self.next() else {
+                break;
+            };
+            self.poll(runnable);
+            polls += 1;
+        }
+        polls
+    }
+
+    fn may_go_on(&self, turn: &TurnBudget, polls: usize, due: usize) -> bool {
+        if polls >= turn.polls_max {
+            return false;
+        }
+        let look = (polls - due).is_multiple_of(POLLS_PER_LOOK_AT_THE_CLOCK) && self.has_ready();
+        !(look && turn.until.is_some_and(|until| Instant::now() >= until))
+    }
+
+    fn next(&self) -> Option<Runnable> {
+        if self.lifo_streak.get() < LIFO_STREAK
+            && let Some(runnable) = self.lifo.take()
+        {
+            self.lifo_streak.set(self.lifo_streak.get() + 1);
+            return Some(runnable);
+        }
+        self.lifo_streak.set(0);
+        self.queue.pop().or_else(|| self.lifo.take())
+    }
+
+    fn poll(&self, runnable: Runnable) {
+        let outer = self.polling.replace(true);
+        budget::scope(|| runnable.run());
+        self.polling.set(outer);
+    }
+
+    /// Opens everything in the mailbox: messages of tasks, and letters. Returns how many there were.
+    pub(crate) fn receive(&self) -> usize {
+        let _entered = Entered::borrowing(self);
+        let delivery = match self.stage.get() {
+            Stage::Dead => Delivery::Discard,
+            _ => Delivery::At {
+                epoch: self.id().epoch(),
+            },
+        };
+        self.lease.take().deliver_all(delivery)
+    }
+
+    /// Drops the future of every task; who joins them sees that they were cancelled. From now
+    /// on every spawn ends the same way.
+    pub(crate) fn abort_all(&self) {
+        let _entered = Entered::borrowing(self);
+        self.stage.set(self.stage.get().max(Stage::Closing));
+        task::abort_all(&self.tasks);
+        while let Some(runnable) = self.next() {
+            self.poll(runnable);
+        }
+    }
+
+    /// Ends this life: aborts all, makes every task independent, closes the mailbox.
+    /// Dropping the scheduler does the same.
+    ///
+    /// # Panics
+    ///
+    /// If called by a task of this scheduler.
+    pub(crate) fn shut_down(&self) {
+        assert!(!self.polling.get(), "a task cannot end its own core");
+        if self.stage.get() == Stage::Dead {
+            return;
+        }
+        let _entered = Entered::borrowing(self);
+        self.abort_all();
+        self.stage.set(Stage::Dead);
+        task::merge_all(&self.tasks, || self.receive());
+        self.lease.close();
+    }
+
+    // For `task`.
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.stage.get() >= Stage::Closing
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.stage.get() == Stage::Dead
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskList {
+        &self.tasks
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    pub(crate) fn count_in(&self) {
+        self.live.set(self.live.get() + 1);
+    }
+
+    pub(crate) fn count_out(&self) {
+        self.live.set(self.live.get() - 1);
+    }
+
+    /// For a task that was woken.
+    #[inline]
+    pub(crate) fn schedule(&self, runnable: Runnable) {
+        if !self.polling.get() {
+            return self.queue.push(runnable);
+        }
+        if let Some(displaced) = self.lifo.replace(Some(runnable)) {
+            self.queue.push(displaced);
+        }
+    }
+
+    /// For a task that is new, or that woke itself: all others first.
+    #[inline]
+    pub(crate) fn schedule_last(&self, runnable: Runnable) {
+        self.queue.push(runnable);
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("core", &self.id())
+            .field("stage", &self.stage.get())
+            .field("live", &self.live.get())
+            .field("ready", &self.ready())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+#[cfg(all(test, not(krug_loom)))]
+pub(crate) mod tests;

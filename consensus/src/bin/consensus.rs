@@ -1,3 +1,5 @@
 //! The `consensus` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    krug_consensus::program::main()
+}

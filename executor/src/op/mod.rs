@@ -1,1 +1,96 @@
-//! (in work)
+//! One file for each operation: what it owns, how it lowers itself to plain data,
+//! and what its result means. In the order of a connection's life:
+//!
+//! | file | submits | its future dropped in flight |
+//! |---|---|---|
+//! | [`socket`] | `SOCKET` | cancelled; a socket made all the same is closed |
+//! | [`bind`], [`listen`] | `BIND`, `LISTEN` | cancelled; the socket is closed after the last completion |
+//! | [`connect`] | `CONNECT` | likewise |
+//! | [`accept`] | `ACCEPT`, multishot where the kernel has it | belongs to the listener, no future |
+//! | [`receive`] | `RECV` on sockets, `READ` on pipes | adopted by the stream |
+//! | [`peek`] | `RECV` with `MSG_PEEK` | cancelled |
+//! | [`send`] | `SEND` on sockets, `WRITE` on pipes | goes on until all is sent |
+//! | [`vectored`] | `RECVMSG`, `SENDMSG`, `READV`, `WRITEV` | as receive and send |
+//! | [`shutdown`] | `SHUTDOWN` | goes on |
+//! | [`close`] | `CLOSE` | belongs to the source, no future |
+//! | [`pipe`] | `PIPE` | cancelled; both ends are closed |
+//! | [`poll`] | `POLL_ADD` | cancelled |
+//! | [`nop`] | `NOP` | cancelled |
+//!
+//! `ASYNC_CANCEL` has no file: it belongs to no future. It is what
+//! [`Slots::cancel`](crate::inflight::Slots::cancel) asks the driver for.
+//!
+//! To add an operation: a variant of [`Operation`](crate::driver::Operation), its encoding in each driver, a file
+//! here, a row in this table and in the tables of [`inflight`](crate::inflight), tests.
+
+pub(crate) mod accept;
+pub(crate) mod address;
+pub(crate) mod bind;
+pub(crate) mod close;
+pub(crate) mod connect;
+pub(crate) mod listen;
+pub(crate) mod nop;
+pub(crate) mod peek;
+pub(crate) mod pipe;
+pub(crate) mod poll;
+pub(crate) mod receive;
+pub(crate) mod send;
+pub(crate) mod shutdown;
+pub(crate) mod socket;
+pub(crate) mod vectored;
+
+use std::io;
+
+use crate::driver::{Completion, Descriptor, Operation};
+use crate::inflight::Step;
+
+/// A connected descriptor and what kind of calls it takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) fd: Descriptor,
+    /// Takes `send` and `recv`; a pipe takes `read` and `write`.
+    pub(crate) is_socket: bool,
+}
+
+/// Waits for readiness when a call answers `EAGAIN`, as it does on a descriptor
+/// that somebody else has made non-blocking, and when the kernel is short of buffers.
+#[derive(Debug, Default)]
+struct Readiness {
+    is_waiting: bool,
+}
+
+impl Readiness {
+    /// What to submit instead of the call itself.
+    fn operation(&self, fd: Descriptor, events: i16) -> Option<Operation> {
+        self.is_waiting.then_some(Operation::Poll {
+            fd,
+            events: events as u32,
+        })
+    }
+
+    /// `Some` if this completion is not the call's own.
+    fn step(&mut self, completion: Completion) -> Option<Step> {
+        if self.is_waiting {
+            self.is_waiting = false;
+            return (completion.result >= 0).then_some(Step::Again);
+        }
+        if completion.result == -libc::EAGAIN || completion.result == -libc::ENOBUFS {
+            self.is_waiting = true;
+            return Some(Step::Again);
+        }
+        None
+    }
+}
+
+/// The count in a completion, or its error.
+fn count(completion: Completion) -> io::Result<usize> {
+    if completion.result < 0 {
+        return Err(io::Error::from_raw_os_error(-completion.result));
+    }
+    Ok(completion.result as usize)
+}
+
+/// Success without a value, or the error.
+fn unit(completion: Completion) -> io::Result<()> {
+    count(completion).map(|_| ())
+}

@@ -1,1 +1,223 @@
-//! (in work)
+//! [`Runtime`]: one core, its ring and its tasks, on the thread that made it.
+//!
+//! ```
+//! let runtime = krug::Runtime::new()?;
+//! let sum = runtime.block_on(async {
+//!     let task = krug::spawn(async { 20 });
+//!     task.await.unwrap() + 22
+//! });
+//! assert_eq!(sum, 42);
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! # Shutdown
+//!
+//! [`Runtime::shutdown`], and dropping the runtime, end everything in this order:
+//!
+//! 1. nothing new starts;
+//! 2. every task's future is dropped, while the ring lives; joiners see `cancelled`;
+//! 3. what was accepted for sending drains, for half of the deadline;
+//! 4. everything in flight is cancelled;
+//! 5. the runtime waits until the kernel has let go of everything, until the deadline;
+//! 6. the ring is closed, and the memory freed.
+//!
+//! What the kernel still holds at the deadline is leaked and logged, never freed: the
+//! kernel may still write to it.
+//!
+//! # Bounds and defaults
+//!
+//! | bound | default | set with |
+//! |---|---|---|
+//! | submission queue | 256 entries; more than that in one turn takes more system calls | [`Builder::entries`] |
+//! | completion queue | 4 × the submission queue; what overflows waits in the kernel, nothing is lost | [`Builder::completion_entries`] |
+//! | staged operations of one turn | none: as many as the tasks start | |
+//! | operations in flight | 2²⁸ a core | |
+//! | connections taken ahead of `accept` | 16 beyond those waited for | |
+//! | connections waiting in the kernel | 1024, at most `somaxconn` | [`TcpSocket::listen`](crate::net::TcpSocket::listen) |
+//! | receives, sends in flight | 1 each a stream; others wait in order | |
+//! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
+//! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |
+//! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |
+//! | polls of tasks in one turn | 256 or 500 µs, whichever comes first | |
+//! | budget of one poll | 128 operations of primitives that may be always ready | |
+//! | control messages between threads | none: they cannot fail | |
+//! | kernel threads for requests that block | 128 a core | |
+//!
+//! # Errors of the kernel
+//!
+//! | errno | where | what krug does |
+//! |---|---|---|
+//! | `EINTR` | anywhere | submits again |
+//! | `EAGAIN` | read, write on a descriptor that somebody made non-blocking | waits until it is ready, tries again |
+//! | `EAGAIN`, `EBUSY` | submitting | takes completions in, tries again |
+//! | `ETIME` | waiting | the deadline of a timer: not an error |
+//! | `ENOBUFS` | receive, send | waits until it is ready, tries again |
+//! | `ECANCELED` | asked for by a drop, close or shutdown | ends the operation; nobody sees it |
+//! | `ECANCELED` | not asked for | submits again where that does no harm, else reports it |
+//! | `EMFILE`, `ENFILE`, `ENOMEM` | accept | waits 10 ms, doubled up to 1 s, and tries again, with a warning; connections wait in the kernel |
+//! | `ECONNABORTED`, `EPROTO` | accept | goes on |
+//! | `EPIPE` | write | reported; never a signal on sockets |
+//! | `ECONNRESET` and all others | anywhere | reported, as the standard library would |
+//! | any | making a ring | reported by [`Runtime::new`], with the likely cause and what to do |
+
+mod builder;
+mod handle;
+mod metrics;
+#[cfg(test)]
+mod tables;
+
+use std::io;
+use std::time::Duration;
+
+#[cfg(feature = "fault-injection")]
+pub use crate::driver::Faults;
+pub use builder::{Builder, Driver};
+pub use handle::{Handle, RuntimeEnded};
+pub use metrics::Metrics;
+
+use crate::context;
+use crate::task::JoinHandle;
+use crate::worker::Worker;
+
+/// One core: a ring, a scheduler, timers. It lives on the thread that made it (it is
+/// not `Send`), and runs while [`block_on`](Runtime::block_on) does.
+///
+/// Dropping it shuts it down with the default deadline, see [`Builder::shutdown_deadline`]; that blocks.
+pub struct Runtime {
+    /// Taken at shutdown.
+    worker: Option<Worker>,
+    shutdown_deadline: Duration,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = self.worker.as_ref().map(Worker::id);
+        f.debug_struct("Runtime")
+            .field("core", &id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// A runtime with the defaults.
+    ///
+    /// # Errors
+    ///
+    /// If no ring can be made; the message says why and what to do.
+    pub fn new() -> io::Result<Runtime> {
+        Builder::new().build()
+    }
+
+    /// A runtime to be, with its settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn worker(&self) -> &Worker {
+        self.worker
+            .as_ref()
+            .expect("taken only by shutdown, which consumes the runtime")
+    }
+
+    /// Runs `future` on this thread until it is ready, and with it all tasks of the runtime.
+    /// Tasks that are left go on in the next call.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is running a runtime already: await the future there, or
+    /// [`spawn`](crate::spawn) it. [`try_block_on`](Runtime::try_block_on) gives an error instead.
+    /// A panic of `future` comes through; the runtime can be used afterwards.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self.try_block_on(future) {
+            Ok(output) => output,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`block_on`](Runtime::block_on), but inside a runtime it is an error.
+    ///
+    /// # Errors
+    ///
+    /// If this thread is running a runtime already; `future` is dropped then.
+    pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, NestedBlockOn> {
+        if context::current_id().is_some() {
+            return Err(NestedBlockOn(()));
+        }
+        Ok(self.worker().block_on(future))
+    }
+
+    /// Spawns a task; it runs during [`block_on`](Runtime::block_on).
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.worker().core().scheduler.spawn(future)
+    }
+
+    /// A handle with which other threads can spawn here.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.worker().id())
+    }
+
+    /// What this runtime has done since it was made.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(self.worker())
+    }
+
+    /// Ends the runtime within `deadline`, as the [module's docs](self) say, and tells what could not be
+    /// ended. Blocks.
+    pub fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
+        self.end(deadline)
+    }
+
+    fn end(&mut self, deadline: Duration) -> ShutdownReport {
+        let stragglers = self
+            .worker
+            .take()
+            .map(|worker| worker.shutdown(deadline))
+            .unwrap_or_default();
+        ShutdownReport {
+            tasks: stragglers.tasks,
+            operations: stragglers.operations,
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if self.worker.is_some() {
+            self.end(self.shutdown_deadline);
+        }
+    }
+}
+
+/// What [`Runtime::shutdown`] could not end in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Tasks whose future could not be dropped.
+    pub tasks: usize,
+    /// Operations that the kernel still held: leaked with their memory.
+    pub operations: usize,
+}
+
+impl ShutdownReport {
+    /// True if everything was ended.
+    pub fn is_clean(&self) -> bool {
+        self.tasks == 0 && self.operations == 0
+    }
+}
+
+/// The error of [`Runtime::try_block_on`] inside a runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NestedBlockOn(());
+
+impl std::fmt::Display for NestedBlockOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "block_on was called on a thread that is running a krug runtime already: \
+             await the future, or spawn it as a task",
+        )
+    }
+}
+
+impl std::error::Error for NestedBlockOn {}

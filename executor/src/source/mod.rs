@@ -1,1 +1,329 @@
-//! (in work)
+//! Sources: what owns descriptors and the operations on them.
+//!
+//! The future of a read does not own the read: the stream does. That is why dropping
+//! a future loses nothing. A handle (`TcpStream`, `TcpListener`…) is only the name of a
+//! source, a [`SourceId`]; it can be sent anywhere, and is dropped from anywhere, but
+//! it is of use only on the core where its source lives.
+
+mod accept;
+mod closing;
+mod listener;
+mod stream;
+mod transfer;
+mod waiters;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+
+pub(crate) use accept::{AcceptNext, CloseListener};
+pub(crate) use listener::Listener;
+#[cfg(test)]
+pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+pub(crate) use stream::{Kind, Stream};
+pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
+
+use crate::context::{self, Current};
+use crate::cores::CoreId;
+use crate::driver::Completion;
+use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
+
+/// The name of a source: the core where it lives, its place there, and which of
+/// those that had this place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceId {
+    home: CoreId,
+    index: u32,
+    generation: u32,
+}
+
+impl SourceId {
+    fn attachment(self, role: Role) -> Attachment {
+        Attachment {
+            index: self.index,
+            generation: self.generation,
+            role,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Source {
+    Stream(Rc<Stream>),
+    Listener(Rc<Listener>),
+}
+
+struct Entry {
+    generation: u32,
+    source: Source,
+}
+
+/// The sources of one core.
+pub(crate) struct Sources {
+    home: CoreId,
+    table: RefCell<Slab<Entry>>,
+    made: Cell<u32>,
+}
+
+thread_local! {
+    static SOURCES: Current<Sources> = const { Current::none() };
+}
+
+#[inline]
+fn with<R>(f: impl FnOnce(&Sources) -> R) -> Option<R> {
+    SOURCES.with(|current| current.with(f))
+}
+
+/// Makes `sources` current on this thread and returns those before.
+pub(crate) fn replace(sources: Option<Rc<Sources>>) -> Option<Rc<Sources>> {
+    SOURCES.with(|current| current.replace(sources))
+}
+
+impl Sources {
+    pub(crate) fn new(home: CoreId) -> Sources {
+        Sources {
+            home,
+            table: RefCell::default(),
+            made: Cell::new(0),
+        }
+    }
+
+    fn insert(&self, make: impl FnOnce(SourceId) -> Source) -> SourceId {
+        let generation = self.made.get().wrapping_add(1);
+        self.made.set(generation);
+        let index = self.table.borrow().vacant_key();
+        let id = SourceId {
+            home: self.home,
+            index: index as u32,
+            generation,
+        };
+        let source = make(id);
+        let inserted = self.table.borrow_mut().insert(Entry { generation, source });
+        debug_assert_eq!(inserted, index, "nothing was inserted in between");
+        id
+    }
+
+    fn get(&self, index: u32, generation: u32) -> Option<Source> {
+        let table = self.table.borrow();
+        let entry = table.get(index as usize)?;
+        (entry.generation == generation).then(|| entry.source.clone())
+    }
+
+    fn remove(&self, index: u32, generation: u32) {
+        let is_it = self.get(index, generation).is_some();
+        let gone = is_it.then(|| self.table.borrow_mut().remove(index as usize));
+        drop(gone);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    fn all(&self) -> Vec<Source> {
+        self.table
+            .borrow()
+            .iter()
+            .map(|(_, entry)| entry.source.clone())
+            .collect()
+    }
+
+    /// Begins to close everything; sends go on.
+    pub(crate) fn close_all(&self) {
+        for source in self.all() {
+            match source {
+                Source::Stream(stream) => stream.close(),
+                Source::Listener(listener) => {
+                    listener.close();
+                    drop(listener.take_accepted());
+                }
+            }
+        }
+    }
+
+    /// True while bytes that were accepted for sending are on their way.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.all()
+            .iter()
+            .any(|source| matches!(source, Source::Stream(stream) if stream.has_unsent()))
+    }
+
+    /// Gives up what has not been sent.
+    pub(crate) fn give_up(&self) {
+        for source in self.all() {
+            if let Source::Stream(stream) = source {
+                stream.linger_is_over();
+            }
+        }
+    }
+
+    /// Tells a source of what has happened to one of its operations. The caller wakes afterwards.
+    pub(crate) fn observe(&self, attachment: Attachment, completion: Completion) {
+        if let Some(Source::Stream(stream)) = self.get(attachment.index, attachment.generation) {
+            stream.observe(attachment.role, completion);
+        }
+    }
+
+    /// Gives a source what belongs to it.
+    pub(crate) fn deliver(&self, delivery: Delivery) {
+        match delivery {
+            Delivery::More {
+                attachment,
+                descriptor,
+                ..
+            } => {
+                if let Some(Source::Listener(listener)) =
+                    self.get(attachment.index, attachment.generation)
+                {
+                    listener.one_more(descriptor);
+                }
+            }
+            Delivery::Source {
+                attachment,
+                finished,
+            } => self.deliver_last(attachment, finished),
+            _ => {}
+        }
+    }
+
+    fn deliver_last(&self, attachment: Attachment, finished: Finished) {
+        let Attachment {
+            index,
+            generation,
+            role,
+        } = attachment;
+        let Some(source) = self.get(index, generation) else {
+            return;
+        };
+        match (source, role) {
+            (Source::Stream(stream), Role::Close) => {
+                drop(finished);
+                self.closed(index, generation, stream.closing.finish());
+            }
+            (Source::Listener(listener), Role::Close) => {
+                drop(finished);
+                self.closed(index, generation, listener.closing.finish());
+            }
+            (Source::Stream(stream), _) => {
+                let completion = finished.completion();
+                stream.observe(role, completion);
+                stream.adopt(role, finished);
+            }
+            (Source::Listener(listener), _) => listener.ended(finished),
+        }
+    }
+
+    fn closed(&self, index: u32, generation: u32, may_go: bool) {
+        if may_go {
+            self.remove(index, generation);
+        }
+    }
+
+    /// A deadline that a source has set for itself has passed.
+    pub(crate) fn timer_fired(&self, index: u32, generation: u32) {
+        match self.get(index, generation) {
+            Some(Source::Stream(stream)) => stream.linger_is_over(),
+            Some(Source::Listener(listener)) => listener.timer_fired(),
+            None => {}
+        }
+    }
+}
+
+/// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.
+pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
+    let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
+    with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind, linger)))))
+        .ok_or_else(outside_error)
+}
+
+/// Makes a listener of a listening socket. Outside a runtime the socket is closed.
+pub(crate) fn add_listener(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
+    with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd, kind)))))
+        .ok_or_else(outside_error)
+}
+
+fn find(id: SourceId) -> io::Result<Source> {
+    let found = with(|sources| {
+        if sources.home != id.home {
+            return Err(foreign_error(id.home, sources.home));
+        }
+        sources
+            .get(id.index, id.generation)
+            .ok_or_else(closed_error)
+    });
+    match found {
+        Some(found) => found,
+        None if id.home.is_alive() => Err(outside_error()),
+        None => Err(ended_error()),
+    }
+}
+
+/// The stream of this name, if it lives on the current core.
+pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
+    match find(id)? {
+        Source::Stream(stream) => Ok(stream),
+        Source::Listener(_) => Err(closed_error()),
+    }
+}
+
+/// The listener of this name, if it lives on the current core.
+pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
+    match find(id)? {
+        Source::Listener(listener) => Ok(listener),
+        Source::Stream(_) => Err(closed_error()),
+    }
+}
+
+/// Runs `f` on the core where the source lives: now, if that is this one, else by letter.
+/// After the end of that core there is nothing left to do.
+fn at_home(id: SourceId, f: impl FnOnce() + Send + 'static) {
+    if context::current_id() == Some(id.home) {
+        f();
+        return;
+    }
+    let letter = move || {
+        // A letter may arrive in the mailbox's next life.
+        if context::current_id() == Some(id.home) {
+            f();
+        }
+    };
+    drop(id.home.post(Box::new(letter)));
+}
+
+/// The handle is gone: closes the source, in good order, in the background.
+pub(crate) fn close(id: SourceId) {
+    at_home(id, move || match find(id) {
+        Ok(Source::Stream(stream)) => stream.close(),
+        Ok(Source::Listener(listener)) => {
+            listener.close();
+            drop(listener.take_accepted());
+        }
+        Err(_) => {}
+    });
+}
+
+/// The writing half of a stream is gone.
+pub(crate) fn shutdown_write(id: SourceId) {
+    at_home(id, move || {
+        if let Ok(stream) = stream(id) {
+            stream.shutdown_write();
+        }
+    });
+}
+
+fn foreign_error(home: CoreId, current: CoreId) -> io::Error {
+    io::Error::other(format!(
+        "this handle belongs to {home} and cannot be used on {current}: use it in a task of its own core"
+    ))
+}
+
+fn ended_error() -> io::Error {
+    io::Error::other("the krug runtime that this handle belongs to has ended")
+}
+
+pub(crate) fn closed_error() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "this handle was closed")
+}

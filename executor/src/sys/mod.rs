@@ -1,1 +1,28 @@
-//! (in work)
+//! Every system call that the executor makes itself: one thin function each,
+//! named after the call, with `errno` turned into [`io::Error`] and nothing else
+//! added. Only `driver/` uses this module; everybody above speaks in
+//! [`Operation`](crate::driver::Operation) and [`Control`](crate::driver::Control).
+
+mod descriptor;
+mod ring;
+mod socket;
+
+pub(crate) use descriptor::{
+    close, duplicate, event_descriptor, flags, own, pipe, ring_event, set_flags,
+};
+pub(crate) use ring::send_ring_message;
+pub(crate) use socket::{
+    NAME_CAPACITY, Name, bind, get_linger, get_option, listen, peer_name, set_linger, set_option,
+    shutdown, socket, socket_name, socket_pair,
+};
+
+use std::io;
+
+/// The C convention as a `Result`: −1 means "look at `errno`".
+fn check(result: i32) -> io::Result<i32> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}

@@ -1,0 +1,133 @@
+//! The circumstances of a result.
+
+use std::fs;
+use std::process::Command;
+
+/// What must be known to compare a number with another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) commit: String,
+    pub(crate) build: String,
+    pub(crate) versions: String,
+    /// One-minute load before the first run, which should be near zero.
+    pub(crate) load: String,
+}
+
+impl Machine {
+    pub(crate) fn look() -> Machine {
+        Machine {
+            processor: processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: first_word("/proc/sys/kernel/osrelease"),
+            commit: commit(),
+            build: build(),
+            versions: ["krug", "io-uring", "tokio"]
+                .map(|name| format!("{name} {}", locked_version(name)))
+                .join(", "),
+            load: first_word("/proc/loadavg"),
+        }
+    }
+
+    /// Two lines for people.
+    pub(crate) fn describe(&self) -> String {
+        let Machine {
+            processor,
+            cores,
+            kernel,
+            commit,
+            build,
+            versions,
+            load,
+        } = self;
+        format!(
+            "{processor}, {cores} cores, Linux {kernel}, load before {load}\ncommit {commit}, {build}; {versions}"
+        )
+    }
+}
+
+fn first_word(path: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned()
+}
+
+fn processor(cpuinfo: &str) -> String {
+    let line = cpuinfo
+        .lines()
+        .find(|line| line.starts_with("model name") || line.starts_with("Model"));
+    let name = line
+        .and_then(|line| line.split_once(':'))
+        .map(|(_, name)| name.trim().to_owned());
+    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// The commit, and whether the folder differs from it.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(hash) = git(&["rev-parse", "--short=10", "HEAD"]) else {
+        return "unknown".to_owned();
+    };
+    let is_clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
+    if is_clean {
+        hash
+    } else {
+        hash + " with changes"
+    }
+}
+
+fn build() -> String {
+    let optimised = if cfg!(debug_assertions) {
+        "WITH DEBUG ASSERTIONS"
+    } else {
+        "optimised"
+    };
+    let flags = option_env!("RUSTFLAGS").unwrap_or("none");
+    format!("{optimised}, RUSTFLAGS {flags}")
+}
+
+fn locked_version(package: &str) -> &'static str {
+    version_in(include_str!("../../../Cargo.lock"), package).unwrap_or("unknown")
+}
+
+fn version_in<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != name);
+    lines
+        .nth(1)?
+        .strip_prefix("version = \"")?
+        .strip_suffix('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_off_the_lock_file() {
+        let lock = "[[package]]\nname = \"io-uring-x\"\nversion = \"9.9.9\"\n\n[[package]]\nname = \"io-uring\"\nversion = \"0.7.15\"\n";
+        assert_eq!(version_in(lock, "io-uring"), Some("0.7.15"));
+        assert_eq!(version_in(lock, "io"), None);
+        assert_ne!(locked_version("tokio"), "unknown");
+    }
+
+    #[test]
+    fn the_processor_has_a_name() {
+        assert_eq!(
+            processor("processor\t: 0\nmodel name\t: Fast One\n"),
+            "Fast One"
+        );
+        assert_eq!(processor(""), std::env::consts::ARCH);
+    }
+}

@@ -1,0 +1,6 @@
+//! What all scenarios share: runs in pairs, statistics, and the circumstances of a result.
+
+pub(crate) mod machine;
+pub(crate) mod pairs;
+pub(crate) mod report;
+pub(crate) mod statistics;

@@ -1,0 +1,92 @@
+//! Runs in turn, so that whatever the machine does, it does to all.
+
+use std::io;
+
+use super::statistics::paired_ratios;
+
+/// The runs of one comparison: of the subject, and of each baseline one more.
+#[derive(Debug)]
+pub(crate) struct Runs<T> {
+    pub(crate) subject: Vec<T>,
+    pub(crate) baselines: Vec<Vec<T>>,
+}
+
+/// Who is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Subject,
+    Baseline(usize),
+}
+
+/// Runs every baseline, then `pairs` times the subject and every baseline.
+pub(crate) fn interleave<T>(
+    pairs: usize,
+    baselines: usize,
+    mut run: impl FnMut(Who) -> io::Result<T>,
+) -> io::Result<Runs<T>> {
+    let mut runs = Runs {
+        subject: Vec::new(),
+        baselines: (0..baselines).map(|_| Vec::new()).collect(),
+    };
+    for turn in 0..=pairs {
+        if turn > 0 {
+            runs.subject.push(run(Who::Subject)?);
+        }
+        for (index, row) in runs.baselines.iter_mut().enumerate() {
+            row.push(run(Who::Baseline(index))?);
+        }
+    }
+    Ok(runs)
+}
+
+impl<T> Runs<T> {
+    /// Ratios of the subject to one baseline, in whatever `measure` reads off a run.
+    pub(crate) fn ratios(&self, baseline: usize, measure: impl Fn(&T) -> f64) -> Vec<f64> {
+        let subject: Vec<f64> = self.subject.iter().map(&measure).collect();
+        let baseline: Vec<f64> = self.baselines[baseline].iter().map(&measure).collect();
+        paired_ratios(&subject, &baseline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_of_the_subject_stands_between_runs_of_every_baseline() {
+        let mut order = String::new();
+        let runs = interleave(3, 2, |who| {
+            order.push(match who {
+                Who::Subject => 'S',
+                Who::Baseline(0) => 'a',
+                Who::Baseline(_) => 'b',
+            });
+            Ok(order.len() as f64)
+        });
+        assert_eq!(order, "abSabSabSab");
+        let runs = runs.unwrap();
+        assert_eq!(runs.subject, [3.0, 6.0, 9.0]);
+        assert_eq!(runs.baselines[0], [1.0, 4.0, 7.0, 10.0]);
+        assert_eq!(
+            runs.ratios(0, |run| *run),
+            [3.0 / 2.5, 6.0 / 5.5, 9.0 / 8.5]
+        );
+    }
+
+    #[test]
+    fn a_run_that_fails_ends_the_comparison() {
+        let mut count = 0;
+        let outcome = interleave(3, 1, |_| {
+            count += 1;
+            if count == 3 {
+                Err(io::Error::other("broken"))
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!(
+            (outcome.unwrap_err().to_string(), count),
+            ("broken".to_owned(), 3)
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Results for people and, as lines of JSON, for programs.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::machine::Machine;
+use super::statistics::{Summary, Verdict, verdict};
+
+/// The subject against one baseline.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) subject: String,
+    pub(crate) baseline: String,
+    /// Above 1: the subject is faster.
+    pub(crate) ratios: Summary,
+    /// Differences below it cannot be told apart here, however many pairs there are.
+    pub(crate) resolution: f64,
+}
+
+impl Comparison {
+    pub(crate) fn describe(&self) -> String {
+        let Summary {
+            count,
+            minimum,
+            lower_quartile,
+            median,
+            upper_quartile,
+            maximum,
+        } = self.ratios;
+        let word = match verdict(&self.ratios, self.resolution) {
+            Verdict::Ahead => "ahead",
+            Verdict::Behind => "behind",
+            Verdict::Tied => "tied",
+        };
+        format!(
+            "{} / {}: {median:.3} ({word}; quartiles {lower_quartile:.3}…{upper_quartile:.3}, all {minimum:.3}…{maximum:.3}, {count} pairs)",
+            self.subject, self.baseline,
+        )
+    }
+}
+
+/// An object of JSON, written field by field.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    fields: String,
+}
+
+impl Line {
+    /// A line that begins with the circumstances.
+    pub(crate) fn of(machine: &Machine, scenario: &str, kind: &str) -> Line {
+        let mut line = Line::default();
+        line.text("scenario", scenario).text("kind", kind);
+        line.text("processor", &machine.processor)
+            .text("kernel", &machine.kernel);
+        line.text("commit", &machine.commit)
+            .text("build", &machine.build)
+            .text("versions", &machine.versions);
+        line
+    }
+
+    pub(crate) fn text(&mut self, name: &str, value: &str) -> &mut Line {
+        self.begin(name);
+        self.fields.push('"');
+        for character in value.chars() {
+            match character {
+                '"' | '\\' => self.fields.extend(['\\', character]),
+                control if control.is_control() => {
+                    write!(self.fields, "\\u{:04x}", u32::from(control))
+                        .expect("a string takes every text");
+                }
+                other => self.fields.push(other),
+            }
+        }
+        self.fields.push('"');
+        self
+    }
+
+    pub(crate) fn number(&mut self, name: &str, value: f64) -> &mut Line {
+        self.begin(name);
+        // JSON has no word for what is not a number.
+        if value.is_finite() {
+            write!(self.fields, "{value}").expect("a string takes every text");
+        } else {
+            self.fields.push_str("null");
+        }
+        self
+    }
+
+    pub(crate) fn numbers(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = f64>,
+    ) -> &mut Line {
+        self.begin(name);
+        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        write!(self.fields, "[{}]", values.join(",")).expect("a string takes every text");
+        self
+    }
+
+    fn begin(&mut self, name: &str) {
+        let comma = if self.fields.is_empty() { "" } else { "," };
+        write!(self.fields, "{comma}\"{name}\":").expect("a string takes every text");
+    }
+
+    fn finished(&self) -> String {
+        format!("{{{}}}\n", self.fields)
+    }
+}
+
+/// Adds the line to the file, if there is one.
+pub(crate) fn keep(file: Option<&Path>, line: &Line) -> io::Result<()> {
+    let Some(path) = file else { return Ok(()) };
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?
+        .write_all(line.finished().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_object_of_json() {
+        let mut line = Line::default();
+        line.text("name", "a \"b\" \\ \n")
+            .number("rate", 1.5)
+            .number("none", f64::NAN)
+            .numbers("runs", [1.0, 2.5]);
+        assert_eq!(
+            line.finished(),
+            "{\"name\":\"a \\\"b\\\" \\\\ \\u000a\",\"rate\":1.5,\"none\":null,\"runs\":[1,2.5]}\n"
+        );
+    }
+
+    #[test]
+    fn a_comparison_says_what_it_found_and_how_sure_it_is() {
+        let comparison = Comparison {
+            subject: "krug".to_owned(),
+            baseline: "floor".to_owned(),
+            ratios: Summary::of(&[0.97, 0.98, 0.99]),
+            resolution: 0.04,
+        };
+        assert_eq!(
+            comparison.describe(),
+            "krug / floor: 0.980 (tied; quartiles 0.975…0.985, all 0.970…0.990, 3 pairs)"
+        );
+    }
+}

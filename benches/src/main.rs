@@ -1,0 +1,7 @@
+//! `cargo run --release -p krug-benches -- <scenario>`
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    krug_benches::run(std::env::args().skip(1))
+}

@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) const HELP: &str = "\
+krug-benches <scenario> [options]
+
+scenarios
+  echo    messages sent back over TCP: 64 bytes, 50 connections
+  nop     requests that do nothing: what an executor adds to a bare loop
+  all     both
+
+options
+  --pairs N           pairs of runs, default 7
+  --peer NAME         compare with: floor, tokio; may be repeated, default all
+                      (the same name as the subject's shows the noise)
+  --subject NAME      compare what: krug (default), floor, tokio
+  --seconds S         measured time of one run, default 1
+  --connections N     echo: default 50
+  --bytes N           echo: size of a message, default 64
+  --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
+  --operations N      nop: operations of one run, default 1000000
+  --instructions      nop: count instructions under valgrind instead of time
+  --json FILE         append results to FILE, one object on each line
+  --quick             shows that everything runs; measures nothing worth telling
+";
+
+/// What to run, and how long.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) scenario: String,
+    pub(crate) subject: String,
+    /// Empty: every peer that the scenario knows.
+    pub(crate) peers: Vec<String>,
+    pub(crate) pairs: usize,
+    pub(crate) measured: Duration,
+    pub(crate) warm_up: Duration,
+    pub(crate) connections: usize,
+    pub(crate) bytes: usize,
+    /// Messages sent at once on each connection; one comparison for each.
+    pub(crate) in_flight: Vec<usize>,
+    pub(crate) operations: u64,
+    pub(crate) instructions: bool,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) quick: bool,
+    /// Of a process that only works so that valgrind can count: who works, and in batches of how many.
+    pub(crate) counted: Option<(String, usize)>,
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Parsed {
+    Run(Box<Options>),
+    Help,
+}
+
+pub(crate) const SCENARIOS: &[&str] = &["echo", "nop", "all"];
+
+impl Options {
+    fn of(scenario: String) -> Options {
+        Options {
+            scenario,
+            subject: "krug".to_owned(),
+            peers: Vec::new(),
+            pairs: 7,
+            measured: Duration::from_secs(1),
+            warm_up: Duration::from_millis(200),
+            connections: 50,
+            bytes: 64,
+            in_flight: vec![1, 16],
+            operations: 1_000_000,
+            instructions: false,
+            json: None,
+            quick: false,
+            counted: None,
+        }
+    }
+
+    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        match name {
+            "--pairs" => self.pairs = positive(name, &value)?,
+            "--peer" => self.peers.push(value),
+            "--subject" => self.subject = value,
+            "--seconds" => self.measured = seconds(&value)?,
+            "--connections" => self.connections = positive(name, &value)?,
+            "--bytes" => self.bytes = positive(name, &value)?,
+            "--in-flight" => self.in_flight = vec![positive(name, &value)?],
+            "--operations" => self.operations = positive(name, &value)? as u64,
+            "--json" => self.json = Some(PathBuf::from(value)),
+            "--counted" => {
+                let (who, batch) = value.split_once(':').ok_or("--counted wants NAME:BATCH")?;
+                self.counted = Some((who.to_owned(), positive(name, batch)?));
+            }
+            _ => return Err(format!("unknown option `{name}`")),
+        }
+        Ok(())
+    }
+
+    fn make_quick(&mut self) {
+        self.quick = true;
+        self.pairs = self.pairs.min(2);
+        self.measured = self.measured.min(Duration::from_millis(150));
+        self.warm_up = Duration::from_millis(50);
+        self.operations = self.operations.min(20_000);
+    }
+}
+
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> {
+    let mut arguments = arguments.peekable();
+    let Some(scenario) = arguments.next() else {
+        return Err("no scenario given".to_owned());
+    };
+    if scenario == "--help" || scenario == "-h" {
+        return Ok(Parsed::Help);
+    }
+    if !SCENARIOS.contains(&scenario.as_str()) {
+        return Err(format!(
+            "no scenario is called `{scenario}`: there are {}",
+            SCENARIOS.join(", ")
+        ));
+    }
+    let mut options = Options::of(scenario);
+    let mut quick = false;
+    while let Some(name) = arguments.next() {
+        match name.as_str() {
+            "--help" | "-h" => return Ok(Parsed::Help),
+            "--quick" => quick = true,
+            "--instructions" => options.instructions = true,
+            _ => {
+                let value = arguments
+                    .next()
+                    .ok_or_else(|| format!("`{name}` wants a value"))?;
+                options.set(&name, value)?;
+            }
+        }
+    }
+    if quick {
+        options.make_quick();
+    }
+    Ok(Parsed::Run(Box::new(options)))
+}
+
+fn positive(name: &str, value: &str) -> Result<usize, String> {
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("`{name}` wants a number above 0, not `{value}`"))
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    let number = value
+        .parse()
+        .ok()
+        .filter(|number| *number > 0.0 && *number <= 3600.0);
+    number
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("`--seconds` wants a number up to 3600, not `{value}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options, String> {
+        match parse(line.split_whitespace().map(str::to_owned))? {
+            Parsed::Run(options) => Ok(*options),
+            Parsed::Help => Err("help".to_owned()),
+        }
+    }
+
+    #[test]
+    fn options_are_read_in_any_order_and_quick_has_the_last_word() {
+        let options =
+            parsed("echo --quick --peer tokio --pairs 9 --peer floor --seconds 2").unwrap();
+        assert_eq!(options.peers, ["tokio", "floor"]);
+        assert_eq!(
+            (options.pairs, options.measured),
+            (2, Duration::from_millis(150))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_said() {
+        for (line, word) in [
+            ("", "no scenario"),
+            ("swim", "`swim`"),
+            ("echo --pairs", "`--pairs`"),
+            ("echo --pairs 0", "above 0"),
+            ("echo --pears 3", "`--pears`"),
+            ("echo --seconds never", "`never`"),
+        ] {
+            let complaint = parsed(line).unwrap_err();
+            assert!(complaint.contains(word), "{line:?}: {complaint}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! krug on one thread.
+
+use std::io;
+
+use ::krug::net::{TcpListener, TcpStream};
+use ::krug::runtime::Runtime;
+
+use super::{Job, Served};
+
+pub(crate) fn serve(job: &Job) -> io::Result<Served> {
+    let runtime = Runtime::new()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        job.listening(listener.local_addr()?);
+        let mut tasks = Vec::with_capacity(job.connections);
+        for _ in 0..job.connections {
+            let stream = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tasks.push(::krug::spawn(echo(stream, job.bytes)));
+        }
+        for task in tasks {
+            task.await.map_err(io::Error::other)??;
+        }
+        io::Result::Ok(())
+    })?;
+    Ok(Served {
+        enters: Some(runtime.metrics().enters),
+        detail: None,
+    })
+}
+
+async fn echo(stream: TcpStream, bytes: usize) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(bytes);
+    loop {
+        let (received, data) = stream.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let (sent, data) = stream.write_all(data).await;
+        sent?;
+        buffer = data;
+    }
+}
+
+/// As many tasks as the batch has operations, so that one turn of the loop submits one batch.
+pub(crate) fn nops(operations: u64, batch: usize) -> io::Result<u64> {
+    let each = operations.div_ceil(batch as u64);
+    let runtime = Runtime::new()?;
+    runtime.block_on(async {
+        let loops: Vec<_> = (0..batch).map(|_| ::krug::spawn(nop_loop(each))).collect();
+        for task in loops {
+            task.await.map_err(io::Error::other)??;
+        }
+        Ok(each * batch as u64)
+    })
+}
+
+async fn nop_loop(count: u64) -> io::Result<()> {
+    for _ in 0..count {
+        ::krug::io::nop().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! Messages sent back over TCP.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+
+use super::contestants;
+use crate::floor::load::{self, Generated, Load};
+use crate::floor::system;
+use crate::harness::machine::Machine;
+use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::report::{self, Comparison, Line};
+use crate::harness::statistics::Summary;
+use crate::options::Options;
+use crate::peers::{Job, Peer, Served};
+
+/// On TCP over loopback, smaller differences come and go with the placement of memory and timers.
+const RESOLUTION: f64 = 0.04;
+
+/// One run of one server.
+struct Run {
+    generated: Generated,
+    served: Served,
+}
+
+impl Run {
+    fn rate(&self) -> f64 {
+        self.generated.messages as f64 / self.generated.elapsed.as_secs_f64()
+    }
+
+    /// Time on the processor for each message: says something also when the machine is shared.
+    fn server_cost(&self) -> f64 {
+        self.generated.server_busy.as_secs_f64() * 1e6 / self.generated.messages as f64
+    }
+
+    fn server_load(&self) -> f64 {
+        self.generated.server_busy.as_secs_f64() / self.generated.elapsed.as_secs_f64()
+    }
+
+    fn generator_load(&self) -> f64 {
+        self.generated.load_busy.as_secs_f64() / self.generated.elapsed.as_secs_f64()
+    }
+
+    fn enters_per_message(&self) -> Option<f64> {
+        self.served
+            .enters
+            .map(|enters| enters as f64 / self.generated.messages_of_run as f64)
+    }
+}
+
+pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
+    for in_flight in &options.in_flight {
+        compare(options, *in_flight, machine)?;
+    }
+    Ok(())
+}
+
+fn compare(options: &Options, in_flight: usize, machine: &Machine) -> io::Result<()> {
+    let (subject, baselines) = contestants(options, |_| true)?;
+    println!(
+        "\necho, {} bytes × {} connections, {in_flight} in flight on each; {} pairs of {} s, TCP_NODELAY, cubic",
+        options.bytes,
+        options.connections,
+        options.pairs,
+        options.measured.as_secs_f64()
+    );
+    let runs = interleave(options.pairs, baselines.len(), |who| {
+        let peer = match who {
+            Who::Subject => subject,
+            Who::Baseline(index) => baselines[index],
+        };
+        let run = run_once(peer, options, in_flight)
+            .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
+        eprint!("{} {:.0} k/s  ", peer.name, run.rate() / 1e3);
+        Ok(run)
+    })?;
+    eprintln!();
+    tell(subject, &baselines, &runs);
+    keep(options, in_flight, machine, (subject, &baselines), &runs)
+}
+
+/// Server and load generator on threads of their own, each on its core if there are two.
+fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Result<Run> {
+    let cores = system::allowed_cores();
+    let pin = move |index: usize| {
+        if cores.len() > 1 {
+            system::pin_to(cores[index])
+        } else {
+            Ok(())
+        }
+    };
+    let (report_address, address) = mpsc::channel();
+    let (report_thread, server_thread) = mpsc::channel();
+    let job = Job {
+        connections: options.connections,
+        bytes: options.bytes,
+        address: report_address,
+    };
+    let pin_server = pin.clone();
+    let server = thread::Builder::new()
+        .name(format!("serve-{}", peer.name))
+        .spawn(move || {
+            let _ = report_thread.send(system::current_thread());
+            pin_server(0).and_then(|()| (peer.echo)(&job))
+        })?;
+
+    let (Ok(server_thread), Ok(address)) = (server_thread.recv(), address.recv()) else {
+        return Err(joined(server)
+            .err()
+            .unwrap_or_else(|| io::Error::other("the server ended without a word")));
+    };
+    system::use_cubic_on_listener(address)?;
+    let load = Load {
+        address,
+        connections: options.connections,
+        bytes: options.bytes,
+        in_flight,
+        warm_up: options.warm_up,
+        measured: options.measured,
+        server_thread,
+    };
+    let generator = thread::Builder::new()
+        .name("load".to_owned())
+        .spawn(move || {
+            pin(1)?;
+            load::generate(&load)
+        })?;
+    let generated = joined(generator);
+    // The server's own error says more than the connection that broke because of it.
+    let served = joined(server)?;
+    Ok(Run {
+        generated: generated?,
+        served,
+    })
+}
+
+fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+}
+
+fn tell(subject: &Peer, baselines: &[&Peer], runs: &Runs<Run>) {
+    println!(
+        "{:<8} {:>10} {:>12} {:>12} {:>12} {:>12}  enters per message",
+        "", "k msg/s", "µs per msg", "µs of CPU", "server load", "generator"
+    );
+    tell_runs(subject, &runs.subject);
+    for (peer, row) in baselines.iter().zip(&runs.baselines) {
+        tell_runs(peer, row);
+    }
+    for (index, peer) in baselines.iter().enumerate() {
+        println!("{}", comparison(subject, peer, runs, index).describe());
+    }
+    println!(
+        "differences below {:.0} % are not resolved on TCP",
+        RESOLUTION * 100.0
+    );
+}
+
+fn tell_runs(peer: &Peer, runs: &[Run]) {
+    let median = |measure: fn(&Run) -> f64| {
+        Summary::of(&runs.iter().map(measure).collect::<Vec<_>>()).median
+    };
+    let rate = median(Run::rate);
+    let enters = runs
+        .last()
+        .and_then(Run::enters_per_message)
+        .map_or_else(String::new, |enters| format!("{enters:.3}"));
+    let detail = runs
+        .last()
+        .and_then(|run| run.served.detail.clone())
+        .unwrap_or_default();
+    println!(
+        "{:<8} {:>10.1} {:>12.2} {:>12.2} {:>10.0} % {:>10.0} %  {enters} {detail}",
+        peer.name,
+        rate / 1e3,
+        1e6 / rate,
+        median(Run::server_cost),
+        median(Run::server_load) * 100.0,
+        median(Run::generator_load) * 100.0,
+    );
+}
+
+fn comparison(subject: &Peer, baseline: &Peer, runs: &Runs<Run>, index: usize) -> Comparison {
+    Comparison {
+        subject: subject.name.to_owned(),
+        baseline: baseline.name.to_owned(),
+        ratios: Summary::of(&runs.ratios(index, Run::rate)),
+        resolution: RESOLUTION,
+    }
+}
+
+fn keep(
+    options: &Options,
+    in_flight: usize,
+    machine: &Machine,
+    (subject, baselines): (&Peer, &[&Peer]),
+    runs: &Runs<Run>,
+) -> io::Result<()> {
+    let rows = std::iter::once((subject, &runs.subject))
+        .chain(baselines.iter().copied().zip(&runs.baselines));
+    for (peer, row) in rows {
+        let mut line = Line::of(machine, "echo", "runs");
+        line.text("peer", peer.name)
+            .numbers("messages_per_second", row.iter().map(Run::rate));
+        line.number("bytes", options.bytes as f64)
+            .number("connections", options.connections as f64);
+        line.number("in_flight", in_flight as f64)
+            .number("seconds", options.measured.as_secs_f64());
+        line.numbers("server_cpu_us", row.iter().map(Run::server_cost));
+        line.numbers("server_load", row.iter().map(Run::server_load));
+        line.numbers("generator_load", row.iter().map(Run::generator_load));
+        if let Some(enters) = row.last().and_then(Run::enters_per_message) {
+            line.number("enters_per_message", enters);
+        }
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    for (index, peer) in baselines.iter().enumerate() {
+        let mut line = Line::of(machine, "echo", "ratios");
+        line.text("peer", subject.name).text("baseline", peer.name);
+        line.numbers("ratios", runs.ratios(index, Run::rate));
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::options::{Parsed, parse};
+    use crate::peers::named;
+
+    fn served_by(name: &str, line: &str) -> Run {
+        let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
+            panic!("{line}")
+        };
+        let run = run_once(named(name).unwrap(), &options, options.in_flight[0]).unwrap();
+        assert!(run.generated.messages > 0, "{name}: nothing came back");
+        assert!(run.generated.messages_of_run >= run.generated.messages);
+        assert!(run.generated.elapsed >= Duration::from_millis(100));
+        run
+    }
+
+    #[test]
+    fn the_bare_loop_echoes_every_byte() {
+        let run = served_by("floor", "echo --quick --connections 5");
+        assert!(run.enters_per_message().unwrap() < 2.0);
+    }
+
+    #[test]
+    fn tokio_echoes_every_byte() {
+        served_by("tokio", "echo --quick --connections 5");
+    }
+
+    #[test]
+    fn krug_echoes_every_byte() {
+        let run = served_by("krug", "echo --quick --connections 5");
+        assert!(run.enters_per_message().unwrap() < 2.0);
+    }
+
+    #[test]
+    fn messages_sent_at_once_come_back_in_order_also_when_they_are_large() {
+        for name in ["floor", "tokio", "krug"] {
+            served_by(
+                name,
+                "echo --quick --connections 3 --bytes 20000 --in-flight 16",
+            );
+        }
+    }
+}

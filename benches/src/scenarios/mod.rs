@@ -1,0 +1,59 @@
+//! One file for each scenario.
+
+mod echo;
+mod instructions;
+mod nop;
+
+use std::io;
+
+use crate::harness::machine::Machine;
+use crate::options::Options;
+use crate::peers::{self, Peer};
+
+/// Runs what the options name.
+pub(crate) fn run(options: &Options) -> io::Result<()> {
+    if let Some((who, batch)) = &options.counted {
+        return instructions::work(who, *batch, options.operations);
+    }
+    let machine = Machine::look();
+    println!("{}", machine.describe());
+    if options.quick {
+        println!("quick: shows that it runs; the numbers are not worth telling");
+    }
+    let is_wanted = |scenario| options.scenario == scenario || options.scenario == "all";
+    if is_wanted("nop") {
+        nop::run(options, &machine)?;
+    }
+    if is_wanted("echo") {
+        echo::run(options, &machine)?;
+    }
+    Ok(())
+}
+
+/// The subject and its baselines, of those that `can` take part. A peer may be compared with itself
+/// if it is named: what is seen then is the noise.
+fn contestants(
+    options: &Options,
+    can: impl Fn(&Peer) -> bool,
+) -> io::Result<(&'static Peer, Vec<&'static Peer>)> {
+    let subject = peers::named(&options.subject)?;
+    let mut baselines = Vec::new();
+    for name in &options.peers {
+        baselines.push(peers::named(name)?);
+    }
+    if baselines.is_empty() {
+        baselines.extend(
+            peers::PEERS
+                .iter()
+                .filter(|peer| peer.name != "krug" && peer.name != subject.name),
+        );
+    }
+    baselines.retain(|peer| can(peer));
+    if baselines.is_empty() || !can(subject) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "nothing is left to compare",
+        ));
+    }
+    Ok((subject, baselines))
+}

@@ -1,0 +1,104 @@
+//! Requests that do nothing: what is left is what the executor adds.
+
+use std::io;
+use std::time::Instant;
+
+use super::{contestants, instructions};
+use crate::floor::system;
+use crate::harness::machine::Machine;
+use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::report::{self, Comparison, Line};
+use crate::harness::statistics::Summary;
+use crate::options::Options;
+use crate::peers::Peer;
+
+pub(super) const BATCHES: [usize; 2] = [1, 32];
+
+const RESOLUTION: f64 = 0.02;
+
+pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
+    let (subject, baselines) = contestants(options, |peer| peer.nops.is_some())?;
+    if options.instructions {
+        return instructions::run(options, machine, subject, &baselines);
+    }
+    for batch in BATCHES {
+        println!(
+            "\nnop, batches of {batch}; {} pairs of {} operations",
+            options.pairs, options.operations
+        );
+        let runs = interleave(options.pairs, baselines.len(), |who| {
+            let peer = match who {
+                Who::Subject => subject,
+                Who::Baseline(index) => baselines[index],
+            };
+            nanoseconds_each(peer, options.operations, batch)
+        })?;
+        tell(subject, &baselines, &runs);
+        keep(options, machine, (subject, &baselines), batch, &runs)?;
+    }
+    Ok(())
+}
+
+fn nanoseconds_each(peer: &'static Peer, operations: u64, batch: usize) -> io::Result<f64> {
+    let nops = peer.nops.expect("only contestants that can");
+    let core = system::allowed_cores().first().copied();
+    // On a thread of its own, which can be pinned without pinning the next one.
+    let measured = std::thread::spawn(move || {
+        core.map_or(Ok(()), system::pin_to)?;
+        let start = Instant::now();
+        let done = nops(operations, batch)?;
+        Ok(start.elapsed().as_nanos() as f64 / done as f64)
+    });
+    measured
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other(format!("{} panicked", peer.name))))
+}
+
+fn tell(subject: &Peer, baselines: &[&Peer], runs: &Runs<f64>) {
+    let own = Summary::of(&runs.subject);
+    println!(
+        "{:<8} {:>8.1} ns each ({:.1}…{:.1})",
+        subject.name, own.median, own.minimum, own.maximum
+    );
+    for (index, peer) in baselines.iter().enumerate() {
+        let theirs = Summary::of(&runs.baselines[index]);
+        println!(
+            "{:<8} {:>8.1} ns each ({:.1}…{:.1})",
+            peer.name, theirs.median, theirs.minimum, theirs.maximum
+        );
+        println!(
+            "{} adds {:.1} ns to each",
+            subject.name,
+            own.median - theirs.median
+        );
+        println!("{}", comparison(subject, peer, runs, index).describe());
+    }
+}
+
+/// Of speeds, like every comparison: above 1 means fewer nanoseconds.
+fn comparison(subject: &Peer, baseline: &Peer, runs: &Runs<f64>, index: usize) -> Comparison {
+    Comparison {
+        subject: subject.name.to_owned(),
+        baseline: baseline.name.to_owned(),
+        ratios: Summary::of(&runs.ratios(index, |nanoseconds| 1e9 / nanoseconds)),
+        resolution: RESOLUTION,
+    }
+}
+
+fn keep(
+    options: &Options,
+    machine: &Machine,
+    (subject, baselines): (&Peer, &[&Peer]),
+    batch: usize,
+    runs: &Runs<f64>,
+) -> io::Result<()> {
+    let rows = std::iter::once((subject, &runs.subject))
+        .chain(baselines.iter().copied().zip(&runs.baselines));
+    for (peer, row) in rows {
+        let mut line = Line::of(machine, "nop", "runs");
+        line.text("peer", peer.name).number("batch", batch as f64);
+        line.numbers("nanoseconds", row.iter().copied());
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,468 @@
+//! The command line: what is asked for, checked, and written back as the command
+//! that repeats it.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Parser, ValueEnum};
+
+use super::faults::{DurationText, FaultPlan, parse_duration};
+use super::word::Word;
+
+/// The most heroes a circle holds: each pair of them is a connection.
+pub const PEERS_MAX: usize = 1_000;
+
+/// 33 heroes in a circle settle among themselves who says which letter of a word,
+/// and say it. Nobody leads, nobody was given a number.
+///
+/// Exit status: 0 when the word is spoken, 2 for arguments that make no sense,
+/// 3 when the heroes are stuck, with the reason.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "consensus", version, max_term_width = 100)]
+pub struct Arguments {
+    /// How many heroes sit in the circle.
+    #[arg(long, value_name = "N", default_value = "33", allow_negative_numbers = true, value_parser = parse_peers)]
+    pub peers: usize,
+
+    /// What they say, letter by letter [default: the 33 letters of the Russian alphabet].
+    #[arg(long, value_name = "WORD", default_value_t, hide_default_value = true)]
+    pub word: Word,
+
+    /// Fixes names, tickets and ranks; with `--transport memory` the whole run [default: drawn].
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_seed)]
+    pub seed: Option<u64>,
+
+    /// What carries their messages: memory, unix, tcp or pipe [default: unix].
+    #[arg(long, value_name = "KIND", value_parser = parse_transport)]
+    transport: Option<Transport>,
+
+    /// How they agree: consensus, or the lottery that shows why it needs one.
+    #[arg(long, value_name = "NAME", default_value = "consensus", value_parser = parse_protocol)]
+    pub protocol: Protocol,
+
+    /// Nobody takes the fast path: every decree costs two rounds of messages or more.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// What goes wrong: "kill 7 @ letter 5; kill 1..17; kill 3 @ 20ms; loss 10%".
+    #[arg(
+        long,
+        value_name = "PLAN",
+        default_value_t,
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub fault: FaultPlan,
+
+    /// What is shown: lines as they happen, or quiet, the word alone.
+    #[arg(long, value_name = "KIND", default_value = "lines", value_parser = parse_view)]
+    pub view: View,
+
+    /// Prints one JSON object instead.
+    #[arg(long)]
+    pub json: bool,
+
+    /// What drives the executor: auto or uring.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = parse_driver)]
+    pub driver: Driver,
+
+    /// Gives up when so long nothing was said.
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_limit)]
+    pub limit: Duration,
+}
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// A network in memory with a clock of its own: the same seed, the same run.
+    Memory,
+    /// Unix stream sockets.
+    Unix,
+    /// TCP over the loopback interface.
+    Tcp,
+    /// Two pipes for each pair of heroes.
+    Pipe,
+}
+
+/// How the heroes agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// The real thing.
+    Consensus,
+    /// Everybody sorts the tickets he happened to hear: the foil.
+    Lottery,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// A line for each letter, then a card.
+    Lines,
+    /// The word alone.
+    Quiet,
+}
+
+/// What drives the executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Driver {
+    /// The best there is: io_uring, today.
+    Auto,
+    /// io_uring.
+    Uring,
+}
+
+/// Why there is nothing to run: the text, and whether it is an answer or a complaint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Help or version was asked for; the text goes to the standard output, status 0.
+    Answer(String),
+    /// One line for the standard error, status 2.
+    Complaint(String),
+}
+
+impl Arguments {
+    /// Reads a command line, the program's name included.
+    ///
+    /// # Errors
+    ///
+    /// Help that was asked for, or one line that says what is wrong and how to mend it.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, Refusal> {
+        let arguments = Arguments::try_parse_from(line).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Refusal::Answer(error.render().to_string())
+            }
+            _ => Refusal::Complaint(one_line(&error)),
+        })?;
+        arguments
+            .fault
+            .check(arguments.peers, arguments.word.count())
+            .map_err(|error| {
+                Refusal::Complaint(format!("--fault \"{}\": {error}", arguments.fault))
+            })?;
+        if arguments.protocol == Protocol::Lottery && arguments.transport() != Transport::Memory {
+            let text = "the lottery is drawn in memory only; leave out --transport";
+            return Err(Refusal::Complaint(text.into()));
+        }
+        Ok(arguments)
+    }
+
+    /// What carries the messages. The lottery shows one broadcast cut short, to which
+    /// sockets would add nothing: it is drawn in memory.
+    pub fn transport(&self) -> Transport {
+        self.transport.unwrap_or(match self.protocol {
+            Protocol::Consensus => Transport::Unix,
+            Protocol::Lottery => Transport::Memory,
+        })
+    }
+
+    /// The command that repeats this run with `seed`.
+    pub fn replay(&self, program: &str, seed: u64) -> String {
+        let mut line = program.to_owned();
+        let mut add = |text: std::fmt::Arguments<'_>| {
+            line.write_char(' ')
+                .and_then(|()| line.write_fmt(text))
+                .expect("a String takes every text");
+        };
+        let plain = Arguments::try_parse_from(["consensus"]).expect("every argument has a default");
+        if self.peers != plain.peers {
+            add(format_args!("--peers {}", self.peers));
+        }
+        if self.word != plain.word {
+            add(format_args!("--word {}", quoted(&self.word.to_string())));
+        }
+        if self.protocol != plain.protocol {
+            add(format_args!("--protocol {}", name(self.protocol)));
+        } else if self.transport() != plain.transport() {
+            add(format_args!("--transport {}", name(self.transport())));
+        }
+        if self.strict {
+            add(format_args!("--strict"));
+        }
+        if !self.fault.is_empty() {
+            add(format_args!("--fault {}", quoted(&self.fault.to_string())));
+        }
+        if self.driver != plain.driver {
+            add(format_args!("--driver {}", name(self.driver)));
+        }
+        if self.limit != plain.limit {
+            add(format_args!("--limit {}", DurationText(self.limit)));
+        }
+        add(format_args!("--seed {seed}"));
+        line
+    }
+}
+
+/// How a choice is written on the command line.
+pub fn name(choice: impl ValueEnum) -> String {
+    let value = choice.to_possible_value().expect("no choice is hidden");
+    value.get_name().to_owned()
+}
+
+/// clap explains itself in a paragraph; a program that is called by programs says it in a line.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let parts: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more")
+        })
+        .map(|line| {
+            line.trim_start_matches("error: ")
+                .trim_start_matches("tip: ")
+        })
+        .collect();
+    let end = if parts.iter().any(|part| part.contains(';')) {
+        ""
+    } else {
+        "; see --help"
+    };
+    // What was typed is repeated to a terminal: nothing in it may steer one.
+    let text = parts.join("; ").replace(char::is_control, " ");
+    format!("{text}{end}")
+}
+
+/// As a shell takes it for one argument.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-+=.,:/%".contains(c);
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn parse_peers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("nobody would be there to speak; give 1 or more".into()),
+        Ok(peers) if peers > PEERS_MAX => Err(format!(
+            "a circle holds at most {PEERS_MAX}; give 1..{PEERS_MAX}"
+        )),
+        Ok(peers) => Ok(peers),
+        Err(_) => Err(format!("that is no number of heroes; give 1..{PEERS_MAX}")),
+    }
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("that is no seed; give a whole number, 0..{}", u64::MAX))
+}
+
+fn parse_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("no time at all; give at least 1ms".into()),
+        Ok(limit) if limit > Duration::from_secs(86_400) => {
+            Err("more than a day; give less".into())
+        }
+        Ok(limit) => Ok(limit),
+        Err(_) => Err("that is no time; give one like `500ms` or `5s`".into()),
+    }
+}
+
+fn parse_transport(text: &str) -> Result<Transport, String> {
+    choice(text, &["udp"])
+}
+
+fn parse_protocol(text: &str) -> Result<Protocol, String> {
+    choice(text, &[])
+}
+
+fn parse_view(text: &str) -> Result<View, String> {
+    choice(text, &["ring"])
+}
+
+fn parse_driver(text: &str) -> Result<Driver, String> {
+    choice(text, &["epoll", "sim"])
+}
+
+/// One of the values of `C`; those in `later` are promised, and refused today.
+fn choice<C: ValueEnum>(text: &str, later: &[&str]) -> Result<C, String> {
+    let names: Vec<String> = C::value_variants().iter().cloned().map(name).collect();
+    let verb = if later.contains(&text) {
+        "arrives in a later version"
+    } else {
+        "is none of them"
+    };
+    C::from_str(text, false).map_err(|_| format!("`{text}` {verb}; choose {}", or_list(&names)))
+}
+
+fn or_list(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Result<Arguments, Refusal> {
+        Arguments::read(
+            std::iter::once("consensus")
+                .chain(line.iter().copied())
+                .map(OsString::from),
+        )
+    }
+
+    fn complaint(line: &[&str]) -> String {
+        match read(line) {
+            Err(Refusal::Complaint(text)) => text,
+            other => panic!("{line:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_arguments_33_heroes_say_the_alphabet_over_unix_sockets() {
+        let arguments = read(&[]).unwrap();
+        assert_eq!(
+            (arguments.peers, arguments.transport()),
+            (33, Transport::Unix)
+        );
+        assert_eq!(arguments.word.count(), 33);
+        assert_eq!(
+            (arguments.limit, arguments.view),
+            (Duration::from_secs(3), View::Lines)
+        );
+        assert!(arguments.fault.is_empty() && !arguments.strict && !arguments.json);
+    }
+
+    #[test]
+    fn every_bad_input_is_one_line_that_says_what_and_how() {
+        let table: &[(&[&str], &str)] = &[
+            (&["--peers", "0"], "give 1 or more"),
+            (&["--peers", "-3"], "give 1..1000"),
+            (&["--peers", "many"], "give 1..1000"),
+            (&["--peers", "1001"], "at most 1000"),
+            (&["--word", ""], "give at least one"),
+            (&["--word", "a\tb"], "control character"),
+            (&["--seed", "x"], "give a whole number"),
+            (&["--seed", "-1"], "give a whole number"),
+            (
+                &["--transport", "pigeon"],
+                "choose memory, unix, tcp or pipe",
+            ),
+            (
+                &["--transport", "udp"],
+                "`udp` arrives in a later version; choose memory",
+            ),
+            (
+                &["--driver", "epoll"],
+                "`epoll` arrives in a later version; choose auto or uring",
+            ),
+            (&["--driver", "sim"], "`sim` arrives in a later version"),
+            (
+                &["--driver", "kqueue"],
+                "`kqueue` is none of them; choose auto or uring",
+            ),
+            (
+                &["--view", "ring"],
+                "`ring` arrives in a later version; choose lines or quiet",
+            ),
+            (&["--protocol", "raft"], "choose consensus or lottery"),
+            (
+                &["--protocol", "lottery", "--transport", "tcp"],
+                "leave out --transport",
+            ),
+            (&["--limit", "soon"], "give one like `500ms`"),
+            (&["--limit", "0s"], "at least 1ms"),
+            (&["--fault", "explode 3"], "unknown fault `explode`"),
+            (
+                &["--fault", "kill 34"],
+                "there is no hero 34 among 33; name one of 1..33",
+            ),
+            (
+                &["--peers", "3", "--fault", "kill 4"],
+                "there is no hero 4 among 3",
+            ),
+            (
+                &["--word", "abc", "--fault", "kill 1 @ letter 4"],
+                "there is no letter 4 in a word of 3",
+            ),
+            (&["--sead", "1"], "--seed"),
+            (&["--bogus"], "--bogus"),
+            (&["--bo\x1b[2Jgus\n"], "--bo"),
+            (&["--peers"], "--peers"),
+            (&["storm"], "storm"),
+            (&["--seed", "1", "--seed", "2"], "--seed"),
+        ];
+        for (line, expected) in table {
+            let text = complaint(line);
+            assert!(text.contains(expected), "{line:?}: {text}");
+            assert!(!text.contains(char::is_control), "{line:?}: {text}");
+            assert!(
+                !text.contains("error:") && !text.contains("Usage"),
+                "{line:?}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_replay_command_reads_back_as_the_same_run() {
+        let lines: &[&[&str]] = &[
+            &[],
+            &[
+                "--peers",
+                "5",
+                "--word",
+                "it's a word",
+                "--transport",
+                "tcp",
+                "--strict",
+            ],
+            &[
+                "--fault",
+                "kill 7 @ letter 5; loss 2.5%",
+                "--limit",
+                "500ms",
+                "--driver",
+                "uring",
+            ],
+            &["--protocol", "lottery", "--fault", "loss 1%"],
+        ];
+        for line in lines {
+            let first = read(line).unwrap();
+            let replay = first.replay("consensus", 42);
+            let words = shell_words(&replay);
+            let again = Arguments::read(words.into_iter().map(OsString::from)).unwrap();
+            assert_eq!(again.seed, Some(42));
+            let again = Arguments {
+                seed: first.seed,
+                ..again
+            };
+            assert_eq!(format!("{again:?}"), format!("{first:?}"), "{replay}");
+        }
+        assert_eq!(
+            read(&[]).unwrap().replay("consensus", 7),
+            "consensus --seed 7"
+        );
+    }
+
+    /// Splits as a shell does, for the quotes that `quoted` writes.
+    fn shell_words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = false;
+        let mut characters = line.chars();
+        while let Some(c) = characters.next() {
+            match c {
+                '\'' => quote = !quote,
+                '\\' if !quote => words.last_mut().unwrap().extend(characters.next()),
+                ' ' if !quote => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(c),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn help_and_version_are_answers() {
+        assert!(
+            matches!(read(&["--help"]), Err(Refusal::Answer(text)) if text.contains("--fault"))
+        );
+        assert!(
+            matches!(read(&["--version"]), Err(Refusal::Answer(text)) if text.starts_with("consensus "))
+        );
+    }
+}

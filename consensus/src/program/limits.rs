@@ -1,0 +1,97 @@
+//! Descriptors: how many a run needs, and how many the system grants.
+
+use std::fmt;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::arguments::Transport;
+
+/// For the standard streams, the ring, its bell, and what the runtime and the loader keep open.
+const RESERVE: u64 = 64;
+
+/// The hard limit is lower than what the run needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFewDescriptors {
+    /// How many the run needs.
+    pub needed: u64,
+    /// How many the process may have at most.
+    pub hard: u64,
+}
+
+/// How many descriptors this process holds when `peers` heroes talk over `transport`:
+/// both ends of every link live here.
+pub fn descriptors_needed(peers: usize, transport: Transport) -> u64 {
+    let peers = peers as u64;
+    let pairs = peers * (peers - 1) / 2;
+    match transport {
+        Transport::Memory => RESERVE,
+        Transport::Unix | Transport::Tcp => 2 * pairs + peers + RESERVE,
+        Transport::Pipe => 4 * pairs + RESERVE,
+    }
+}
+
+/// Raises the soft limit of descriptors to the hard one.
+///
+/// # Errors
+///
+/// If `needed` is more than the hard limit grants.
+pub fn raise_descriptor_limit(needed: u64) -> Result<(), TooFewDescriptors> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // A limit that is absent is infinity.
+    let hard = maximum.unwrap_or(u64::MAX);
+    if hard < needed {
+        return Err(TooFewDescriptors { needed, hard });
+    }
+    if current.unwrap_or(u64::MAX) < hard {
+        // Refused only where a sandbox forbids the call; then the soft limit must do.
+        let raised = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        );
+        let soft = current.unwrap_or(u64::MAX);
+        if raised.is_err() && soft < needed {
+            return Err(TooFewDescriptors { needed, hard: soft });
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for TooFewDescriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooFewDescriptors { needed, hard } = self;
+        write!(
+            f,
+            "this run needs {needed} file descriptors and the system grants {hard}; \
+             raise the limit (ulimit -Hn {needed}), or take fewer --peers or --transport memory"
+        )
+    }
+}
+
+impl std::error::Error for TooFewDescriptors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_of_heroes_costs_two_ends() {
+        assert_eq!(descriptors_needed(33, Transport::Tcp), 1056 + 33 + RESERVE);
+        assert_eq!(descriptors_needed(33, Transport::Pipe), 2112 + RESERVE);
+        assert_eq!(descriptors_needed(1, Transport::Unix), 1 + RESERVE);
+        assert_eq!(descriptors_needed(1000, Transport::Memory), RESERVE);
+    }
+
+    #[test]
+    fn a_limit_that_is_too_low_names_both_numbers() {
+        let error = raise_descriptor_limit(u64::MAX - 1).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(&(u64::MAX - 1).to_string()) && text.contains(&error.hard.to_string()),
+            "{text}"
+        );
+        assert!(!text.contains('\n'));
+    }
+}

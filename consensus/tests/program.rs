@@ -1,0 +1,355 @@
+//! What a stranger meets: arguments, exit status, the card, JSON, replay.
+
+mod common;
+
+use common::{command, finish, run};
+use serde_json::Value;
+
+const ALPHABET: &str = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ";
+
+#[test]
+fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
+    let table: &[(&[&str], &str)] = &[
+        (&["--peers", "0"], "give 1 or more"),
+        (&["--peers", "-1"], "give 1..1000"),
+        (&["--peers", "2.5"], "give 1..1000"),
+        (&["--word", ""], "give at least one"),
+        (&["--word", "a\nb"], "take it out"),
+        (&["--fault", "kill 34"], "name one of 1..33"),
+        (&["--fault", "kill 0"], "the first is hero 1"),
+        (&["--fault", "kill 30..40"], "name one of 1..33"),
+        (&["--fault", "kill 1 @ letter 34"], "name one of 1..33"),
+        (&["--fault", "explode"], "unknown fault `explode`; write"),
+        (&["--fault", "split 16|17"], "later version"),
+        (&["--fault", "loss 200%"], "`loss 0%` to `loss 100%`"),
+        (
+            &["--transport", "pigeon"],
+            "choose memory, unix, tcp or pipe",
+        ),
+        (&["--transport", "udp"], "later version"),
+        (&["--driver", "epoll"], "later version"),
+        (&["--driver", "sim"], "later version"),
+        (&["--view", "ring"], "later version"),
+        (&["--protocol", "raft"], "choose consensus or lottery"),
+        (
+            &["--protocol", "lottery", "--transport", "unix"],
+            "leave out --transport",
+        ),
+        (&["--seed", "tomorrow"], "give a whole number"),
+        (&["--limit", "long"], "give one like"),
+        (&["--sead", "1"], "--seed"),
+        (&["replay"], "see --help"),
+        (&["--peers"], "see --help"),
+    ];
+    for (arguments, expected) in table {
+        let run = run(arguments);
+        assert_eq!(run.status, 2, "{run}");
+        assert_eq!(run.stdout, "", "{run}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run}");
+        assert!(run.stderr.starts_with("consensus: "), "{run}");
+        assert!(run.stderr.contains(expected), "{expected} in {run}");
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_ends_with_0() {
+    let run = run(&["--help"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run}");
+    for flag in [
+        "--peers",
+        "--word",
+        "--seed",
+        "--transport",
+        "--protocol",
+        "--strict",
+        "--fault",
+        "--view",
+        "--json",
+        "--driver",
+        "--limit",
+    ] {
+        assert!(run.stdout.contains(flag), "{flag} in {run}");
+    }
+}
+
+#[test]
+fn the_json_object_has_exactly_its_fields() {
+    let run = run(&[
+        "--transport",
+        "memory",
+        "--seed",
+        "3",
+        "--json",
+        "--fault",
+        "kill 5 @ letter 2",
+    ]);
+    let json = run.expect_spoken(ALPHABET);
+    let mut fields: Vec<&str> = json
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    fields.sort_unstable();
+    assert_eq!(
+        fields,
+        [
+            "decrees",
+            "driver",
+            "elapsed_ms",
+            "messages",
+            "peers",
+            "replay",
+            "roster",
+            "rounds",
+            "seed",
+            "spoken",
+            "trace_hash",
+            "transcript",
+            "transport",
+            "word",
+        ]
+    );
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        keys(&json["messages"]),
+        ["claim", "decided", "fetch", "record", "recorded"]
+    );
+    assert_eq!(keys(&json["decrees"]), ["fast", "slow"]);
+    assert_eq!(
+        keys(&json["spoken"][0]),
+        ["letter", "position", "speaker", "stood_in"]
+    );
+    assert_eq!(
+        (&json["peers"], &json["roster"], &json["seed"]),
+        (&33.into(), &33.into(), &3.into())
+    );
+    assert_eq!(
+        (&json["transport"], &json["driver"]),
+        (&"memory".into(), &"none".into())
+    );
+    // A roll and 33 letters, each decided by somebody.
+    let decrees = &json["decrees"];
+    assert_eq!(
+        decrees["fast"].as_u64().unwrap() + decrees["slow"].as_u64().unwrap(),
+        34
+    );
+    assert!(json["rounds"].as_u64().unwrap() >= 34);
+    assert!(json["elapsed_ms"].as_f64().unwrap() > 0.0);
+    assert!(json["messages"]["claim"].as_u64().unwrap() >= 32 * 33);
+}
+
+#[test]
+fn in_memory_the_seed_fixes_every_byte_of_the_output() {
+    for fault in ["", "kill 7 @ letter 5; loss 10%", "kill 2 @ 9ms; loss 30%"] {
+        for seed in ["1", "2", "3"] {
+            let arguments = [
+                "--transport",
+                "memory",
+                "--seed",
+                seed,
+                "--fault",
+                fault,
+                "--json",
+            ];
+            let (first, second) = (run(&arguments), run(&arguments));
+            first.expect_spoken(ALPHABET);
+            assert_eq!(first.stdout, second.stdout);
+        }
+    }
+}
+
+#[test]
+fn in_memory_every_seed_has_a_trace_of_its_own() {
+    let hash = |seed: &str| {
+        let run = run(&["--transport", "memory", "--seed", seed, "--json"]);
+        run.json()["trace_hash"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(hash("1"), hash("2"));
+    assert_ne!(hash("2"), hash("3"));
+}
+
+#[test]
+fn the_replay_command_repeats_the_run() {
+    let first = run(&[
+        "--transport",
+        "memory",
+        "--word",
+        "круг",
+        "--peers",
+        "5",
+        "--fault",
+        "loss 20%",
+        "--json",
+    ]);
+    let first = first.expect_spoken("круг");
+    let replay = format!("{} --json", first["replay"].as_str().unwrap());
+    let output = std::process::Command::new("sh")
+        .args(["-c", &replay])
+        .env_remove("CARGO")
+        .output()
+        .unwrap();
+    let second: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{replay}: {error}"));
+    assert_eq!(first, second);
+}
+
+#[test]
+fn the_card_says_who_spoke_who_stood_in_and_how_to_repeat_it() {
+    let run = run(&[
+        "--transport",
+        "memory",
+        "--seed",
+        "1",
+        "--fault",
+        "kill 7 @ letter 15",
+    ]);
+    assert_eq!(run.status, 0, "{run}");
+    // Hero 7 has the fifteenth letter with this seed.
+    for part in [
+        "33 heroes sit in a circle",
+        "hero 7 is gone",
+        "stands in for hero 7",
+        "33 letters by a roster of 33 heroes",
+        "claim",
+        "fast",
+        "rounds",
+        "seed       1",
+        "--transport memory --fault 'kill 7 @ letter 15' --seed 1",
+        ALPHABET,
+    ] {
+        assert!(run.stdout.contains(part), "{part} in {run}");
+    }
+    assert!(!run.stdout.contains('\x1b'), "no colors for a pipe: {run}");
+}
+
+#[test]
+fn the_quiet_view_says_the_word_alone() {
+    let run = run(&["--transport", "memory", "--view", "quiet"]);
+    assert_eq!(
+        (run.status, run.stdout.trim_end(), run.stderr.as_str()),
+        (0, ALPHABET, ""),
+        "{run}"
+    );
+}
+
+#[test]
+fn strict_heroes_never_take_the_fast_path() {
+    let run = run(&["--transport", "memory", "--strict", "--json"]);
+    let json = run.expect_spoken(ALPHABET);
+    assert_eq!(
+        json["decrees"],
+        serde_json::json!({ "fast": 0, "slow": 34 }),
+        "{run}"
+    );
+}
+
+#[test]
+fn a_minority_ends_with_3_and_the_reason() {
+    for fault in ["kill 1..17", "kill 1..17 @ letter 5", "kill 17..33 @ 5ms"] {
+        let run = run(&["--transport", "memory", "--fault", fault]);
+        assert_eq!(run.status, 3, "{run}");
+        assert_eq!(
+            run.stderr, "consensus: stuck: 16 of 33 hear each other, 17 needed\n",
+            "{run}"
+        );
+    }
+    let run = run(&["--transport", "memory", "--fault", "loss 100%"]);
+    assert_eq!(run.status, 3, "{run}");
+    assert_eq!(
+        run.stderr, "consensus: stuck: 1 of 33 hear each other, 17 needed\n",
+        "{run}"
+    );
+}
+
+#[test]
+fn a_bare_majority_speaks() {
+    for fault in [
+        "kill 1..16",
+        "kill 1..16 @ letter 5",
+        "kill 18..33 @ letter 33",
+    ] {
+        run(&["--transport", "memory", "--json", "--fault", fault]).expect_spoken(ALPHABET);
+    }
+}
+
+#[test]
+fn whoever_owns_a_letter_may_die_at_it_and_somebody_else_says_it() {
+    let seed = "12";
+    for (index, owner) in common::roster(seed, "33").into_iter().enumerate() {
+        let fault = format!("kill {owner} @ letter {}", index + 1);
+        let run = run(&[
+            "--transport",
+            "memory",
+            "--seed",
+            seed,
+            "--json",
+            "--fault",
+            &fault,
+        ]);
+        let json = run.expect_spoken(ALPHABET);
+        let line = &json["spoken"][index];
+        assert!(
+            line["stood_in"] == owner || line["speaker"] == owner,
+            "{run}"
+        );
+        let later = &json["spoken"].as_array().unwrap()[index + 1..];
+        assert!(
+            later.iter().all(|line| line["speaker"] != owner),
+            "the dead speak: {run}"
+        );
+    }
+}
+
+#[test]
+fn circles_of_every_size_speak() {
+    for peers in ["1", "2", "3", "4", "5", "10", "34"] {
+        let run = run(&[
+            "--transport",
+            "memory",
+            "--peers",
+            peers,
+            "--word",
+            "Ёж 🦔",
+            "--json",
+        ]);
+        let json = run.expect_spoken("Ёж 🦔");
+        assert_eq!(json["roster"], peers.parse::<u64>().unwrap(), "{run}");
+    }
+}
+
+#[test]
+fn a_reader_who_goes_away_changes_nothing() {
+    let mut command = command(&["--transport", "memory"]);
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.stderr, b"");
+}
+
+#[test]
+fn called_by_cargo_it_repeats_itself_through_cargo() {
+    let arguments = ["--transport", "memory", "--json"];
+    let run = finish(command(&arguments).env("CARGO", "cargo"), &arguments);
+    let json = run.expect_spoken(ALPHABET);
+    assert!(
+        json["replay"].as_str().unwrap().starts_with("cargo run "),
+        "{run}"
+    );
+}

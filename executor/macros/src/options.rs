@@ -1,0 +1,71 @@
+//! The options in the attributes' parentheses.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, Ident, Result, Token};
+
+/// Every option is a method of the runtime's builder with one argument, of the same name.
+/// To add one, add its name.
+const OF_BOTH: &[&str] = &["entries", "seed"];
+const OF_TESTS: &[&str] = &["start_paused"];
+
+/// Options as they were written: `name = value, …`.
+pub(crate) struct Options(Vec<(Ident, Expr)>);
+
+struct NameAndValue(Ident, Expr);
+
+impl Parse for NameAndValue {
+    fn parse(input: ParseStream<'_>) -> Result<NameAndValue> {
+        let name: Ident = input.parse()?;
+        if !input.peek(Token![=]) {
+            return Err(Error::new(name.span(), format!("write `{name} = …`")));
+        }
+        input.parse::<Token![=]>()?;
+        Ok(NameAndValue(name, input.parse()?))
+    }
+}
+
+impl Parse for Options {
+    fn parse(input: ParseStream<'_>) -> Result<Options> {
+        let listed = Punctuated::<NameAndValue, Token![,]>::parse_terminated(input)?;
+        let mut options: Vec<(Ident, Expr)> = Vec::new();
+        for NameAndValue(name, value) in listed {
+            if options.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+            }
+            options.push((name, value));
+        }
+        Ok(Options(options))
+    }
+}
+
+impl Options {
+    /// The calls on the builder; an error names an option that does not exist.
+    pub(crate) fn calls(&self, is_test: bool) -> Result<TokenStream> {
+        let mut known = OF_BOTH.to_vec();
+        if is_test {
+            known.extend(OF_TESTS);
+        }
+        let mut calls = TokenStream::new();
+        for (name, value) in &self.0 {
+            if !known.iter().any(|option| name == option) {
+                let only_for_tests = !is_test && OF_TESTS.iter().any(|option| name == option);
+                return Err(unknown(name, only_for_tests, &known));
+            }
+            quote!(.#name(#value)).to_tokens(&mut calls);
+        }
+        Ok(calls)
+    }
+}
+
+fn unknown(name: &Ident, only_for_tests: bool, known: &[&str]) -> Error {
+    let message = if only_for_tests {
+        format!("`{name}` is an option of `#[krug::test]` only")
+    } else {
+        let known = known.join("`, `");
+        format!("there is no option `{name}`; there are `{known}`")
+    };
+    Error::new(name.span(), message)
+}

@@ -1,0 +1,181 @@
+//! [`Control`]: what is asked of the outside and answered at once.
+
+use std::io;
+use std::time::Duration;
+
+use super::Descriptor;
+use crate::sys;
+
+pub(crate) use crate::sys::Name;
+
+/// A request that never waits, so it needs neither key nor completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Answered by [`Answer::Done`].
+    SetOption {
+        fd: Descriptor,
+        option: SocketOption,
+    },
+    /// Answered by [`Answer::Option`] of the same kind.
+    GetOption { fd: Descriptor, option: OptionName },
+    /// Answered by [`Answer::Number`]: the pending `SO_ERROR`, 0 if there is none. Reading clears it.
+    TakeError { fd: Descriptor },
+    /// Answered by [`Answer::Number`]: `AF_…`.
+    AddressFamily { fd: Descriptor },
+    /// Answered by [`Answer::Number`]: `SOCK_…`.
+    SocketKind { fd: Descriptor },
+    /// Answered by [`Answer::Name`].
+    SocketName { fd: Descriptor },
+    /// Answered by [`Answer::Name`].
+    PeerName { fd: Descriptor },
+    /// Answered by [`Answer::Pair`]: two connected sockets.
+    SocketPair {
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    },
+    /// Answered by [`Answer::Pair`]: the reading end, then the writing end.
+    Pipe { flags: i32 },
+    /// Answered by [`Answer::Number`]: the file status flags (`O_…`).
+    Flags { fd: Descriptor },
+    /// Answered by [`Answer::Done`].
+    SetFlags { fd: Descriptor, flags: i32 },
+    /// Answered by [`Answer::Descriptor`]: a second descriptor of the same open file, closed on exec.
+    Duplicate { fd: Descriptor },
+}
+
+/// What a [`Control`] is answered with; each says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    Number(i32),
+    Option(SocketOption),
+    Name(Name),
+    Descriptor(Descriptor),
+    Pair([Descriptor; 2]),
+}
+
+/// A socket option with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketOption {
+    NoDelay(bool),
+    KeepAlive(bool),
+    ReuseAddress(bool),
+    ReusePort(bool),
+    /// Bytes. The kernel doubles what it is given, and tells the double.
+    ReceiveBuffer(u32),
+    /// Bytes. The kernel doubles what it is given, and tells the double.
+    SendBuffer(u32),
+    /// Whole seconds: the kernel counts no finer, fractions are rounded up.
+    Linger(Option<Duration>),
+    /// Of IPv4.
+    TimeToLive(u32),
+    OnlyV6(bool),
+}
+
+/// A socket option without its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OptionName {
+    NoDelay,
+    KeepAlive,
+    ReuseAddress,
+    ReusePort,
+    ReceiveBuffer,
+    SendBuffer,
+    Linger,
+    TimeToLive,
+    OnlyV6,
+}
+
+impl OptionName {
+    /// Level and number in the kernel's counting.
+    fn numbers(self) -> (i32, i32) {
+        match self {
+            OptionName::NoDelay => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+            OptionName::KeepAlive => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+            OptionName::ReuseAddress => (libc::SOL_SOCKET, libc::SO_REUSEADDR),
+            OptionName::ReusePort => (libc::SOL_SOCKET, libc::SO_REUSEPORT),
+            OptionName::ReceiveBuffer => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+            OptionName::SendBuffer => (libc::SOL_SOCKET, libc::SO_SNDBUF),
+            OptionName::Linger => (libc::SOL_SOCKET, libc::SO_LINGER),
+            OptionName::TimeToLive => (libc::IPPROTO_IP, libc::IP_TTL),
+            OptionName::OnlyV6 => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        }
+    }
+}
+
+/// Does what `control` says with plain system calls. Every driver that has a
+/// kernel under it answers with this.
+pub(super) fn perform(control: Control) -> io::Result<Answer> {
+    match control {
+        Control::SetOption { fd, option } => set_option(fd, option).map(|()| Answer::Done),
+        Control::GetOption { fd, option } => get_option(fd, option).map(Answer::Option),
+        Control::TakeError { fd } => {
+            sys::get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR).map(Answer::Number)
+        }
+        Control::AddressFamily { fd } => {
+            sys::get_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN).map(Answer::Number)
+        }
+        Control::SocketKind { fd } => {
+            sys::get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).map(Answer::Number)
+        }
+        Control::SocketName { fd } => sys::socket_name(fd).map(Answer::Name),
+        Control::PeerName { fd } => sys::peer_name(fd).map(Answer::Name),
+        Control::SocketPair {
+            domain,
+            kind,
+            protocol,
+        } => sys::socket_pair(domain, kind, protocol).map(Answer::Pair),
+        Control::Pipe { flags } => sys::pipe(flags).map(Answer::Pair),
+        Control::Flags { fd } => sys::flags(fd).map(Answer::Number),
+        Control::SetFlags { fd, flags } => sys::set_flags(fd, flags).map(|()| Answer::Done),
+        Control::Duplicate { fd } => sys::duplicate(fd).map(Answer::Descriptor),
+    }
+}
+
+fn set_option(fd: Descriptor, option: SocketOption) -> io::Result<()> {
+    let (name, value) = match option {
+        SocketOption::NoDelay(on) => (OptionName::NoDelay, i32::from(on)),
+        SocketOption::KeepAlive(on) => (OptionName::KeepAlive, i32::from(on)),
+        SocketOption::ReuseAddress(on) => (OptionName::ReuseAddress, i32::from(on)),
+        SocketOption::ReusePort(on) => (OptionName::ReusePort, i32::from(on)),
+        SocketOption::ReceiveBuffer(bytes) => (OptionName::ReceiveBuffer, at_most_i32(bytes)),
+        SocketOption::SendBuffer(bytes) => (OptionName::SendBuffer, at_most_i32(bytes)),
+        SocketOption::TimeToLive(hops) => (OptionName::TimeToLive, at_most_i32(hops)),
+        SocketOption::OnlyV6(on) => (OptionName::OnlyV6, i32::from(on)),
+        SocketOption::Linger(time) => return sys::set_linger(fd, time.map(whole_seconds)),
+    };
+    let (level, number) = name.numbers();
+    sys::set_option(fd, level, number, value)
+}
+
+fn get_option(fd: Descriptor, name: OptionName) -> io::Result<SocketOption> {
+    let (level, option) = name.numbers();
+    let number = || sys::get_option(fd, level, option);
+    let on = || number().map(|value| value != 0);
+    let count = || number().map(|value| value.max(0) as u32);
+    Ok(match name {
+        OptionName::NoDelay => SocketOption::NoDelay(on()?),
+        OptionName::KeepAlive => SocketOption::KeepAlive(on()?),
+        OptionName::ReuseAddress => SocketOption::ReuseAddress(on()?),
+        OptionName::ReusePort => SocketOption::ReusePort(on()?),
+        OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(count()?),
+        OptionName::SendBuffer => SocketOption::SendBuffer(count()?),
+        OptionName::Linger => {
+            let seconds = sys::get_linger(fd)?;
+            SocketOption::Linger(seconds.map(|seconds| Duration::from_secs(seconds.into())))
+        }
+        OptionName::TimeToLive => SocketOption::TimeToLive(count()?),
+        OptionName::OnlyV6 => SocketOption::OnlyV6(on()?),
+    })
+}
+
+/// Rounded up: a linger of half a second must not become "do not wait, reset".
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+fn at_most_i32(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,1142 @@
+//! The contract, tried on the real kernel: every driver must pass these.
+
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A driver, and what it has completed so far.
+pub(super) struct Rig {
+    pub(super) driver: Driver,
+    pub(super) completed: Vec<(Key, Completion)>,
+}
+
+impl Rig {
+    pub(super) fn new(config: Config) -> Rig {
+        Rig {
+            driver: Driver::new(&config).expect("io_uring works on machines that run these tests"),
+            completed: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_entries(entries: u32) -> Rig {
+        Rig::new(Config {
+            entries,
+            ..Config::default()
+        })
+    }
+
+    /// Enters without sleeping.
+    pub(super) fn flush(&mut self) {
+        self.driver.enter(Wait::No, &mut self.completed).unwrap();
+    }
+
+    /// Enters until `count` completions have come since the rig was made or emptied.
+    pub(super) fn complete(&mut self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.completed.len() < count {
+            let wait = Wait::Until(Some(deadline));
+            self.driver.enter(wait, &mut self.completed).unwrap();
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} completed",
+                self.completed.len()
+            );
+        }
+    }
+
+    /// Enters until the driver's own entries have ended too.
+    pub(super) fn settle(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.driver.has_staged() || self.driver.own_in_flight() > 0 {
+            let wait = Wait::Until(Some(deadline));
+            self.driver.enter(wait, &mut self.completed).unwrap();
+            assert!(Instant::now() < deadline, "{:?}", self.driver);
+        }
+    }
+
+    /// Submits one operation and returns its only completion.
+    pub(super) fn run(&mut self, operation: Operation) -> Completion {
+        let key = key(100, self.completed.len() as u32);
+        let before = self.completed.len();
+        self.driver.submit(key, operation);
+        self.complete(before + 1);
+        assert_eq!(self.completed[before].0, key);
+        self.completed[before].1
+    }
+
+    /// What came of `key`; the last completion, if there are several.
+    pub(super) fn result(&self, key: Key) -> i32 {
+        let found = self.completed.iter().rfind(|(found, _)| *found == key);
+        found.expect("the key has completed").1.result
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.driver.counters().stale_completions, 0);
+        }
+    }
+}
+
+pub(super) fn key(index: u32, generation: u32) -> Key {
+    Key { index, generation }
+}
+
+pub(super) fn receive(socket: &UnixStream, buffer: &mut [u8]) -> Operation {
+    Operation::Receive {
+        fd: socket.as_raw_fd(),
+        address: Address::of_mut(buffer.as_mut_ptr()),
+        length: buffer.len() as u32,
+        flags: 0,
+    }
+}
+
+pub(super) fn send(socket: &UnixStream, bytes: &[u8]) -> Operation {
+    Operation::Send {
+        fd: socket.as_raw_fd(),
+        address: Address::of(bytes.as_ptr()),
+        length: bytes.len() as u32,
+        flags: libc::MSG_NOSIGNAL,
+    }
+}
+
+fn read(pipe: &PipeReader, buffer: &mut [u8]) -> Operation {
+    Operation::Read {
+        fd: pipe.as_raw_fd(),
+        address: Address::of_mut(buffer.as_mut_ptr()),
+        length: buffer.len() as u32,
+        offset: CURSOR,
+    }
+}
+
+fn write(pipe: &PipeWriter, bytes: &[u8]) -> Operation {
+    Operation::Write {
+        fd: pipe.as_raw_fd(),
+        address: Address::of(bytes.as_ptr()),
+        length: bytes.len() as u32,
+        offset: CURSOR,
+    }
+}
+
+/// Owns a descriptor that an operation made.
+pub(super) fn owned(fd: i32) -> OwnedFd {
+    assert!(fd >= 0, "{}", io::Error::from_raw_os_error(-fd));
+    // SAFETY: the kernel has just handed the descriptor out, to nobody else.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+fn enters(rig: &Rig) -> u64 {
+    rig.driver.counters().enters
+}
+
+#[test]
+fn an_operation_completes_under_its_key() {
+    let mut rig = Rig::with_entries(8);
+    for (index, generation) in [(0, 0), (5, 9), (100_000, u32::MAX), (1, u32::MAX - 10)] {
+        rig.driver.submit(key(index, generation), Operation::Nop);
+    }
+    rig.complete(4);
+    for (index, generation) in [(0, 0), (5, 9), (100_000, u32::MAX), (1, u32::MAX - 10)] {
+        assert_eq!(rig.result(key(index, generation)), 0);
+    }
+}
+
+#[test]
+fn data_travels_through_a_pipe_and_a_socket() {
+    let mut rig = Rig::with_entries(8);
+    let (reader, writer) = io::pipe().unwrap();
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffers = [[0u8; 8]; 2];
+    let (first, second) = buffers.split_at_mut(1);
+    rig.driver.submit(key(0, 1), read(&reader, &mut first[0]));
+    rig.driver
+        .submit(key(1, 1), receive(&other, &mut second[0]));
+    rig.driver.submit(key(2, 1), write(&writer, b"pipe"));
+    rig.driver.submit(key(3, 1), send(&one, b"socket"));
+    rig.complete(4);
+    assert_eq!(
+        [0, 1, 2, 3].map(|index| rig.result(key(index, 1))),
+        [4, 6, 4, 6]
+    );
+    assert_eq!(
+        (&buffers[0][..4], &buffers[1][..6]),
+        (&b"pipe"[..], &b"socket"[..])
+    );
+}
+
+#[test]
+fn bug_052_more_operations_than_entries_all_complete() {
+    const COUNT: usize = 10_000;
+    for entries in [1, 2, 4, 8] {
+        let mut rig = Rig::with_entries(entries);
+        for index in 0..COUNT {
+            rig.driver.submit(key(index as u32, 1), Operation::Nop);
+        }
+        rig.complete(COUNT);
+        let mut indices: Vec<u32> = rig.completed.iter().map(|(key, _)| key.index).collect();
+        indices.sort_unstable();
+        assert!(indices.into_iter().eq(0..COUNT as u32), "entries={entries}");
+    }
+}
+
+#[test]
+fn bug_053_a_completion_queue_of_two_loses_none_of_a_thousand() {
+    let mut rig = Rig::new(Config {
+        entries: 2,
+        completion_entries: Some(2),
+        ..Config::default()
+    });
+    assert_eq!(rig.driver.capabilities().completion_entries, 2);
+    let pairs: Vec<_> = (0..1000).map(|_| UnixStream::pair().unwrap()).collect();
+    let mut bytes = vec![0u8; pairs.len()];
+    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+        rig.driver
+            .submit(key(index as u32, 1), receive(other, byte));
+    }
+    rig.flush();
+    assert!(!rig.driver.has_staged());
+    for (one, _) in &pairs {
+        (&*one).write_all(b"x").unwrap();
+    }
+    rig.complete(pairs.len());
+    assert!(
+        rig.completed
+            .iter()
+            .all(|(_, completion)| completion.result == 1)
+    );
+    assert!(bytes.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn completions_that_overflowed_come_without_being_waited_for() {
+    let mut rig = Rig::new(Config {
+        entries: 2,
+        completion_entries: Some(2),
+        ..Config::default()
+    });
+    let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
+    let mut bytes = [0u8; 20];
+    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+        rig.driver
+            .submit(key(index as u32, 1), receive(other, byte));
+    }
+    rig.flush();
+    for (one, _) in &pairs {
+        (&*one).write_all(b"x").unwrap();
+    }
+    for _ in 0..pairs.len() {
+        rig.flush();
+    }
+    assert_eq!(rig.completed.len(), pairs.len());
+    assert!(rig.driver.counters().overflows > 0);
+}
+
+#[test]
+fn what_is_taken_back_is_never_submitted() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    rig.driver.submit(key(0, 1), send(&one, b"a"));
+    rig.driver.submit(key(1, 1), send(&one, b"b"));
+    rig.driver.submit(key(2, 1), send(&one, b"c"));
+    assert!(rig.driver.take_back(key(1, 1)));
+    assert!(!rig.driver.take_back(key(1, 1)), "it is gone");
+    assert!(!rig.driver.take_back(key(2, 2)), "another use of the slot");
+    assert!(!rig.driver.take_back(key(900, 1)), "never submitted");
+    rig.complete(2);
+    assert!(!rig.driver.take_back(key(0, 1)), "it is done");
+    assert_eq!(rig.driver.counters().submitted, 2);
+    drop(one);
+    let mut received = String::new();
+    (&other).read_to_string(&mut received).unwrap();
+    assert_eq!(received, "ac");
+}
+
+#[test]
+fn what_is_in_flight_cannot_be_taken_back() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
+    rig.flush();
+    assert!(!rig.driver.take_back(key(0, 1)));
+    // Nor if another stands where it stood, in the next turn.
+    rig.driver.submit(key(1, 1), receive(&other, &mut []));
+    assert!(!rig.driver.take_back(key(0, 1)));
+    assert!(rig.driver.take_back(key(1, 1)));
+    (&one).write_all(b"x").unwrap();
+    rig.complete(1);
+}
+
+#[test]
+fn a_slot_taken_back_can_be_used_again_in_the_same_turn() {
+    let mut rig = Rig::with_entries(2);
+    for generation in 0..1000 {
+        rig.driver.submit(key(0, generation), Operation::Nop);
+        assert!(rig.driver.has_staged());
+        assert!(rig.driver.take_back(key(0, generation)));
+        assert!(!rig.driver.has_staged());
+    }
+    rig.driver.submit(key(0, 1000), Operation::Nop);
+    rig.complete(1);
+    assert_eq!(
+        rig.completed,
+        [(
+            key(0, 1000),
+            Completion {
+                result: 0,
+                more: false
+            }
+        )]
+    );
+}
+
+#[test]
+fn a_cancelled_operation_completes_and_says_so() {
+    let mut rig = Rig::with_entries(8);
+    let (_one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.driver.submit(key(3, 1), receive(&other, &mut buffer));
+    rig.flush();
+    rig.driver.cancel(key(3, 1));
+    rig.complete(1);
+    assert_eq!(rig.result(key(3, 1)), -libc::ECANCELED);
+    rig.settle();
+    assert_eq!(rig.driver.counters().cancels, 1);
+    assert_eq!(rig.driver.counters().cancels_too_late, 0);
+}
+
+#[test]
+fn an_operation_cancelled_in_the_turn_of_its_submission_is_found() {
+    let mut rig = Rig::with_entries(1);
+    let (_one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.driver.submit(key(3, 1), receive(&other, &mut buffer));
+    rig.driver.cancel(key(3, 1));
+    rig.complete(1);
+    assert_eq!(rig.result(key(3, 1)), -libc::ECANCELED);
+}
+
+#[test]
+fn bug_011_a_cancel_hits_its_own_generation_only() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.driver.submit(key(3, 1), receive(&other, &mut buffer));
+    rig.flush();
+    (&one).write_all(b"x").unwrap();
+    rig.complete(1);
+    // The slot is armed again between the decision to cancel and the enter.
+    rig.driver.submit(key(3, 2), receive(&other, &mut buffer));
+    rig.driver.cancel(key(3, 1));
+    rig.settle();
+    assert_eq!(rig.completed.len(), 1, "generation 2 goes on");
+    assert_eq!(rig.driver.counters().cancels_too_late, 1);
+    (&one).write_all(b"y").unwrap();
+    rig.complete(2);
+    assert_eq!((rig.result(key(3, 2)), buffer), (1, *b"y"));
+}
+
+#[test]
+fn bug_010_five_thousand_cancels_at_once_on_a_ring_of_four() {
+    const COUNT: usize = 5_000;
+    let mut rig = Rig::with_entries(4);
+    let (_one, other) = UnixStream::pair().unwrap();
+    let mut bytes = vec![0u8; COUNT];
+    for (index, byte) in bytes.chunks_mut(1).enumerate() {
+        rig.driver
+            .submit(key(index as u32, 1), receive(&other, byte));
+    }
+    rig.flush();
+    for index in 0..COUNT {
+        rig.driver.cancel(key(index as u32, 1));
+    }
+    rig.complete(COUNT);
+    assert!(
+        rig.completed
+            .iter()
+            .all(|(_, completion)| completion.result == -libc::ECANCELED)
+    );
+    rig.settle();
+    assert_eq!(rig.driver.counters().cancels, COUNT as u64);
+    assert_eq!(rig.driver.own_in_flight(), 0);
+}
+
+#[test]
+fn what_produces_is_submitted_before_what_waits() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 4];
+    // Staged in the order in which it would have to wait.
+    rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
+    rig.driver.submit(key(1, 1), send(&one, b"data"));
+    rig.flush();
+    assert_eq!(enters(&rig), 1);
+    assert_eq!(
+        rig.completed.len(),
+        2,
+        "one system call did both: {:?}",
+        rig.completed
+    );
+    // In this order: the receive found its data and had to wait for nothing.
+    assert_eq!(rig.completed[0].0, key(1, 1));
+    assert_eq!((rig.completed[1].0, buffer), (key(0, 1), *b"data"));
+}
+
+#[test]
+fn with_nothing_to_do_there_is_no_system_call() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.flush();
+    rig.driver
+        .enter(Wait::Until(Some(Instant::now())), &mut rig.completed)
+        .unwrap();
+    rig.driver.submit(key(1, 1), Operation::Nop);
+    assert!(rig.driver.take_back(key(1, 1)));
+    rig.flush();
+    assert_eq!(enters(&rig), 0);
+    rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
+    rig.flush();
+    for _ in 0..100 {
+        rig.flush();
+    }
+    assert_eq!(
+        enters(&rig),
+        1,
+        "an operation in flight needs no looking after"
+    );
+    (&one).write_all(b"x").unwrap();
+    rig.flush();
+    assert_eq!(
+        (enters(&rig), rig.completed.len()),
+        (2, 1),
+        "the flag says that it has ended"
+    );
+}
+
+#[test]
+fn submitting_and_waiting_is_one_system_call() {
+    let mut rig = Rig::with_entries(256);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 4];
+    for turn in 1..=10 {
+        rig.driver.submit(key(0, turn), send(&one, b"ping"));
+        rig.driver
+            .submit(key(1, turn), receive(&other, &mut buffer));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        rig.driver
+            .enter(Wait::Until(Some(deadline)), &mut rig.completed)
+            .unwrap();
+        assert_eq!(enters(&rig), u64::from(turn));
+        assert_eq!(rig.completed.len(), 2 * turn as usize);
+    }
+}
+
+#[test]
+fn completions_beyond_twenty_come_with_the_next_enter() {
+    const COUNT: usize = 500;
+    let mut rig = Rig::with_entries(512);
+    let pairs: Vec<_> = (0..COUNT).map(|_| UnixStream::pair().unwrap()).collect();
+    let mut bytes = vec![0u8; COUNT];
+    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+        rig.driver
+            .submit(key(index as u32, 1), receive(other, byte));
+    }
+    rig.flush();
+    for (one, _) in &pairs {
+        (&*one).write_all(b"x").unwrap();
+    }
+    let before = enters(&rig);
+    rig.flush();
+    rig.flush();
+    assert_eq!(rig.completed.len(), COUNT);
+    assert_eq!(enters(&rig), before + 2);
+}
+
+#[test]
+fn a_deadline_is_never_early_and_not_very_late() {
+    let mut rig = Rig::with_entries(8);
+    for micros in [1, 50, 999, 1_000, 1_001, 5_000, 20_000] {
+        let started = Instant::now();
+        let deadline = started + Duration::from_micros(micros);
+        rig.driver
+            .enter(Wait::Until(Some(deadline)), &mut rig.completed)
+            .unwrap();
+        let now = rig.driver.now();
+        assert!(now >= deadline, "{:?} early", deadline - now);
+        assert!(
+            now - deadline < Duration::from_secs(1),
+            "{:?} late",
+            now - deadline
+        );
+    }
+    assert!(rig.completed.is_empty());
+}
+
+#[test]
+fn a_deadline_in_the_past_does_not_wait_but_submits() {
+    let mut rig = Rig::with_entries(8);
+    rig.driver.submit(key(0, 1), Operation::Nop);
+    let past = Instant::now() - Duration::from_millis(1);
+    rig.driver
+        .enter(Wait::Until(Some(past)), &mut rig.completed)
+        .unwrap();
+    assert_eq!(rig.completed.len(), 1);
+}
+
+#[test]
+fn a_deadline_in_a_million_years_is_a_wait() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(10));
+        (&one).write_all(b"x").unwrap();
+        one
+    });
+    let far = Instant::now() + Duration::from_secs(1_000_000 * 365 * 86_400);
+    rig.driver
+        .enter(Wait::Until(Some(far)), &mut rig.completed)
+        .unwrap();
+    assert_eq!(rig.result(key(0, 1)), 1);
+    assert!(
+        enters(&rig) <= 2,
+        "it slept instead of asking again and again"
+    );
+    drop(writer.join());
+}
+
+#[test]
+fn a_bell_goes_anywhere() {
+    fn anywhere<T: Send + Sync + Clone + std::fmt::Debug + 'static>() {}
+    anywhere::<Bell>();
+}
+
+#[test]
+fn a_bell_wakes_the_sleeper() {
+    for message_ring in [true, false] {
+        let mut rig = rig_with_bell(message_ring);
+        let bell = rig.driver.bell();
+        for _ in 0..20 {
+            let ringer = std::thread::spawn({
+                let bell = bell.clone();
+                move || {
+                    std::thread::sleep(Duration::from_millis(1));
+                    bell.ring();
+                }
+            });
+            let deadline = Instant::now() + Duration::from_secs(5);
+            rig.driver
+                .enter(Wait::Until(Some(deadline)), &mut rig.completed)
+                .unwrap();
+            assert!(Instant::now() < deadline, "nobody heard the bell");
+            ringer.join().unwrap();
+        }
+        assert!(rig.driver.counters().bells >= 20);
+        assert!(rig.completed.is_empty());
+    }
+}
+
+#[test]
+fn a_bell_rung_before_the_sleep_prevents_it() {
+    for message_ring in [true, false] {
+        let mut rig = rig_with_bell(message_ring);
+        for _ in 0..5 {
+            rig.driver.bell().ring();
+            rig.driver
+                .enter(Wait::Until(None), &mut rig.completed)
+                .unwrap();
+        }
+        assert_eq!(rig.driver.counters().bells, 5);
+    }
+}
+
+#[test]
+fn a_bell_reaped_in_passing_prevents_the_next_sleep() {
+    let mut rig = Rig::with_entries(8);
+    rig.driver.bell().ring();
+    rig.flush();
+    rig.driver.reap(&mut rig.completed);
+    rig.flush();
+    let far = Instant::now() + Duration::from_secs(5);
+    rig.driver
+        .enter(Wait::Until(Some(far)), &mut rig.completed)
+        .unwrap();
+    assert!(Instant::now() < far);
+    // It counts once.
+    let soon = Instant::now() + Duration::from_millis(5);
+    rig.driver
+        .enter(Wait::Until(Some(soon)), &mut rig.completed)
+        .unwrap();
+    assert!(Instant::now() >= soon);
+}
+
+#[test]
+fn a_bell_is_heard_on_a_ring_of_one_that_is_full() {
+    for message_ring in [true, false] {
+        let mut rig = Rig::new(Config {
+            entries: 1,
+            completion_entries: Some(1),
+            restrict: bell_restriction(message_ring),
+            ..Config::default()
+        });
+        let (_one, other) = UnixStream::pair().unwrap();
+        let mut bytes = [0u8; 3];
+        for (index, byte) in bytes.chunks_mut(1).enumerate() {
+            rig.driver
+                .submit(key(index as u32, 1), receive(&other, byte));
+        }
+        rig.driver.bell().ring();
+        rig.driver
+            .enter(Wait::Until(None), &mut rig.completed)
+            .unwrap();
+        assert!(!rig.driver.has_staged());
+        (0..3).for_each(|index| rig.driver.cancel(key(index, 1)));
+        rig.complete(3);
+    }
+}
+
+#[test]
+fn eight_threads_ring_one_bell() {
+    for message_ring in [true, false] {
+        let mut rig = rig_with_bell(message_ring);
+        let ringers: Vec<_> = (0..8)
+            .map(|_| {
+                let bell = rig.driver.bell();
+                std::thread::spawn(move || (0..200).for_each(|_| bell.ring()))
+            })
+            .collect();
+        while !ringers.iter().all(|ringer| ringer.is_finished()) {
+            let soon = Instant::now() + Duration::from_millis(20);
+            rig.driver
+                .enter(Wait::Until(Some(soon)), &mut rig.completed)
+                .unwrap();
+        }
+        rig.flush();
+        assert!(rig.driver.counters().bells >= 1 || !message_ring);
+        ringers
+            .into_iter()
+            .for_each(|ringer| ringer.join().unwrap());
+    }
+}
+
+#[test]
+fn a_bell_outlives_its_driver_and_is_silent() {
+    for message_ring in [true, false] {
+        let rig = rig_with_bell(message_ring);
+        let bell = rig.driver.bell();
+        let ringer = std::thread::spawn({
+            let bell = bell.clone();
+            move || (0..1000).for_each(|_| bell.ring())
+        });
+        drop(rig);
+        // Whoever gets the number of the closed descriptor must not be rung.
+        let (mut reader, writer) = io::pipe().unwrap();
+        ringer.join().unwrap();
+        bell.ring();
+        drop(writer);
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+    }
+}
+
+fn rig_with_bell(message_ring: bool) -> Rig {
+    let rig = Rig::new(Config {
+        entries: 8,
+        restrict: bell_restriction(message_ring),
+        ..Config::default()
+    });
+    assert!(message_ring || !rig.driver.capabilities().message_ring);
+    rig
+}
+
+fn bell_restriction(message_ring: bool) -> fn(&mut Capabilities) {
+    match message_ring {
+        true => |_| {},
+        false => |capabilities| capabilities.message_ring = false,
+    }
+}
+
+#[test]
+fn closed_without_a_key() {
+    let mut rig = Rig::with_entries(1);
+    let peers: Vec<UnixStream> = (0..10)
+        .map(|_| {
+            let (one, other) = UnixStream::pair().unwrap();
+            rig.driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+            other
+        })
+        .collect();
+    assert!(rig.driver.has_staged());
+    rig.settle();
+    for peer in &peers {
+        assert_eq!((&*peer).read(&mut [0; 1]).unwrap(), 0);
+    }
+    assert!(rig.completed.is_empty());
+}
+
+#[test]
+fn shutdown_closes_what_was_staged_to_be_closed() {
+    let mut driver = Driver::new(&Config::default()).unwrap();
+    let (one, other) = UnixStream::pair().unwrap();
+    driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+    driver.shutdown();
+    assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_dropped_driver_closes_what_was_staged_to_be_closed() {
+    let mut rig = Rig::with_entries(1);
+    let (one, other) = UnixStream::pair().unwrap();
+    rig.driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+    drop(rig);
+    assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_multishot_accept_goes_on_until_it_is_cancelled() {
+    let mut rig = Rig::with_entries(256);
+    assert!(rig.driver.capabilities().accept_multishot);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    rig.driver
+        .submit(key(0, 1), Operation::AcceptMultishot { fd, flags });
+    rig.flush();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..50)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    rig.complete(clients.len());
+    for (key_found, completion) in &rig.completed {
+        assert_eq!((*key_found, completion.more), (key(0, 1), true));
+        drop(owned(completion.result));
+    }
+    rig.driver.cancel(key(0, 1));
+    rig.complete(clients.len() + 1);
+    let (_, last) = rig.completed[clients.len()];
+    assert_eq!((last.result, last.more), (-libc::ECANCELED, false));
+}
+
+#[test]
+fn sockets_are_made_bound_connected_and_shut_down() {
+    let every: fn(&mut Capabilities) = |_| {};
+    let none: fn(&mut Capabilities) = |capabilities| {
+        capabilities.socket = false;
+        capabilities.bind_listen = false;
+        capabilities.pipe = false;
+        capabilities.shutdown = false;
+        capabilities.accept_multishot = false;
+    };
+    for (restrict, fallbacks) in [(every, 0), (none, 8)] {
+        let mut rig = Rig::new(Config {
+            restrict,
+            ..Config::default()
+        });
+        life_of_a_connection(&mut rig);
+        pipe_ends(&mut rig);
+        if fallbacks > 0 {
+            let shot = Operation::AcceptMultishot { fd: -1, flags: 0 };
+            assert_eq!(rig.run(shot).result, -libc::EINVAL);
+            assert_eq!(rig.driver.counters().fallbacks, fallbacks);
+        }
+    }
+}
+
+fn life_of_a_connection(rig: &mut Rig) {
+    let make = Operation::Socket {
+        domain: libc::AF_INET,
+        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+        protocol: 0,
+    };
+    let listener = owned(rig.run(make).result);
+    let mut name = loopback();
+    let address = Address::of_mut(&raw mut name);
+    let mut address_length = size_of_val(&name) as u32;
+    let fd = listener.as_raw_fd();
+    assert_eq!(
+        rig.run(Operation::Bind {
+            fd,
+            address,
+            address_length
+        })
+        .result,
+        0
+    );
+    assert_eq!(rig.run(Operation::Listen { fd, backlog: 8 }).result, 0);
+    let Answer::Name(bound) = rig.driver.control(Control::SocketName { fd }).unwrap() else {
+        panic!("a name was asked for");
+    };
+    let client = owned(rig.run(make).result);
+    let connect = Operation::Connect {
+        fd: client.as_raw_fd(),
+        address: Address::of(bound.as_bytes().as_ptr()),
+        address_length: bound.as_bytes().len() as u32,
+    };
+    assert_eq!(rig.run(connect).result, 0);
+    let accept = Operation::Accept {
+        fd,
+        address,
+        address_length: Address::of_mut(&raw mut address_length),
+        flags: libc::SOCK_CLOEXEC,
+    };
+    let served = owned(rig.run(accept).result);
+    assert_eq!(i32::from(name.sin_family), libc::AF_INET);
+    let shutdown = Operation::Shutdown {
+        fd: client.as_raw_fd(),
+        how: libc::SHUT_WR,
+    };
+    assert_eq!(rig.run(shutdown).result, 0);
+    assert_eq!(rig.run(shutdown_of(-1)).result, -libc::EBADF);
+    let mut served = std::fs::File::from(served);
+    assert_eq!(served.read(&mut [0; 1]).unwrap(), 0);
+}
+
+fn shutdown_of(fd: i32) -> Operation {
+    Operation::Shutdown {
+        fd,
+        how: libc::SHUT_WR,
+    }
+}
+
+fn pipe_ends(rig: &mut Rig) {
+    let mut ends = [-1i32; 2];
+    let pipe = Operation::Pipe {
+        descriptors: Address::of_mut(&raw mut ends),
+        flags: libc::O_CLOEXEC,
+    };
+    assert_eq!(rig.run(pipe).result, 0);
+    let [reader, writer] = ends.map(|fd| std::fs::File::from(owned(fd)));
+    (&writer).write_all(b"x").unwrap();
+    let mut byte = [0; 1];
+    (&reader).read_exact(&mut byte).unwrap();
+    assert_eq!(byte, *b"x");
+}
+
+#[test]
+fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
+    let mut rig = Rig::new(Config {
+        entries: 2,
+        completion_entries: Some(2),
+        ..Config::default()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    let arm = Operation::AcceptMultishot { fd, flags };
+    rig.driver.submit(key(0, 0), arm);
+    rig.flush();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..20)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let mut accepted = Vec::new();
+    let mut generation = 0;
+    while accepted.len() < clients.len() {
+        rig.complete(1);
+        for (_, completion) in std::mem::take(&mut rig.completed) {
+            accepted.push(owned(completion.result));
+            if !completion.more {
+                generation += 1;
+                rig.driver.submit(key(0, generation), arm);
+            }
+        }
+    }
+    assert!(generation > 0, "twenty connections overflow a queue of two");
+    rig.driver.cancel(key(0, generation));
+    rig.complete(1);
+}
+
+#[test]
+#[rustfmt::skip] // A table.
+fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
+    let mut rig = Rig::with_entries(8);
+    let (fd, flags, how, length, count, offset) = (-1, 0, 0, 0, 0, 0);
+    let (address, header, vectors) = (Address(0), Address(0), Address(0));
+    let message: libc::msghdr = empty_message();
+    let name = loopback();
+    let to = (Address::of(&raw const name), size_of_val(&name) as u32);
+    let bad_descriptor = [
+        Operation::Accept { fd, address, address_length: address, flags },
+        Operation::AcceptMultishot { fd, flags },
+        Operation::Connect { fd, address: to.0, address_length: to.1 },
+        Operation::Bind { fd, address: to.0, address_length: to.1 },
+        Operation::Listen { fd, backlog: 1 },
+        Operation::Shutdown { fd, how },
+        Operation::Close { fd },
+        Operation::Receive { fd, address, length, flags },
+        Operation::Send { fd, address, length, flags },
+        Operation::ReceiveMessage { fd, header: Address::of(&raw const message), flags },
+        Operation::SendMessage { fd, header: Address::of(&raw const message), flags },
+        Operation::Read { fd, address, length, offset },
+        Operation::Write { fd, address, length, offset },
+        Operation::ReadVectored { fd, vectors, count, offset },
+        Operation::WriteVectored { fd, vectors, count, offset },
+        Operation::Poll { fd, events: libc::POLLIN as u32 },
+    ];
+    for operation in bad_descriptor {
+        assert_eq!(rig.run(operation).result, -libc::EBADF, "{operation:?}");
+    }
+    let null = [
+        Operation::ReceiveMessage { fd: 0, header, flags },
+        Operation::SendMessage { fd: 0, header, flags },
+        Operation::Pipe { descriptors: address, flags },
+    ];
+    for operation in null {
+        assert_eq!(rig.run(operation).result, -libc::EFAULT, "{operation:?}");
+    }
+    let nonsense = Operation::Socket { domain: 12_345, kind: libc::SOCK_STREAM, protocol: 0 };
+    assert_eq!(rig.run(nonsense).result, -libc::EAFNOSUPPORT);
+    assert_eq!(rig.run(Operation::Nop).result, 0);
+}
+
+#[test]
+fn vectors_and_messages_travel_in_order() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let (mut first, mut second) = (*b"for", *b"ward");
+    let mut parts = [vector(&mut first), vector(&mut second)];
+    let (mut third, mut fourth) = ([0; 2], [0; 9]);
+    let mut rooms = [vector(&mut third), vector(&mut fourth)];
+    let write = Operation::WriteVectored {
+        fd: one.as_raw_fd(),
+        vectors: Address::of(parts.as_ptr()),
+        count: 2,
+        offset: CURSOR,
+    };
+    let read = Operation::ReadVectored {
+        fd: other.as_raw_fd(),
+        vectors: Address::of(rooms.as_ptr()),
+        count: 2,
+        offset: CURSOR,
+    };
+    assert_eq!((rig.run(write).result, rig.run(read).result), (7, 7));
+    assert_eq!((&third, &fourth[..5]), (b"fo", &b"rward"[..]));
+    fourth = [0; 9];
+    let (mut sent, mut received) = (empty_message(), empty_message());
+    (sent.msg_iov, sent.msg_iovlen) = (parts.as_mut_ptr(), 2);
+    (received.msg_iov, received.msg_iovlen) = (rooms.as_mut_ptr(), 2);
+    let (fd, flags) = (one.as_raw_fd(), libc::MSG_NOSIGNAL);
+    let header = Address::of(&raw const sent);
+    assert_eq!(
+        rig.run(Operation::SendMessage { fd, header, flags }).result,
+        7
+    );
+    let (fd, flags) = (other.as_raw_fd(), 0);
+    let header = Address::of_mut(&raw mut received);
+    assert_eq!(
+        rig.run(Operation::ReceiveMessage { fd, header, flags })
+            .result,
+        7
+    );
+    assert_eq!(&fourth[..5], b"rward");
+}
+
+#[test]
+fn files_are_read_and_written_at_an_offset() {
+    let mut rig = Rig::with_entries(8);
+    let file = tempfile::tempfile().unwrap();
+    let (fd, offset) = (file.as_raw_fd(), 3);
+    let (text, mut buffer) = (*b"offset", [0u8; 4]);
+    let (address, length) = (Address::of(text.as_ptr()), 6);
+    assert_eq!(
+        rig.run(Operation::Write {
+            fd,
+            address,
+            length,
+            offset
+        })
+        .result,
+        6
+    );
+    let (address, length) = (Address::of_mut(buffer.as_mut_ptr()), 4);
+    let offset = 5;
+    assert_eq!(
+        rig.run(Operation::Read {
+            fd,
+            address,
+            length,
+            offset
+        })
+        .result,
+        4
+    );
+    assert_eq!(buffer, *b"fset");
+}
+
+#[test]
+fn a_poll_completes_when_its_event_comes() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let (fd, events) = (other.as_raw_fd(), libc::POLLIN as u32);
+    rig.driver.submit(key(0, 1), Operation::Poll { fd, events });
+    rig.flush();
+    assert!(rig.completed.is_empty());
+    (&one).write_all(b"x").unwrap();
+    rig.complete(1);
+    assert_eq!(rig.result(key(0, 1)), i32::from(libc::POLLIN));
+}
+
+fn vector(bytes: &mut [u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    }
+}
+
+fn empty_message() -> libc::msghdr {
+    // SAFETY: all zeros is a message header without name, data and control.
+    unsafe { std::mem::zeroed() }
+}
+
+#[test]
+fn options_are_set_and_read_back() {
+    use {OptionName as Name, SocketOption as Opt};
+    let mut rig = Rig::with_entries(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let fd = listener.as_raw_fd();
+    let seconds = |count| Some(Duration::from_secs(count));
+    let tried = [
+        (Name::NoDelay, Opt::NoDelay(true), Opt::NoDelay(true)),
+        (Name::NoDelay, Opt::NoDelay(false), Opt::NoDelay(false)),
+        (Name::KeepAlive, Opt::KeepAlive(true), Opt::KeepAlive(true)),
+        (
+            Name::ReuseAddress,
+            Opt::ReuseAddress(false),
+            Opt::ReuseAddress(false),
+        ),
+        (Name::ReusePort, Opt::ReusePort(true), Opt::ReusePort(true)),
+        (
+            Name::ReceiveBuffer,
+            Opt::ReceiveBuffer(8192),
+            Opt::ReceiveBuffer(16384),
+        ),
+        (
+            Name::SendBuffer,
+            Opt::SendBuffer(8192),
+            Opt::SendBuffer(16384),
+        ),
+        (
+            Name::Linger,
+            Opt::Linger(seconds(3)),
+            Opt::Linger(seconds(3)),
+        ),
+        (
+            Name::Linger,
+            Opt::Linger(Some(Duration::from_millis(1))),
+            Opt::Linger(seconds(1)),
+        ),
+        (
+            Name::Linger,
+            Opt::Linger(seconds(0)),
+            Opt::Linger(seconds(0)),
+        ),
+        (Name::Linger, Opt::Linger(None), Opt::Linger(None)),
+        (Name::TimeToLive, Opt::TimeToLive(7), Opt::TimeToLive(7)),
+    ];
+    for (name, option, expected) in tried {
+        let set = Control::SetOption { fd, option };
+        assert_eq!(rig.driver.control(set).unwrap(), Answer::Done);
+        let get = Control::GetOption { fd, option: name };
+        assert_eq!(rig.driver.control(get).unwrap(), Answer::Option(expected));
+    }
+    let v6 = Control::GetOption {
+        fd,
+        option: Name::OnlyV6,
+    };
+    assert!(
+        rig.driver.control(v6).is_err(),
+        "an IPv4 socket has no such option"
+    );
+}
+
+#[test]
+fn questions_about_a_socket_are_answered() {
+    let mut rig = Rig::with_entries(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let fd = client.as_raw_fd();
+    let mut ask = |control| rig.driver.control(control);
+    assert_eq!(
+        ask(Control::AddressFamily { fd }).unwrap(),
+        Answer::Number(libc::AF_INET)
+    );
+    assert_eq!(
+        ask(Control::SocketKind { fd }).unwrap(),
+        Answer::Number(libc::SOCK_STREAM)
+    );
+    assert_eq!(ask(Control::TakeError { fd }).unwrap(), Answer::Number(0));
+    let peer = ask(Control::PeerName { fd }).unwrap();
+    let bound = ask(Control::SocketName {
+        fd: listener.as_raw_fd(),
+    })
+    .unwrap();
+    assert_eq!(peer, bound);
+    let Answer::Name(name) = peer else {
+        panic!("{peer:?}")
+    };
+    assert_eq!(name.as_bytes().len(), size_of::<libc::sockaddr_in>());
+    let error = ask(Control::PeerName {
+        fd: listener.as_raw_fd(),
+    })
+    .unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
+}
+
+#[test]
+fn pairs_and_flags_and_second_descriptors() {
+    let mut rig = Rig::with_entries(1);
+    let make = Control::SocketPair {
+        domain: libc::AF_UNIX,
+        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+        protocol: 0,
+    };
+    for make in [
+        make,
+        Control::Pipe {
+            flags: libc::O_CLOEXEC,
+        },
+    ] {
+        let Answer::Pair(pair) = rig.driver.control(make).unwrap() else {
+            panic!("{make:?}")
+        };
+        let [first, second] = pair.map(owned);
+        let fd = first.as_raw_fd();
+        let flags = |driver: &mut Driver| match driver.control(Control::Flags { fd }).unwrap() {
+            Answer::Number(flags) => flags,
+            answer => panic!("{answer:?}"),
+        };
+        let set = Control::SetFlags {
+            fd,
+            flags: flags(&mut rig.driver) | libc::O_NONBLOCK,
+        };
+        assert_eq!(rig.driver.control(set).unwrap(), Answer::Done);
+        assert_ne!(flags(&mut rig.driver) & libc::O_NONBLOCK, 0);
+        let duplicate = Control::Duplicate {
+            fd: second.as_raw_fd(),
+        };
+        let Answer::Descriptor(third) = rig.driver.control(duplicate).unwrap() else {
+            panic!("{duplicate:?}")
+        };
+        drop(second);
+        let mut third = std::fs::File::from(owned(third));
+        third.write_all(b"x").unwrap();
+        let mut byte = [0; 1];
+        std::fs::File::from(first).read_exact(&mut byte).unwrap();
+        assert_eq!(byte, *b"x");
+    }
+}
+
+fn loopback() -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: 0,
+        sin_addr: libc::in_addr {
+            s_addr: u32::from_ne_bytes([127, 0, 0, 1]),
+        },
+        sin_zero: [0; 8],
+    }
+}

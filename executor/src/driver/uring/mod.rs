@@ -1,0 +1,213 @@
+//! The driver on io_uring.
+//!
+//! - `setup`: makes the ring, as modern as the kernel lets it be;
+//! - `staging`: what was submitted in this turn and not yet shown to the kernel;
+//! - `encode`: from operation to submission entry;
+//! - `enter`: submits, waits, reaps; copes with every answer of `io_uring_enter`;
+//! - `decode`: from completion entry to completion;
+//! - `bell`: wakes a sleeping driver from other threads;
+//! - `fallback`: what the kernel's io_uring lacks, as plain system calls.
+//!
+//! A ring belongs to the thread that made it: the kernel refuses everybody else
+//! (`IORING_SETUP_SINGLE_ISSUER`), so [`Uring`] does not leave its thread.
+
+mod bell;
+mod decode;
+mod encode;
+mod enter;
+mod fallback;
+mod setup;
+mod staging;
+#[cfg(test)]
+mod tests;
+mod user_data;
+
+pub(crate) use bell::Bell;
+pub(crate) use setup::Rung;
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use io_uring::{IoUring, Probe, opcode};
+
+use super::{Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Wait, control};
+use crate::sys;
+use bell::{BellOwner, Wire};
+use staging::Staging;
+
+/// One ring and what is staged for it.
+#[derive(Debug)]
+pub(crate) struct Uring {
+    /// Before `ring`: nobody may pull at the ring's descriptor once it is closed.
+    bell: BellOwner,
+    ring: Ring,
+    capabilities: Capabilities,
+    fallbacks: bool,
+    staging: Staging,
+    counters: DriverCounters,
+    /// Cancels and closes that were submitted and have not completed.
+    own_in_flight: usize,
+    /// `enter` had to leave entries in the submission queue.
+    unsubmitted: bool,
+    /// More completions were ready than one `enter` hands out: ask for many next time.
+    many_ready: bool,
+    /// How many bells there had been when `enter` was last asked to sleep. One that
+    /// came since, and was reaped in passing, still counts as a reason not to.
+    bells_heard: u64,
+    /// Errors that the next system calls are to fail with, the first one first.
+    #[cfg(any(test, feature = "fault-injection"))]
+    enter_errors: std::collections::VecDeque<i32>,
+    /// The ring belongs to the thread that made it.
+    not_send: PhantomData<*const ()>,
+}
+
+/// [`IoUring`] with a `Debug` that says which one.
+struct Ring(IoUring);
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ring").field(&self.0.as_raw_fd()).finish()
+    }
+}
+
+/// How long a shutdown waits for the driver's own cancels and closes. They do not
+/// wait for anything outside, so this is never reached on a healthy kernel.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(500);
+
+impl Uring {
+    pub(crate) fn new(config: &Config) -> io::Result<Uring> {
+        let (mut ring, rung) = setup::ring(config)?;
+        limit_blocking_threads(&ring, config.blocking_threads_max);
+        let mut capabilities = capabilities(&ring, rung);
+        (config.restrict)(&mut capabilities);
+        capabilities.message_ring = capabilities.message_ring && enter::hears_messages(&mut ring)?;
+        let wire = match capabilities.message_ring {
+            true => Wire::Ring(ring.as_raw_fd()),
+            false => Wire::Event(sys::event_descriptor()?),
+        };
+        Ok(Uring {
+            bell: BellOwner::new(wire),
+            ring: Ring(ring),
+            fallbacks: fallback::is_needed(&capabilities),
+            capabilities,
+            staging: Staging::new(),
+            counters: DriverCounters::default(),
+            own_in_flight: 0,
+            unsubmitted: false,
+            many_ready: false,
+            bells_heard: 0,
+            #[cfg(any(test, feature = "fault-injection"))]
+            enter_errors: std::collections::VecDeque::new(),
+            not_send: PhantomData,
+        })
+    }
+
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    #[inline]
+    pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
+        self.staging.submit(key, operation);
+    }
+
+    pub(crate) fn take_back(&mut self, key: Key) -> bool {
+        self.staging.take_back(key)
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        self.staging.cancel(key);
+    }
+
+    pub(crate) fn close(&mut self, fd: Descriptor) {
+        self.staging.close(fd);
+    }
+
+    pub(crate) fn has_staged(&self) -> bool {
+        self.unsubmitted || !self.staging.is_empty()
+    }
+
+    pub(crate) fn own_in_flight(&self) -> usize {
+        self.own_in_flight
+    }
+
+    pub(crate) fn control(&mut self, control: super::Control) -> io::Result<super::Answer> {
+        control::perform(control)
+    }
+
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.bell()
+    }
+
+    pub(crate) fn counters(&self) -> DriverCounters {
+        self.counters
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Makes the next system call of `enter` for which nothing is planned yet fail
+    /// with `errno`; 0 lets it through.
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub(crate) fn fail_enter(&mut self, errno: i32) {
+        self.enter_errors.push_back(errno);
+    }
+
+    pub(crate) fn shutdown(mut self) {
+        let deadline = Instant::now() + SHUTDOWN_PATIENCE;
+        // Of operations that somebody gave up on: their owners are gone.
+        let mut strays = Vec::new();
+        while self.has_staged() || self.own_in_flight > 0 || self.bell.is_armed() {
+            if self.bell.is_armed() {
+                // The armed read is the bell's own and ends like any: by ringing.
+                self.bell.bell().ring();
+            }
+            let entered = self.enter(Wait::Until(Some(deadline)), &mut strays);
+            if entered.is_err() || Instant::now() >= deadline {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        for fd in self.staging.take_closes() {
+            // Nothing is lost with an error: the descriptor is gone in any case.
+            let _ = sys::close(fd);
+        }
+    }
+}
+
+/// Best effort: the bound protects others, the driver works without.
+fn limit_blocking_threads(ring: &IoUring, threads_max: u32) {
+    // Zero leaves the number of threads for regular files as it is.
+    let _ = ring
+        .submitter()
+        .register_iowq_max_workers(&mut [0, threads_max]);
+}
+
+fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
+    let mut probe = Probe::new();
+    // A probe that fails leaves the table empty: every operation that has a
+    // fallback then takes it.
+    let _ = ring.submitter().register_probe(&mut probe);
+    let socket = probe.is_supported(opcode::Socket::CODE);
+    Capabilities {
+        rung,
+        entries: ring.params().sq_entries(),
+        completion_entries: ring.params().cq_entries(),
+        // Multishot has no bit of its own; it came in the same release as SOCKET.
+        accept_multishot: socket,
+        socket,
+        bind_listen: probe.is_supported(opcode::Bind::CODE)
+            && probe.is_supported(opcode::Listen::CODE),
+        pipe: probe.is_supported(opcode::Pipe::CODE),
+        shutdown: probe.is_supported(opcode::Shutdown::CODE),
+        message_ring: probe.is_supported(opcode::MsgRingData::CODE),
+        no_iowait: ring.params().is_feature_no_iowait(),
+    }
+}

@@ -1,0 +1,169 @@
+//! Makes the ring: the set-up ladder.
+//!
+//! | rung | flags | kernels |
+//! |---|---|---|
+//! | [`Rung::Modern`] | single issuer, deferred task work with its flag, submit-all, no index array | 6.6 |
+//! | [`Rung::Deferred`] | the same with an index array | 6.1 |
+//! | [`Rung::Plain`] | none | 5.11 |
+//!
+//! All of them size the completion queue and let the kernel clamp what is too
+//! large. A rung that the kernel refuses with EINVAL leads to the next one, and
+//! the rung that worked is remembered for the process. Which kernel has what is
+//! not looked up anywhere: distributions port features back, and sandboxes take
+//! them away.
+
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use io_uring::{IoUring, Parameters};
+
+use crate::driver::Config;
+
+/// How modern a ring could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rung {
+    Modern,
+    Deferred,
+    Plain,
+}
+
+impl Rung {
+    const ALL: [Rung; 3] = [Rung::Modern, Rung::Deferred, Rung::Plain];
+
+    fn next(self) -> Option<Rung> {
+        Rung::ALL.get(self as usize + 1).copied()
+    }
+}
+
+/// The rung that worked last in this process, as its place in [`Rung::ALL`].
+static REMEMBERED: AtomicU8 = AtomicU8::new(Rung::Modern as u8);
+
+/// Rings of closed drivers give their locked memory back a moment after the close,
+/// in the kernel's own time: what fails now may well work then.
+const MEMORY_WAITS: [Duration; 6] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+    Duration::from_millis(8),
+    Duration::from_millis(16),
+    Duration::from_millis(32),
+];
+
+pub(super) fn ring(config: &Config) -> io::Result<(IoUring, Rung)> {
+    let first = config.rung.unwrap_or_else(remembered);
+    let mut attempt = |rung, entries| build(config, rung, entries);
+    let (ring, rung) = climb_down(first, config.entries, &mut attempt, &std::thread::sleep)?;
+    require(ring.params())?;
+    if config.rung.is_none() {
+        REMEMBERED.store(rung as u8, Ordering::Relaxed);
+    }
+    Ok((ring, rung))
+}
+
+fn remembered() -> Rung {
+    Rung::ALL[usize::from(REMEMBERED.load(Ordering::Relaxed))]
+}
+
+/// Tries rung after rung, and smaller and smaller queues where memory is short.
+pub(super) fn climb_down<Ring>(
+    first: Rung,
+    entries: u32,
+    attempt: &mut dyn FnMut(Rung, u32) -> io::Result<Ring>,
+    sleep: &dyn Fn(Duration),
+) -> io::Result<(Ring, Rung)> {
+    let (mut rung, mut entries) = (first, entries.max(1));
+    let mut waits = MEMORY_WAITS.iter();
+    loop {
+        let error = match attempt(rung, entries) {
+            Ok(ring) => return Ok((ring, rung)),
+            Err(error) => error,
+        };
+        match (error.raw_os_error(), rung.next()) {
+            (Some(libc::EINVAL), Some(next)) => rung = next,
+            (Some(libc::ENOMEM), _) => match waits.next() {
+                Some(wait) => sleep(*wait),
+                None if entries > 1 => entries /= 2,
+                None => return Err(explain(&error)),
+            },
+            _ => return Err(explain(&error)),
+        }
+    }
+}
+
+fn build(config: &Config, rung: Rung, entries: u32) -> io::Result<IoUring> {
+    let completion_entries = match config.completion_entries {
+        // Where memory is short, both queues shrink alike.
+        Some(count) => (count / (config.entries / entries).max(1)).max(entries),
+        None => entries.saturating_mul(4),
+    };
+    let mut builder = IoUring::builder();
+    builder
+        .dontfork()
+        .setup_clamp()
+        .setup_cqsize(completion_entries);
+    if rung <= Rung::Deferred {
+        builder
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all();
+    }
+    if rung == Rung::Modern {
+        builder.setup_no_sqarray();
+    }
+    builder.build(entries)
+}
+
+/// What the driver cannot do without, all of it in Linux 5.11: deadlines as an
+/// argument of enter, completions that are never dropped, waiting without a thread
+/// per request, and arguments that are read before enter returns.
+fn require(parameters: &Parameters) -> io::Result<()> {
+    let features = [
+        (parameters.is_feature_ext_arg(), "EXT_ARG"),
+        (parameters.is_feature_nodrop(), "NODROP"),
+        (parameters.is_feature_fast_poll(), "FAST_POLL"),
+        (parameters.is_feature_submit_stable(), "SUBMIT_STABLE"),
+    ];
+    match features.iter().find(|(present, _)| !present) {
+        None => Ok(()),
+        Some((_, name)) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "io_uring of this kernel lacks IORING_FEAT_{name}: Linux 5.11 or later is needed"
+            ),
+        )),
+    }
+}
+
+/// Names the cause and what to do about it.
+fn explain(error: &io::Error) -> io::Error {
+    let advice = match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            "it is forbidden here: by a seccomp profile (containers: allow io_uring_setup, \
+             io_uring_enter and io_uring_register) or by the sysctl kernel.io_uring_disabled"
+        }
+        Some(libc::EACCES) => {
+            "a security module forbids it: SELinux needs the permission io_uring:allowed"
+        }
+        Some(libc::ENOSYS) => {
+            "the kernel has no io_uring (CONFIG_IO_URING), or a seccomp profile hides it"
+        }
+        Some(libc::EINVAL) => {
+            "the kernel knows none of the set-ups tried: Linux 5.11 or later is needed"
+        }
+        Some(libc::ENOMEM) => {
+            "the memory of the ring exceeds RLIMIT_MEMLOCK: raise it (ulimit -l, LimitMEMLOCK=), \
+             give the process CAP_IPC_LOCK, or ask for fewer entries"
+        }
+        Some(libc::EMFILE) => {
+            "the process has too many open descriptors: raise RLIMIT_NOFILE (ulimit -n)"
+        }
+        Some(libc::ENFILE) => "the system has too many open files: raise the sysctl fs.file-max",
+        _ => "for a reason unknown to krug",
+    };
+    io::Error::new(
+        error.kind(),
+        format!("cannot set up io_uring: {error}; {advice}"),
+    )
+}

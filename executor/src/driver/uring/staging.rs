@@ -1,0 +1,296 @@
+//! What was submitted in this turn and has not yet been shown to the kernel.
+//!
+//! Operations wait in one of two lists until `enter` moves them to the
+//! submission queue, what produces before what waits. Until then one can be taken
+//! back, and was then never submitted. Its place is found through `uses`, a table
+//! with one record for each slot index: where the slot's present use is staged.
+//! The record outlives the list: while a use is in flight it tells its completions
+//! from those of an earlier use of the slot.
+
+use crate::driver::{Descriptor, Key, Operation, Stage};
+
+#[derive(Debug)]
+pub(super) struct Staging {
+    produce: List,
+    wait: List,
+    cancels: Vec<Key>,
+    closes: Vec<Descriptor>,
+    uses: Vec<Use>,
+}
+
+/// The present use of a slot.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    generation: u32,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Not submitted, taken back, or completed for the last time.
+    Nowhere,
+    /// In the list of this stage, at this position, or already in flight from there.
+    Submitted(Stage, u32),
+}
+
+/// What `enter` shows to the kernel next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Operation(Key, Operation),
+    Cancel(Key),
+    Close(Descriptor),
+}
+
+impl Staging {
+    pub(super) fn new() -> Staging {
+        Staging {
+            produce: List::new(),
+            wait: List::new(),
+            cancels: Vec::new(),
+            closes: Vec::new(),
+            uses: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.produce.count == 0
+            && self.wait.count == 0
+            && self.cancels.is_empty()
+            && self.closes.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn submit(&mut self, key: Key, operation: Operation) {
+        let stage = operation.stage();
+        let position = self.list(stage).push(key, operation);
+        let index = key.index as usize;
+        if index >= self.uses.len() {
+            self.grow_uses(index);
+        }
+        debug_assert!(
+            self.uses[index].place == Place::Nowhere,
+            "{key:?} is submitted while {:?} is under way",
+            self.uses[index]
+        );
+        self.uses[index] = Use {
+            generation: key.generation,
+            place: Place::Submitted(stage, position),
+        };
+    }
+
+    /// True if the operation of `key` was still here: it will never be submitted.
+    pub(super) fn take_back(&mut self, key: Key) -> bool {
+        let Some(used) = self.uses.get(key.index as usize) else {
+            return false;
+        };
+        let Place::Submitted(stage, position) = used.place else {
+            return false;
+        };
+        // The list knows best: the place may belong to another turn, or another use.
+        if !self.list(stage).remove(key, position) {
+            return false;
+        }
+        self.uses[key.index as usize].place = Place::Nowhere;
+        true
+    }
+
+    pub(super) fn cancel(&mut self, key: Key) {
+        self.cancels.push(key);
+    }
+
+    pub(super) fn close(&mut self, fd: Descriptor) {
+        self.closes.push(fd);
+    }
+
+    /// What is to be submitted next. Cancels follow the operations, so that one
+    /// aimed at an operation of the same turn finds it; closes come last, so that
+    /// they cannot pull a descriptor from under an operation of the same turn.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<Next> {
+        if let Some((key, operation)) = self.produce.pop_front() {
+            return Some(Next::Operation(key, operation));
+        }
+        if let Some((key, operation)) = self.wait.pop_front() {
+            return Some(Next::Operation(key, operation));
+        }
+        // Neither cancels nor closes depend on the order among themselves.
+        if let Some(key) = self.cancels.pop() {
+            return Some(Next::Cancel(key));
+        }
+        self.closes.pop().map(Next::Close)
+    }
+
+    /// Whether a completion of `key` can be true. The last one ends the use.
+    #[inline]
+    pub(super) fn complete(&mut self, key: Key, more: bool) -> bool {
+        let Some(used) = self.uses.get_mut(key.index as usize) else {
+            return false;
+        };
+        if used.generation != key.generation || used.place == Place::Nowhere {
+            return false;
+        }
+        if !more {
+            used.place = Place::Nowhere;
+        }
+        true
+    }
+
+    /// Closes that were never submitted.
+    pub(super) fn take_closes(&mut self) -> Vec<Descriptor> {
+        std::mem::take(&mut self.closes)
+    }
+
+    #[inline]
+    fn list(&mut self, stage: Stage) -> &mut List {
+        match stage {
+            Stage::Produce => &mut self.produce,
+            Stage::Wait => &mut self.wait,
+        }
+    }
+
+    #[cold]
+    fn grow_uses(&mut self, index: usize) {
+        let nothing = Use {
+            generation: 0,
+            place: Place::Nowhere,
+        };
+        self.uses.resize(index + 1, nothing);
+    }
+}
+
+/// A queue that remembers positions: removing leaves a gap. It is emptied in every
+/// turn, so that positions start again from zero.
+#[derive(Debug)]
+struct List {
+    entries: Vec<(Key, Option<Operation>)>,
+    /// Everything before this position has left by the front.
+    front: usize,
+    /// Entries from `front` on that are no gaps.
+    count: usize,
+}
+
+impl List {
+    fn new() -> List {
+        List {
+            entries: Vec::new(),
+            front: 0,
+            count: 0,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, key: Key, operation: Operation) -> u32 {
+        let position = self.entries.len() as u32;
+        self.entries.push((key, Some(operation)));
+        self.count += 1;
+        position
+    }
+
+    fn remove(&mut self, key: Key, position: u32) -> bool {
+        let position = position as usize;
+        if position < self.front {
+            return false;
+        }
+        match self.entries.get_mut(position) {
+            Some((staged, operation)) if *staged == key && operation.is_some() => *operation = None,
+            _ => return false,
+        }
+        self.count -= 1;
+        // A turn that submits and takes back for ever must not grow the list for ever.
+        while self.entries.len() > self.front && matches!(self.entries.last(), Some((_, None))) {
+            self.entries.pop();
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn pop_front(&mut self) -> Option<(Key, Operation)> {
+        if self.count == 0 {
+            return None;
+        }
+        loop {
+            let (key, operation) = self.entries[self.front];
+            self.front += 1;
+            if let Some(operation) = operation {
+                self.count -= 1;
+                if self.count == 0 {
+                    self.entries.clear();
+                    self.front = 0;
+                }
+                return Some((key, operation));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::tests::key;
+    use crate::driver::{Address, CURSOR};
+
+    fn read(fd: Descriptor) -> Operation {
+        Operation::Read {
+            fd,
+            address: Address(0),
+            length: 0,
+            offset: CURSOR,
+        }
+    }
+
+    #[test]
+    fn what_produces_goes_first_then_what_waits_then_cancels_then_closes() {
+        let mut staging = Staging::new();
+        staging.close(7);
+        staging.cancel(key(9, 9));
+        staging.submit(key(0, 1), read(0));
+        staging.submit(key(1, 1), Operation::Nop);
+        staging.submit(key(2, 1), read(2));
+        staging.submit(key(3, 1), Operation::Close { fd: 3 });
+        let order: Vec<Next> = std::iter::from_fn(|| staging.next()).collect();
+        let expected = [
+            Next::Operation(key(1, 1), Operation::Nop),
+            Next::Operation(key(3, 1), Operation::Close { fd: 3 }),
+            Next::Operation(key(0, 1), read(0)),
+            Next::Operation(key(2, 1), read(2)),
+            Next::Cancel(key(9, 9)),
+            Next::Close(7),
+        ];
+        assert_eq!(order, expected);
+        assert!(staging.is_empty());
+    }
+
+    #[test]
+    fn bug_061_gaps_and_turns_do_not_make_the_lists_grow() {
+        let mut staging = Staging::new();
+        for generation in 0..1000 {
+            for index in 0..4 {
+                staging.submit(key(index, generation), Operation::Nop);
+            }
+            // In an order that leaves gaps in the middle and at the front.
+            for index in [1, 0, 3, 2] {
+                assert!(staging.take_back(key(index, generation)));
+            }
+            assert!(staging.produce.entries.is_empty());
+            staging.submit(key(5, generation), Operation::Nop);
+            assert!(staging.next().is_some());
+            assert!(staging.complete(key(5, generation), false));
+            assert!(staging.produce.entries.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_front_gap_is_skipped() {
+        let mut staging = Staging::new();
+        (0..3).for_each(|index| staging.submit(key(index, 1), Operation::Nop));
+        assert!(staging.take_back(key(0, 1)));
+        assert_eq!(
+            staging.next(),
+            Some(Next::Operation(key(1, 1), Operation::Nop))
+        );
+        assert!(!staging.take_back(key(1, 1)), "it has left");
+        assert!(staging.take_back(key(2, 1)));
+        assert_eq!(staging.next(), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! [`Finished`]: an operation that has ended, with its result.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use super::erased::Erased;
+use super::op::Op;
+use crate::driver::Completion;
+
+/// An operation that the kernel has let go of. Dropping it drops what the operation
+/// owned, a user's buffer among it, and closes a descriptor that came of it.
+pub(crate) struct Finished {
+    /// Taken by `into_parts` alone.
+    op: Option<Erased>,
+    completion: Completion,
+}
+
+impl Finished {
+    pub(super) fn new(op: Erased, completion: Completion) -> Finished {
+        Finished {
+            op: Some(op),
+            completion,
+        }
+    }
+
+    pub(crate) fn completion(&self) -> Completion {
+        self.completion
+    }
+
+    /// Appends what was received to `queue`.
+    pub(crate) fn salvage(&self, queue: &mut VecDeque<u8>) {
+        if let Some(op) = &self.op {
+            op.salvage(self.completion, queue);
+        }
+    }
+
+    /// Takes the descriptor that came of it.
+    pub(crate) fn take_descriptor(mut self) -> Option<OwnedFd> {
+        let op = self.op.take()?;
+        op.leftover(self.completion)
+    }
+
+    /// The operation and its result.
+    ///
+    /// # Safety
+    ///
+    /// The operation that ended is a `T`.
+    pub(super) unsafe fn into_parts<T: Op>(mut self) -> (T, Completion) {
+        let op = self.op.take().expect("taken only here, which consumes");
+        // SAFETY: the caller names the type.
+        (unsafe { op.into_inner::<T>() }, self.completion)
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        if let Some(op) = &self.op {
+            drop(op.leftover(self.completion));
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! [`Slots`]: the arena in which operations live from their first poll to their last completion.
+//!
+//! Chunks of slots never move and are not freed while the ring lives, so that the
+//! kernel may point into them. A slot is used again and again; its generation, which
+//! is part of the [`Key`], tells one use from the next.
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::erased::Erased;
+use super::finished::Finished;
+use super::foreign::Foreign;
+use super::op::{Op, Orphan, Step};
+use crate::context::{self, Counters};
+use crate::cores::{CoreId, quietly};
+use crate::driver::{Completion, Key};
+use crate::task::Waiter;
+
+const CHUNK: usize = 64;
+/// `user_data` has 28 bits for the index.
+const SLOTS_MAX: usize = 1 << 28;
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    /// Handed to the driver; whether it still stages it, the driver knows.
+    Submitted,
+    /// Ended; the result waits for the future.
+    Done,
+}
+
+/// To whom the result belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Future,
+    Source,
+    Nobody,
+}
+
+/// Which source an operation works for, and as what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    pub(crate) role: Role,
+}
+
+/// What an attached operation does for its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Receive,
+    Send,
+    Accept,
+    Close,
+}
+
+enum Watcher {
+    Nobody,
+    Here(Waiter),
+    Elsewhere(Arc<Foreign>),
+}
+
+struct Slot {
+    generation: Cell<u32>,
+    state: Cell<State>,
+    owner: Cell<Owner>,
+    cancel_asked: Cell<bool>,
+    attachment: Cell<Option<Attachment>>,
+    completion: Cell<Completion>,
+    watcher: Cell<Watcher>,
+    /// `Some` unless free. The kernel may write inside while the state is `Submitted`;
+    /// we touch it then only through the functions of [`Erased`], which keep to the operation's
+    /// own bookkeeping, and never move it.
+    op: UnsafeCell<Option<Erased>>,
+}
+
+impl Slot {
+    fn free() -> Slot {
+        Slot {
+            generation: Cell::new(0),
+            state: Cell::new(State::Free),
+            owner: Cell::new(Owner::Nobody),
+            cancel_asked: Cell::new(false),
+            attachment: Cell::new(None),
+            completion: Cell::new(Completion {
+                result: 0,
+                more: false,
+            }),
+            watcher: Cell::new(Watcher::Nobody),
+            op: UnsafeCell::new(None),
+        }
+    }
+
+    /// Calls `f` with the operation at its place.
+    fn with_op<R>(&self, f: impl FnOnce(&mut Erased) -> R) -> R {
+        // SAFETY: slots are used by one thread, and `f` (a function of `Op`, or of this file) has no way
+        // back to this slot, so this is the only reference to the cell's content.
+        let op = unsafe { &mut *self.op.get() };
+        f(op.as_mut().expect("a slot in use holds its operation"))
+    }
+
+    /// As `take_op`, straight to its type.
+    ///
+    /// # Safety
+    ///
+    /// The operation in the slot is a `T`.
+    #[inline]
+    unsafe fn take_typed<T: Op>(&self) -> T {
+        // SAFETY: as in `with_op`; the type is the caller's promise.
+        let op = unsafe { Erased::take::<T>(&mut *self.op.get()) };
+        op.expect("a slot in use holds its operation")
+    }
+
+    fn take_op(&self) -> Erased {
+        // SAFETY: as in `with_op`. Called only where nothing is in flight any more.
+        let op = unsafe { &mut *self.op.get() };
+        op.take().expect("a slot in use holds its operation")
+    }
+
+    fn put_op(&self, op: Erased) {
+        // SAFETY: as in `with_op`; the slot is free, so nothing is overwritten.
+        unsafe { *self.op.get() = Some(op) };
+    }
+}
+
+/// What the worker does about a completion, after the slots are left.
+pub(crate) enum Delivery {
+    Nothing,
+    /// Ended, and somebody waits: tell the source, then wake.
+    Ready {
+        waiter: Option<Waiter>,
+        attachment: Option<Attachment>,
+        completion: Completion,
+    },
+    /// Ended, and somebody waits on another core: tell the source, then send it there.
+    Sent {
+        foreign: Arc<Foreign>,
+        finished: Finished,
+        attachment: Option<Attachment>,
+    },
+    /// One of several results of an operation that its source owns.
+    More {
+        attachment: Attachment,
+        completion: Completion,
+        descriptor: Option<OwnedFd>,
+    },
+    /// Ended, and its source owns it.
+    Source {
+        attachment: Attachment,
+        finished: Finished,
+    },
+    /// Ended, and nobody wants it.
+    Dispose(Finished),
+}
+
+/// What became of an operation whose future was dropped.
+pub(crate) enum Abandoned {
+    /// It was never submitted.
+    TakenBack(Finished),
+    /// It had ended: this is its result.
+    Ended(Finished),
+    /// It goes on without its future.
+    GoesOn,
+}
+
+/// What a future that waits on another core will see of its result.
+pub(super) enum Sent {
+    Now(Finished),
+    Later,
+    /// The operation is not here any more.
+    Never,
+}
+
+/// The slots of one core.
+pub(crate) struct Slots {
+    home: CoreId,
+    chunks: UnsafeCell<Vec<Box<[Slot; CHUNK]>>>,
+    free: RefCell<Vec<u32>>,
+    in_flight: Cell<usize>,
+    in_use: Cell<usize>,
+}
+
+impl Slots {
+    pub(crate) fn new(home: CoreId) -> Slots {
+        Slots {
+            home,
+            chunks: UnsafeCell::new(Vec::new()),
+            free: RefCell::new(Vec::new()),
+            in_flight: Cell::new(0),
+            in_use: Cell::new(0),
+        }
+    }
+
+    /// The core whose slots these are.
+    #[inline]
+    pub(crate) fn home(&self) -> CoreId {
+        self.home
+    }
+
+    /// Operations that the driver holds.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// Slots that are not free: in flight, or ended and not yet taken.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.get()
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        let index = index as usize;
+        // SAFETY: the vector is changed only by `grow`, which no reference to it outlives: what we give
+        // out points into a box, which stays where it is.
+        let chunks = unsafe { &*self.chunks.get() };
+        chunks.get(index / CHUNK).map(|chunk| &chunk[index % CHUNK])
+    }
+
+    /// The slot that `key` names, unless it has been used anew since.
+    #[inline]
+    fn find(&self, key: Key) -> Option<&Slot> {
+        let slot = self.slot(key.index)?;
+        (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
+    }
+
+    #[cold]
+    fn grow(&self) {
+        // SAFETY: no reference to the vector itself is alive: `slot` is the only other place that makes
+        // one, and drops it before it returns.
+        let chunks = unsafe { &mut *self.chunks.get() };
+        let base = chunks.len() * CHUNK;
+        assert!(
+            base + CHUNK <= SLOTS_MAX,
+            "more than {SLOTS_MAX} operations in flight on one core"
+        );
+        chunks.push(Box::new(std::array::from_fn(|_| Slot::free())));
+        self.free
+            .borrow_mut()
+            .extend((base..base + CHUNK).rev().map(|index| index as u32));
+    }
+
+    /// Moves `op` to its final address and hands it to the driver. `owned_by_source`: no future waits.
+    pub(super) fn start(
+        &self,
+        op: Erased,
+        attachment: Option<Attachment>,
+        owned_by_source: bool,
+    ) -> Key {
+        if self.free.borrow().is_empty() {
+            self.grow();
+        }
+        let index = self.free.borrow_mut().pop().expect("just grown");
+        let slot = self.slot(index).expect("a free index lies in a chunk");
+        slot.state.set(State::Submitted);
+        slot.owner.set(if owned_by_source {
+            Owner::Source
+        } else {
+            Owner::Future
+        });
+        slot.cancel_asked.set(false);
+        slot.attachment.set(attachment);
+        slot.put_op(op);
+        self.in_use.set(self.in_use.get() + 1);
+        self.in_flight.set(self.in_flight.get() + 1);
+        let key = Key {
+            index,
+            generation: slot.generation.get(),
+        };
+        let operation = slot.with_op(Erased::operation);
+        context::with(|core| {
+            Counters::add(&core.counters.operations, 1);
+            core.driver.borrow_mut().submit(key, operation);
+        });
+        key
+    }
+
+    fn free(&self, key: Key, slot: &Slot) {
+        slot.state.set(State::Free);
+        slot.generation.set(slot.generation.get().wrapping_add(1));
+        slot.attachment.set(None);
+        self.in_use.set(self.in_use.get() - 1);
+        self.free.borrow_mut().push(key.index);
+    }
+
+    /// Takes in a completion from the driver. The worker does what the answer says.
+    pub(crate) fn complete(&self, key: Key, mut completion: Completion) -> Delivery {
+        let Some(slot) = self.find(key) else {
+            context::with(|core| Counters::add(&core.counters.stale, 1));
+            debug_assert!(
+                false,
+                "a completion for {key:?}, whose slot has been used anew: {completion:?}"
+            );
+            return Delivery::Nothing;
+        };
+        if completion.more {
+            return self.one_of_several(slot, completion);
+        }
+        if self.goes_in_again(slot, &mut completion) {
+            let operation = slot.with_op(Erased::operation);
+            context::with(|core| core.driver.borrow_mut().submit(key, operation));
+            return Delivery::Nothing;
+        }
+        self.in_flight.set(self.in_flight.get() - 1);
+        let attachment = slot.attachment.get();
+        match slot.owner.get() {
+            Owner::Future => self.ended_for_future(key, slot, completion),
+            Owner::Source => {
+                let finished = self.finish(key, slot, completion);
+                match attachment {
+                    Some(attachment) => Delivery::Source {
+                        attachment,
+                        finished,
+                    },
+                    None => Delivery::Dispose(finished),
+                }
+            }
+            Owner::Nobody => Delivery::Dispose(self.finish(key, slot, completion)),
+        }
+    }
+
+    fn one_of_several(&self, slot: &Slot, completion: Completion) -> Delivery {
+        match slot.attachment.get() {
+            Some(attachment) => {
+                let descriptor = slot.with_op(|op| op.leftover(completion));
+                Delivery::More {
+                    attachment,
+                    completion,
+                    descriptor,
+                }
+            }
+            None => unreachable!("only sources start operations that complete more than once"),
+        }
+    }
+
+    fn goes_in_again(&self, slot: &Slot, completion: &mut Completion) -> bool {
+        let asked = slot.cancel_asked.get();
+        if completion.result == -libc::ECANCELED && !asked {
+            return slot.with_op(|op| op.is_idempotent());
+        }
+        if completion.result == -libc::EINTR && !asked {
+            // An interrupted close has closed: the number may belong to another descriptor by now.
+            let is_close = slot.attachment.get().is_some_and(|attachment| attachment.role == Role::Close);
+            return !is_close;
+        }
+        slot.with_op(|op| op.advance(completion)) == Step::Again && !asked
+    }
+
+    fn ended_for_future(&self, key: Key, slot: &Slot, completion: Completion) -> Delivery {
+        let attachment = slot.attachment.get();
+        let waiter = match slot.watcher.replace(Watcher::Nobody) {
+            Watcher::Elsewhere(foreign) => {
+                let finished = self.finish(key, slot, completion);
+                return Delivery::Sent {
+                    foreign,
+                    finished,
+                    attachment,
+                };
+            }
+            Watcher::Here(waiter) => Some(waiter),
+            Watcher::Nobody => None,
+        };
+        slot.completion.set(completion);
+        slot.state.set(State::Done);
+        Delivery::Ready {
+            waiter,
+            attachment,
+            completion,
+        }
+    }
+
+    /// Takes the operation out of a slot that has ended, and frees the slot.
+    fn finish(&self, key: Key, slot: &Slot, completion: Completion) -> Finished {
+        let op = slot.take_op();
+        self.free(key, slot);
+        Finished::new(op, completion)
+    }
+
+    /// The operation and its result, if that has come; else remembers who waits. `None`
+    /// also if `key` is unknown.
+    ///
+    /// # Safety
+    ///
+    /// The operation that was started under `key` is a `T`.
+    #[inline]
+    pub(super) unsafe fn take_or_wait<T: Op>(
+        &self,
+        key: Key,
+        cx: &std::task::Context<'_>,
+    ) -> Option<(T, Completion)> {
+        let slot = self.find(key)?;
+        if slot.state.get() == State::Done {
+            let completion = slot.completion.get();
+            // SAFETY: the caller names the type of what is under `key`, which is in this slot.
+            let op = unsafe { slot.take_typed::<T>() };
+            self.free(key, slot);
+            return Some((op, completion));
+        }
+        let waiter = match slot.watcher.replace(Watcher::Nobody) {
+            Watcher::Here(waiter) if waiter.is_for(cx) => waiter,
+            _ => Waiter::new(cx),
+        };
+        slot.watcher.set(Watcher::Here(waiter));
+        None
+    }
+
+    /// The result, if it has come; else it will be sent to `foreign`.
+    pub(super) fn take_or_send(&self, key: Key, foreign: &Arc<Foreign>) -> Sent {
+        let Some(slot) = self.find(key) else {
+            return Sent::Never;
+        };
+        if slot.state.get() == State::Done {
+            return Sent::Now(self.finish(key, slot, slot.completion.get()));
+        }
+        slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
+        Sent::Later
+    }
+
+    pub(crate) fn attachment(&self, key: Key) -> Option<Attachment> {
+        self.find(key)?.attachment.get()
+    }
+
+    /// The future of `key` is gone. What becomes of the operation is what its [`Orphan`] rule says.
+    pub(crate) fn abandon(&self, key: Key) -> Abandoned {
+        let Some(slot) = self.find(key) else {
+            return Abandoned::GoesOn;
+        };
+        // The waiter may be the last reference to a task: it is dropped when the slot is in order.
+        let _watcher = slot.watcher.replace(Watcher::Nobody);
+        if slot.state.get() == State::Done {
+            return Abandoned::Ended(self.finish(key, slot, slot.completion.get()));
+        }
+        if !slot.with_op(|op| op.has_begun()) && take_back(key) {
+            self.in_flight.set(self.in_flight.get() - 1);
+            let never = Completion {
+                result: -libc::ECANCELED,
+                more: false,
+            };
+            return Abandoned::TakenBack(self.finish(key, slot, never));
+        }
+        let rule = slot.with_op(Erased::orphaned);
+        let attached = slot.attachment.get().is_some();
+        slot.owner.set(if attached {
+            Owner::Source
+        } else {
+            Owner::Nobody
+        });
+        if rule == Orphan::Cancel {
+            self.cancel(key);
+        }
+        Abandoned::GoesOn
+    }
+
+    /// Asks the kernel to stop the operation. It ends with one more completion, as any other.
+    pub(crate) fn cancel(&self, key: Key) {
+        let Some(slot) = self.find(key) else { return };
+        if slot.state.get() == State::Submitted && !slot.cancel_asked.replace(true) {
+            context::with(|core| core.driver.borrow_mut().cancel(key));
+        }
+    }
+
+    /// Asks the kernel to stop everything.
+    pub(crate) fn cancel_all(&self) {
+        self.each(|key, slot| {
+            if slot.state.get() == State::Submitted {
+                self.cancel(key);
+            }
+        });
+    }
+
+    /// Takes every result that a future still owns, for futures that outlive the core.
+    pub(super) fn drain_ended(&self) -> Vec<(Key, Finished)> {
+        let mut ended = Vec::new();
+        self.each(|key, slot| {
+            if slot.state.get() == State::Done {
+                ended.push((key, self.finish(key, slot, slot.completion.get())));
+            }
+        });
+        ended
+    }
+
+    /// Tells everybody who waits for an operation that the core has to leak that no result will come.
+    pub(super) fn tell_leaked(&self) {
+        let mut told = Vec::new();
+        self.each(|_, slot| told.push(slot.watcher.replace(Watcher::Nobody)));
+        for watcher in told {
+            match watcher {
+                Watcher::Here(waiter) => waiter.wake_quietly(),
+                Watcher::Elsewhere(foreign) => quietly(|| foreign.bring(None)),
+                Watcher::Nobody => {}
+            }
+        }
+    }
+
+    fn each(&self, mut f: impl FnMut(Key, &Slot)) {
+        let mut index = 0;
+        while let Some(slot) = self.slot(index) {
+            if slot.state.get() != State::Free {
+                f(
+                    Key {
+                        index,
+                        generation: slot.generation.get(),
+                    },
+                    slot,
+                );
+            }
+            index += 1;
+        }
+    }
+}
+
+fn take_back(key: Key) -> bool {
+    context::with(|core| core.driver.borrow_mut().take_back(key)).unwrap_or(false)
+}

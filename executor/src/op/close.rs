@@ -1,0 +1,24 @@
+//! Closes a source's descriptor, after the last completion of everything on it.
+
+use crate::driver::{Completion, Descriptor, Operation};
+use crate::inflight::{Op, Orphan};
+
+pub(crate) struct Close {
+    pub(crate) fd: Descriptor,
+}
+
+// SAFETY: points nowhere.
+unsafe impl Op for Close {
+    type Output = ();
+    const IDEMPOTENT: bool = false;
+
+    fn operation(&mut self) -> Operation {
+        Operation::Close { fd: self.fd }
+    }
+
+    fn orphaned(&mut self) -> Orphan {
+        Orphan::Finish
+    }
+
+    fn complete(self, _: Completion) {}
+}

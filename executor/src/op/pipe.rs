@@ -1,0 +1,44 @@
+//! Makes a pipe.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::driver::{Address, Completion, Operation, own};
+use crate::inflight::Op;
+
+pub(crate) struct Pipe {
+    /// Filled by the kernel: the end to read from, the end to write to.
+    ends: [i32; 2],
+}
+
+impl Pipe {
+    pub(crate) fn new() -> Pipe {
+        Pipe { ends: [-1; 2] }
+    }
+}
+
+// SAFETY: points to `ends`, which is part of it and so lives in its slot.
+unsafe impl Op for Pipe {
+    type Output = io::Result<(OwnedFd, OwnedFd)>;
+    const IDEMPOTENT: bool = true;
+
+    fn operation(&mut self) -> Operation {
+        Operation::Pipe {
+            descriptors: Address::of_mut(&raw mut self.ends),
+            flags: libc::O_CLOEXEC,
+        }
+    }
+
+    fn complete(self, completion: Completion) -> io::Result<(OwnedFd, OwnedFd)> {
+        super::unit(completion)?;
+        Ok((own(self.ends[0]), own(self.ends[1])))
+    }
+
+    fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+        if completion.result < 0 {
+            return None;
+        }
+        drop(own(self.ends[0]));
+        Some(own(self.ends[1]))
+    }
+}

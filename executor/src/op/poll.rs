@@ -1,0 +1,34 @@
+//! Waits until a descriptor is ready.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use crate::driver::{Completion, Operation};
+use crate::inflight::Op;
+
+/// Owns a descriptor, so that it is not closed while the kernel watches it.
+pub(crate) struct Poll {
+    pub(crate) fd: OwnedFd,
+    /// `POLL…`
+    pub(crate) events: i16,
+}
+
+// SAFETY: points nowhere.
+unsafe impl Op for Poll {
+    type Output = (io::Result<i16>, OwnedFd);
+    const IDEMPOTENT: bool = true;
+
+    fn operation(&mut self) -> Operation {
+        Operation::Poll {
+            fd: self.fd.as_raw_fd(),
+            events: self.events as u32,
+        }
+    }
+
+    fn complete(self, completion: Completion) -> (io::Result<i16>, OwnedFd) {
+        (
+            super::count(completion).map(|events| events as i16),
+            self.fd,
+        )
+    }
+}

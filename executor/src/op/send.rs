@@ -1,0 +1,116 @@
+//! Writes an owned buffer to a socket or a pipe.
+
+use std::io;
+
+use super::{Endpoint, Readiness};
+use crate::buf::{self, BufResult, IoBuf};
+use crate::driver::{Address, CURSOR, Completion, Operation};
+use crate::inflight::{Op, Orphan, Step};
+
+pub(crate) struct Send<B> {
+    endpoint: Endpoint,
+    buf: B,
+    done: usize,
+    /// Goes on until everything is sent. Becomes true when the future is dropped.
+    whole: bool,
+    readiness: Readiness,
+}
+
+impl<B: IoBuf> Send<B> {
+    /// `whole`: a short send is continued; else it is the result.
+    pub(crate) fn new(endpoint: Endpoint, buf: B, whole: bool) -> Send<B> {
+        Send {
+            endpoint,
+            buf,
+            done: 0,
+            whole,
+            readiness: Readiness::default(),
+        }
+    }
+
+    pub(crate) fn into_buf(self) -> B {
+        self.buf
+    }
+}
+
+// SAFETY: points into the buffer, which it owns and which stays where it is by the contract of `IoBuf`.
+unsafe impl<B: IoBuf> Op for Send<B> {
+    type Output = BufResult<usize, B>;
+    const IDEMPOTENT: bool = false;
+
+    fn operation(&mut self) -> Operation {
+        let Endpoint { fd, is_socket } = self.endpoint;
+        if let Some(poll) = self.readiness.operation(fd, libc::POLLOUT) {
+            return poll;
+        }
+        let (pointer, length) = buf::to_send(&self.buf, self.done);
+        let address = Address::of(pointer);
+        if is_socket {
+            Operation::Send {
+                fd,
+                address,
+                length,
+                flags: libc::MSG_NOSIGNAL,
+            }
+        } else {
+            Operation::Write {
+                fd,
+                address,
+                length,
+                offset: CURSOR,
+            }
+        }
+    }
+
+    fn advance(&mut self, completion: &mut Completion) -> Step {
+        if let Some(step) = self.readiness.step(*completion) {
+            return step;
+        }
+        let len = self.buf.initialized_len();
+        progress(completion, &mut self.done, len, self.whole)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.done > 0
+    }
+
+    fn orphaned(&mut self) -> Orphan {
+        self.whole = true;
+        Orphan::Finish
+    }
+
+    fn complete(self, completion: Completion) -> BufResult<usize, B> {
+        (super::unit(completion).map(|()| self.done), self.buf)
+    }
+}
+
+/// Counts what was sent, and says whether to go on. Shared with the vectored send.
+pub(super) fn progress(
+    completion: &mut Completion,
+    done: &mut usize,
+    len: usize,
+    whole: bool,
+) -> Step {
+    let Ok(sent) = super::count(*completion) else {
+        return Step::Done;
+    };
+    *done += sent;
+    if !whole || *done >= len {
+        return Step::Done;
+    }
+    if sent == 0 {
+        // No kernel does this to a stream; an endless loop would be the wrong answer if one did.
+        completion.result = -libc::EIO;
+        return Step::Done;
+    }
+    Step::Again
+}
+
+/// The error of a `write_all` that was stopped before its end.
+pub(crate) fn whole_or_error(result: io::Result<usize>, len: usize) -> io::Result<()> {
+    match result {
+        Ok(done) if done < len => Err(io::ErrorKind::WriteZero.into()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

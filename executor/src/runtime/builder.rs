@@ -1,0 +1,122 @@
+//! [`Builder`]: the settings of a runtime.
+
+use std::io;
+use std::time::Duration;
+
+use super::Runtime;
+use crate::driver::Config;
+use crate::worker::{Settings, Worker};
+
+/// How long a closed stream may go on sending, unless set.
+pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
+/// How long dropping a runtime may take, unless set.
+pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Which way to the kernel a runtime takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Driver {
+    /// The best that works here.
+    #[default]
+    Auto,
+    /// io_uring.
+    Uring,
+}
+
+/// The settings of a [`Runtime`]; the defaults are right for most programs.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until build is called"]
+pub struct Builder {
+    settings: Settings,
+    driver: Driver,
+    shutdown_deadline: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// The defaults.
+    pub fn new() -> Builder {
+        let settings = Settings {
+            driver: Config::default(),
+            seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+            linger: LINGER_DEFAULT,
+            start_paused: false,
+        };
+        Builder {
+            settings,
+            driver: Driver::Auto,
+            shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
+        }
+    }
+
+    /// Which driver to use.
+    pub fn driver(mut self, driver: Driver) -> Builder {
+        self.driver = driver;
+        self
+    }
+
+    /// Entries of the submission queue, 1 to 32768, 256 unless set; the kernel rounds up to a power of two. It bounds
+    /// one system call, not the program: when more is submitted in one turn, the turn makes more calls.
+    pub fn entries(mut self, entries: u32) -> Builder {
+        self.settings.driver.entries = entries.clamp(1, 32768);
+        self
+    }
+
+    /// Entries of the completion queue, four times those of the submission queue unless set. Nothing is lost when it
+    /// overflows, but the kernel allocates.
+    pub fn completion_entries(mut self, entries: u32) -> Builder {
+        self.settings.driver.completion_entries = Some(entries.clamp(1, 65536));
+        self
+    }
+
+    /// The seed of the runtime's choices, such as the order in which `select!` looks at its branches.
+    /// Random unless set.
+    pub fn seed(mut self, seed: u64) -> Builder {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// How long a dropped or closed stream may go on sending what was written; 5 s unless set.
+    pub fn linger(mut self, linger: Duration) -> Builder {
+        self.settings.linger = linger;
+        self
+    }
+
+    /// How long dropping the runtime may take; 5 s unless set. See [`Runtime::shutdown`].
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> Builder {
+        self.shutdown_deadline = deadline;
+        self
+    }
+
+    /// Starts with the clock paused, for tests: see [`time::pause`](crate::time::pause).
+    pub fn start_paused(mut self, paused: bool) -> Builder {
+        self.settings.start_paused = paused;
+        self
+    }
+
+    /// What goes wrong, and when: for tests.
+    #[cfg(feature = "fault-injection")]
+    pub fn faults(mut self, faults: crate::driver::Faults) -> Builder {
+        self.settings.driver.faults = faults;
+        self
+    }
+
+    /// Makes the runtime, on this thread.
+    ///
+    /// # Errors
+    ///
+    /// If no ring can be made; the message says why and what to do.
+    pub fn build(&self) -> io::Result<Runtime> {
+        let (Driver::Auto | Driver::Uring) = self.driver;
+        let worker = Worker::new(&self.settings)?;
+        Ok(Runtime {
+            worker: Some(worker),
+            shutdown_deadline: self.shutdown_deadline,
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! [`Metrics`]: what a runtime has done.
+
+use crate::worker::Worker;
+
+/// Counts since the runtime was made, and what is alive now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Polls of tasks, and of the futures given to `block_on`.
+    pub polls: u64,
+    /// System calls that submitted or waited (`io_uring_enter`).
+    pub enters: u64,
+    /// Operations started.
+    pub operations: u64,
+    /// Entries that the kernel took, the runtime's own (cancels, closes) among them.
+    pub submitted: u64,
+    /// Completions that the kernel gave.
+    pub completions: u64,
+    /// Times the completion queue had overflowed into the kernel's memory.
+    pub overflows: u64,
+    /// Cancels that were sent.
+    pub cancels: u64,
+    /// Completions that belonged to nothing in flight. Always 0, or something is wrong.
+    pub stale_completions: u64,
+    /// Reads whose futures were dropped and whose results the stream kept.
+    pub adopted: u64,
+    /// Streams whose linger time ended before everything was sent.
+    pub lingered_out: u64,
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Operations in flight, or ended and not yet looked at.
+    pub operations_alive: usize,
+    /// Sockets, listeners and pipes that are open, or still closing.
+    pub sources: usize,
+    /// Timers that are set.
+    pub timers: usize,
+}
+
+impl Metrics {
+    pub(super) fn of(worker: &Worker) -> Metrics {
+        let core = worker.core();
+        let driver = worker.driver_counters();
+        Metrics {
+            turns: core.counters.turns.get(),
+            polls: core.counters.polls.get(),
+            enters: driver.enters,
+            operations: core.counters.operations.get(),
+            submitted: driver.submitted,
+            completions: driver.completions,
+            overflows: driver.overflows,
+            cancels: driver.cancels,
+            stale_completions: core.counters.stale.get() + driver.stale_completions,
+            adopted: core.counters.adopted.get(),
+            lingered_out: core.counters.lingered_out.get(),
+            tasks: core.scheduler.live_tasks(),
+            operations_alive: worker.operations_in_use(),
+            sources: worker.sources(),
+            timers: core.wheel.borrow().len(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The table of bounds in this module's docs says what the code does.
+
+use std::time::Duration;
+
+use super::builder::{LINGER_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
+use crate::buf::OPERATION_LENGTH_MAX;
+use crate::driver::{Config, INDEX_MAX};
+use crate::net::BACKLOG_DEFAULT;
+use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+use crate::task::budget::PER_POLL;
+use crate::worker::{POLLS_MAX, RUN_MAX};
+
+const DOCS: &str = include_str!("mod.rs");
+
+/// The row of a table whose first cell is `name`.
+fn row(name: &str) -> &'static str {
+    let begin = format!("//! | {name} |");
+    let mut rows = DOCS.lines().filter(|line| line.starts_with(&begin));
+    let row = rows
+        .next()
+        .unwrap_or_else(|| panic!("no row '{name}' in the docs of runtime"));
+    assert!(
+        rows.next().is_none(),
+        "two rows '{name}' in the docs of runtime"
+    );
+    row
+}
+
+#[track_caller]
+fn says(name: &str, value: &str) {
+    let row = row(name);
+    assert!(
+        row.contains(value),
+        "the docs say '{row}', the code says {value}"
+    );
+}
+
+#[test]
+fn the_table_of_bounds_says_what_the_code_does() {
+    let config = Config::default();
+    says("submission queue", &format!("{} entries", config.entries));
+    assert_eq!(config.completion_entries, None);
+    says("completion queue", "4 × the submission queue");
+    assert_eq!(INDEX_MAX + 1, 1 << 28);
+    says("operations in flight", "2²⁸ a core");
+    says(
+        "connections taken ahead of `accept`",
+        &format!("{AHEAD_MAX} beyond"),
+    );
+    says(
+        "connections waiting in the kernel",
+        &BACKLOG_DEFAULT.to_string(),
+    );
+    assert_eq!(OPERATION_LENGTH_MAX, (2 << 30) - 4096);
+    says("bytes of one operation", "2 GiB − 4 KiB");
+    says(
+        "linger of a closed stream",
+        &format!("{LINGER_DEFAULT:?}").replace('s', " s"),
+    );
+    let deadline = format!("{SHUTDOWN_DEADLINE_DEFAULT:?}").replace('s', " s");
+    says("shutdown deadline", &deadline);
+    says(
+        "polls of tasks in one turn",
+        &format!("{POLLS_MAX} or {} µs", RUN_MAX.as_micros()),
+    );
+    says("budget of one poll", &PER_POLL.to_string());
+    let threads = config.blocking_threads_max;
+    says(
+        "kernel threads for requests that block",
+        &format!("{threads} a core"),
+    );
+}
+
+#[test]
+fn the_table_of_errors_says_how_long_accept_waits() {
+    assert_eq!(
+        (PAUSE_FIRST, PAUSE_MAX),
+        (Duration::from_millis(10), Duration::from_secs(1))
+    );
+    says(
+        "`EMFILE`, `ENFILE`, `ENOMEM`",
+        "waits 10 ms, doubled up to 1 s",
+    );
+}
+
+#[test]
+#[should_panic(expected = "the docs say")]
+fn a_table_that_says_something_else_is_found() {
+    says("budget of one poll", "129");
+}

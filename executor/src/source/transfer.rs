@@ -1,0 +1,381 @@
+//! [`Transfer`]: the future of everything that takes a lane of a stream.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::stream::Stream;
+use super::waiters::Place;
+use super::{SourceId, at_home, stream};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket};
+use crate::op::peek::Peek;
+use crate::op::receive::Receive;
+use crate::op::send::Send as SendBuf;
+use crate::op::shutdown::Shutdown;
+use crate::op::vectored::{ReceiveVectored, SendVectored};
+use crate::task::budget;
+
+/// An operation that takes a lane of its stream.
+pub(crate) trait LaneOp: Op {
+    /// What the future holds until its turn comes, a buffer for example.
+    type Resource: 'static;
+    const ROLE: Role;
+
+    /// The turn has come: the result, if the kernel is not needed for it, or the operation.
+    fn begin(stream: &Stream, resource: Self::Resource) -> Begin<Self>;
+
+    /// The result if it could not be done.
+    fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
+
+    /// What the operation was made of.
+    fn into_resource(self) -> Self::Resource;
+}
+
+pub(crate) enum Begin<T: LaneOp> {
+    Ready(T::Output),
+    Submit(T),
+}
+
+/// Waits for its turn, does its operation, passes the turn on. Dropped before its turn it has
+/// done nothing; dropped after, the operation goes on and its result belongs to the stream.
+pub(crate) struct Transfer<T: LaneOp> {
+    id: SourceId,
+    state: State<T>,
+}
+
+enum State<T: LaneOp> {
+    Waiting {
+        resource: T::Resource,
+        place: Option<Place>,
+    },
+    Submitted(InFlight<T>),
+    Over,
+}
+
+// Nothing inside is pinned: the operation lives in its slot.
+impl<T: LaneOp> Unpin for Transfer<T> {}
+
+impl<T: LaneOp> Transfer<T> {
+    pub(crate) fn new(id: SourceId, resource: T::Resource) -> Transfer<T> {
+        Transfer {
+            id,
+            state: State::Waiting {
+                resource,
+                place: None,
+            },
+        }
+    }
+
+    /// Tries to take the lane and to begin. `Ready` if it is over without the kernel.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
+        let State::Waiting { place, .. } = &mut self.state else {
+            return Poll::Ready(None);
+        };
+        let stream = match stream(self.id).and_then(|stream| stream.check_open().map(|()| stream)) {
+            Ok(stream) => stream,
+            Err(error) => return Poll::Ready(self.fail(error)),
+        };
+        ready!(budget::consume(cx));
+        if !stream.direction(T::ROLE).lane.acquire(place, cx) {
+            return Poll::Pending;
+        }
+        let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
+        else {
+            unreachable!("looked at above");
+        };
+        match T::begin(&stream, resource) {
+            Begin::Ready(output) => {
+                stream.end_turn(T::ROLE);
+                Poll::Ready(Some(output))
+            }
+            Begin::Submit(op) => match InFlight::start(op, Some(stream.attachment(T::ROLE))) {
+                Ok(in_flight) => {
+                    stream.direction(T::ROLE).in_flight.set(in_flight.key());
+                    self.state = State::Submitted(in_flight);
+                    Poll::Ready(None)
+                }
+                Err((op, error)) => {
+                    stream.end_turn(T::ROLE);
+                    Poll::Ready(Some(T::failed(error, op.into_resource())))
+                }
+            },
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) -> Option<T::Output> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Waiting { resource, place } => {
+                if let Some(place) = place {
+                    leave(self.id, T::ROLE, place);
+                }
+                Some(T::failed(error, resource))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<T: LaneOp> Future for Transfer<T> {
+    type Output = T::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        if let Some(output) = ready!(self.poll_turn(cx)) {
+            return Poll::Ready(output);
+        }
+        let State::Submitted(in_flight) = &mut self.state else {
+            panic!("a future was polled again after it had finished");
+        };
+        let (op, completion) = ready!(in_flight.poll(cx));
+        self.state = State::Over;
+        let id = self.id;
+        at_home(id, move || end_turn(id, T::ROLE));
+        Poll::Ready(op.complete(completion))
+    }
+}
+
+impl<T: LaneOp> Drop for Transfer<T> {
+    fn drop(&mut self) {
+        let id = self.id;
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Waiting {
+                place: Some(place), ..
+            } => leave(id, T::ROLE, place),
+            State::Submitted(in_flight) => {
+                if let Some(ticket) = in_flight.into_ticket() {
+                    abandon(id, T::ROLE, ticket);
+                }
+            }
+            State::Waiting { .. } | State::Over => {}
+        }
+    }
+}
+
+fn leave(id: SourceId, role: Role, place: Place) {
+    at_home(id, move || {
+        if let Ok(stream) = stream(id) {
+            stream.direction(role).lane.leave(place);
+        }
+    });
+}
+
+fn end_turn(id: SourceId, role: Role) {
+    if let Ok(stream) = stream(id) {
+        stream.end_turn(role);
+    }
+}
+
+/// The future is gone in mid-flight: at home, its operation is taken back, or its result adopted.
+fn abandon(id: SourceId, role: Role, ticket: Ticket) {
+    at_home(id, move || match (ticket.abandon(), stream(id)) {
+        (Abandoned::TakenBack(finished), stream) => {
+            if let Ok(stream) = stream {
+                stream.taken_back(role);
+            }
+            drop(finished);
+        }
+        (Abandoned::Ended(finished), Ok(stream)) => stream.adopt(role, finished),
+        (Abandoned::Ended(finished), Err(_)) => drop(finished),
+        (Abandoned::GoesOn, _) => {}
+    });
+}
+
+/// What to read into, and whether it must be filled.
+pub(crate) struct Incoming<B> {
+    pub(crate) buf: B,
+    pub(crate) whole: bool,
+}
+
+impl<B: IoBufMut> LaneOp for Receive<B> {
+    type Resource = Incoming<B>;
+    const ROLE: Role = Role::Receive;
+
+    fn begin(stream: &Stream, Incoming { mut buf, whole }: Incoming<B>) -> Begin<Self> {
+        match stream.receive_without_kernel(&mut buf) {
+            Some(Ok(0)) if whole && buf.capacity() > 0 => {
+                Begin::Ready((Err(io::ErrorKind::UnexpectedEof.into()), buf))
+            }
+            Some(Ok(count)) if whole && count < buf.capacity() => {
+                Begin::Submit(Receive::new(stream.endpoint(), buf, count, true))
+            }
+            Some(result) => Begin::Ready((result, buf)),
+            None => Begin::Submit(Receive::new(stream.endpoint(), buf, 0, whole)),
+        }
+    }
+
+    fn failed(error: io::Error, Incoming { buf, .. }: Incoming<B>) -> BufResult<usize, B> {
+        (Err(error), buf)
+    }
+
+    fn into_resource(self) -> Incoming<B> {
+        Incoming {
+            buf: self.into_buf(),
+            whole: false,
+        }
+    }
+}
+
+impl<B: IoBufMut> LaneOp for Peek<B> {
+    type Resource = B;
+    const ROLE: Role = Role::Receive;
+
+    fn begin(stream: &Stream, mut buf: B) -> Begin<Self> {
+        match stream.peek_without_kernel(&mut buf) {
+            Some(result) => Begin::Ready((result, buf)),
+            None => Begin::Submit(Peek::new(stream.descriptor(), buf)),
+        }
+    }
+
+    fn failed(error: io::Error, buf: B) -> BufResult<usize, B> {
+        (Err(error), buf)
+    }
+
+    fn into_resource(self) -> B {
+        self.into_buf()
+    }
+}
+
+impl<B: IoVectoredBufMut> LaneOp for ReceiveVectored<B> {
+    type Resource = B;
+    const ROLE: Role = Role::Receive;
+
+    fn begin(stream: &Stream, mut bufs: B) -> Begin<Self> {
+        match stream.receive_vectored_without_kernel(&mut bufs) {
+            Some(result) => Begin::Ready((result, bufs)),
+            None => Begin::Submit(ReceiveVectored::new(stream.endpoint(), bufs)),
+        }
+    }
+
+    fn failed(error: io::Error, bufs: B) -> BufResult<usize, B> {
+        (Err(error), bufs)
+    }
+
+    fn into_resource(self) -> B {
+        self.into_buf()
+    }
+}
+
+/// What to write, and whether a short write is continued.
+pub(crate) struct Outgoing<B> {
+    pub(crate) buf: B,
+    pub(crate) whole: bool,
+}
+
+impl<B: IoBuf> LaneOp for SendBuf<B> {
+    type Resource = Outgoing<B>;
+    const ROLE: Role = Role::Send;
+
+    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self> {
+        match stream.check_poison() {
+            Err(error) => Begin::Ready((Err(error), buf)),
+            Ok(()) if buf.initialized_len() == 0 => Begin::Ready((Ok(0), buf)),
+            Ok(()) => Begin::Submit(SendBuf::new(stream.endpoint(), buf, whole)),
+        }
+    }
+
+    fn failed(error: io::Error, Outgoing { buf, .. }: Outgoing<B>) -> BufResult<usize, B> {
+        (Err(error), buf)
+    }
+
+    fn into_resource(self) -> Outgoing<B> {
+        Outgoing {
+            buf: self.into_buf(),
+            whole: false,
+        }
+    }
+}
+
+impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
+    type Resource = Outgoing<B>;
+    const ROLE: Role = Role::Send;
+
+    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self> {
+        match stream.check_poison() {
+            Err(error) => Begin::Ready((Err(error), buf)),
+            Ok(()) if buf.total_len() == 0 => Begin::Ready((Ok(0), buf)),
+            Ok(()) => Begin::Submit(SendVectored::new(stream.endpoint(), buf, whole)),
+        }
+    }
+
+    fn failed(error: io::Error, Outgoing { buf, .. }: Outgoing<B>) -> BufResult<usize, B> {
+        (Err(error), buf)
+    }
+
+    fn into_resource(self) -> Outgoing<B> {
+        Outgoing {
+            buf: self.into_buf(),
+            whole: false,
+        }
+    }
+}
+
+/// `Some(SHUT_…)`, or `None` to only wait until everything before was sent.
+impl LaneOp for Shutdown {
+    type Resource = Option<i32>;
+    const ROLE: Role = Role::Send;
+
+    fn begin(stream: &Stream, how: Option<i32>) -> Begin<Self> {
+        match (stream.check_poison(), how) {
+            (Err(error), _) => Begin::Ready(Err(error)),
+            (Ok(()), None) => Begin::Ready(Ok(())),
+            (Ok(()), Some(how)) => Begin::Submit(Shutdown {
+                fd: stream.descriptor(),
+                how,
+            }),
+        }
+    }
+
+    fn failed(error: io::Error, _: Option<i32>) -> io::Result<()> {
+        Err(error)
+    }
+
+    fn into_resource(self) -> Option<i32> {
+        Some(self.how)
+    }
+}
+
+/// Closes a stream; resolves when everything accepted for sending is with the kernel
+/// and the descriptor is closed.
+pub(crate) struct CloseStream {
+    id: SourceId,
+    is_over: bool,
+}
+
+impl CloseStream {
+    pub(crate) fn new(id: SourceId) -> CloseStream {
+        CloseStream { id, is_over: false }
+    }
+}
+
+impl Future for CloseStream {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = stream(self.id)?;
+        stream.close();
+        if !stream.closing.is_closed() {
+            stream.closing.wait(cx);
+            return Poll::Pending;
+        }
+        self.is_over = true;
+        release(self.id);
+        Poll::Ready(stream.outcome())
+    }
+}
+
+impl Drop for CloseStream {
+    fn drop(&mut self) {
+        if !self.is_over {
+            release(self.id);
+        }
+    }
+}
+
+/// Closes the source if that has not begun, and lets it go when it is closed.
+fn release(id: SourceId) {
+    super::close(id);
+    at_home(id, move || {
+        let may_go = stream(id).is_ok_and(|stream| stream.closing.release());
+        super::with(|sources| sources.closed(id.index, id.generation, may_go));
+    });
+}

@@ -1,0 +1,252 @@
+//! How futures wait: alone in a slot ([`poll_wait_alone`]), or in a [`WaitQueue`] in the
+//! order of their arrival ([`poll_wait`]).
+//!
+//! In both, nothing is borrowed while a waker is cloned, dropped or woken, and as these may
+//! do anything, the state is looked at again afterwards.
+
+use std::cell::RefCell;
+use std::task::{Context, Poll, ready};
+
+use slab::Slab;
+
+use super::{Waiter, budget};
+
+/// A queue of waiting futures. Each owns its entry, from [`poll_wait`] until it has
+/// collected what it was granted or [`remove`](WaitQueue::remove)d the entry; so a grant
+/// to a future that is then dropped is seen, and can be passed on.
+///
+/// Entries are linked by their indexes: leaving from the middle moves nobody, and no
+/// entry is allocated once the queue has been as long as now.
+pub(super) struct WaitQueue<G> {
+    entries: Slab<Entry<G>>,
+    first: usize,
+    last: usize,
+    /// How many have ever lined up.
+    arrivals: u64,
+}
+
+struct Entry<G> {
+    state: State<G>,
+    arrival: u64,
+    previous: usize,
+    next: usize,
+}
+
+enum State<G> {
+    /// In line.
+    Waiting(Waiter),
+    /// Out of line, and not yet collected.
+    Granted(G),
+}
+
+/// What was in an entry that its owner gave up.
+pub(super) enum Removed<G> {
+    /// To be dropped when nothing is borrowed.
+    Waiting(#[expect(dead_code, reason = "held to be dropped later")] Waiter),
+    /// To be passed on.
+    Granted(G),
+}
+
+const NONE: usize = usize::MAX;
+
+impl<G: Copy> WaitQueue<G> {
+    pub(super) const fn new() -> WaitQueue<G> {
+        WaitQueue {
+            entries: Slab::new(),
+            first: NONE,
+            last: NONE,
+            arrivals: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
+
+    /// Grants `grant` to the first in line and returns whom to wake when nothing is borrowed.
+    pub(super) fn grant_first(&mut self, grant: G) -> Option<Waiter> {
+        self.grant_first_before(u64::MAX, grant)
+    }
+
+    /// A mark between those who are in line and those who come later.
+    pub(super) fn mark(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Like [`grant_first`](WaitQueue::grant_first), for those who came before the mark.
+    pub(super) fn grant_first_before(&mut self, mark: u64, grant: G) -> Option<Waiter> {
+        let index = self.first;
+        let entry = self.entries.get_mut(index)?;
+        if entry.arrival >= mark {
+            return None;
+        }
+        let State::Waiting(waiter) = std::mem::replace(&mut entry.state, State::Granted(grant))
+        else {
+            unreachable!("who was granted something is not in line");
+        };
+        self.unlink(index);
+        Some(waiter)
+    }
+
+    /// What the owner of the entry was granted.
+    pub(super) fn granted(&self, index: usize) -> Option<G> {
+        match self.entries[index].state {
+            State::Waiting(_) => None,
+            State::Granted(grant) => Some(grant),
+        }
+    }
+
+    /// Takes the entry out, in line or not.
+    #[must_use]
+    pub(super) fn remove(&mut self, index: usize) -> Removed<G> {
+        if let State::Waiting(_) = self.entries[index].state {
+            self.unlink(index);
+        }
+        match self.entries.remove(index).state {
+            State::Waiting(waiter) => Removed::Waiting(waiter),
+            State::Granted(grant) => Removed::Granted(grant),
+        }
+    }
+
+    fn is_waiting_for(&self, index: usize, cx: &Context<'_>) -> bool {
+        matches!(&self.entries[index].state, State::Waiting(waiter) if waiter.is_for(cx))
+    }
+
+    /// Goes to the end of the line.
+    fn push(&mut self, waiter: Waiter) -> usize {
+        let index = self.entries.insert(Entry {
+            state: State::Waiting(waiter),
+            arrival: self.arrivals,
+            previous: self.last,
+            next: NONE,
+        });
+        match self.last {
+            NONE => self.first = index,
+            last => self.entries[last].next = index,
+        }
+        self.last = index;
+        self.arrivals += 1;
+        index
+    }
+
+    /// Keeps its place in line, but wakes somebody else from now on.
+    fn replace(&mut self, index: usize, waiter: &mut Option<Waiter>) {
+        if let (State::Waiting(old), Some(new)) = (&mut self.entries[index].state, waiter) {
+            std::mem::swap(old, new);
+        }
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let Entry { previous, next, .. } = self.entries[index];
+        match previous {
+            NONE => self.first = next,
+            previous => self.entries[previous].next = next,
+        }
+        match next {
+            NONE => self.last = previous,
+            next => self.entries[next].previous = previous,
+        }
+    }
+}
+
+/// One poll of a future that waits in the queue that `queue` finds in `cell`; `index` is
+/// the future's entry, if it has one.
+///
+/// `is_ready` says whether what the future waits for is there, given what it was granted
+/// and whether it has an entry. When `Ready` is returned the entry is gone, and the caller
+/// takes what it waited for, at once.
+#[inline]
+pub(super) fn poll_wait<S, G: Copy>(
+    cell: &RefCell<S>,
+    queue: impl Fn(&mut S) -> &mut WaitQueue<G>,
+    index: &mut Option<usize>,
+    cx: &mut Context<'_>,
+    is_ready: impl Fn(&S, Option<G>, bool) -> bool,
+) -> Poll<Option<G>> {
+    loop {
+        let mut state = cell.borrow_mut();
+        let granted = index.and_then(|index| queue(&mut state).granted(index));
+        if is_ready(&state, granted, index.is_some()) {
+            drop(state);
+            ready!(budget::consume(cx));
+            if let Some(index) = index.take() {
+                let removed = queue(&mut cell.borrow_mut()).remove(index);
+                drop(removed);
+            }
+            return Poll::Ready(granted);
+        }
+        drop(state);
+        if wait(cell, &queue, index, cx, &is_ready) {
+            return Poll::Pending;
+        }
+    }
+}
+
+/// Sees to it that whoever polls with `cx` is woken; false if there is nothing to wait for
+/// any more.
+#[inline(never)]
+fn wait<S, G: Copy>(
+    cell: &RefCell<S>,
+    queue: impl Fn(&mut S) -> &mut WaitQueue<G>,
+    index: &mut Option<usize>,
+    cx: &Context<'_>,
+    is_ready: impl Fn(&S, Option<G>, bool) -> bool,
+) -> bool {
+    if index.is_some_and(|index| queue(&mut cell.borrow_mut()).is_waiting_for(index, cx)) {
+        return true;
+    }
+    // Declared before the borrow, so that what it holds in the end is dropped after it.
+    let mut fresh = Some(Waiter::new(cx));
+    let mut state = cell.borrow_mut();
+    let granted = index.and_then(|index| queue(&mut state).granted(index));
+    if is_ready(&state, granted, index.is_some()) {
+        return false;
+    }
+    let line = queue(&mut state);
+    match *index {
+        Some(index) => line.replace(index, &mut fresh),
+        None => *index = fresh.take().map(|waiter| line.push(waiter)),
+    }
+    true
+}
+
+/// One poll of the only future that can wait in the slot that `slot` finds in `cell`, for
+/// what `is_ready` looks at.
+#[inline]
+pub(super) fn poll_wait_alone<S>(
+    cell: &RefCell<S>,
+    slot: impl Fn(&mut S) -> &mut Option<Waiter>,
+    cx: &mut Context<'_>,
+    is_ready: impl Fn(&S) -> bool,
+) -> Poll<()> {
+    loop {
+        if is_ready(&cell.borrow()) {
+            return budget::consume(cx);
+        }
+        if wait_alone(cell, &slot, cx, &is_ready) {
+            return Poll::Pending;
+        }
+    }
+}
+
+/// Like [`wait`], for a slot.
+#[inline(never)]
+fn wait_alone<S>(
+    cell: &RefCell<S>,
+    slot: impl Fn(&mut S) -> &mut Option<Waiter>,
+    cx: &Context<'_>,
+    is_ready: impl Fn(&S) -> bool,
+) -> bool {
+    let is_for = |waiter: &Option<Waiter>| waiter.as_ref().is_some_and(|waiter| waiter.is_for(cx));
+    if is_for(slot(&mut cell.borrow_mut())) {
+        return true;
+    }
+    // Declared before the borrow, so that what it holds in the end is dropped after it.
+    let mut fresh = Some(Waiter::new(cx));
+    let mut state = cell.borrow_mut();
+    if is_ready(&state) {
+        return false;
+    }
+    std::mem::swap(slot(&mut state), &mut fresh);
+    true
+}

@@ -1,0 +1,68 @@
+//! Calls that make, change and close descriptors of any kind.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use super::check;
+
+/// `close(2)`. The descriptor is gone whatever the answer is, so it must not be repeated.
+pub(crate) fn close(fd: i32) -> io::Result<()> {
+    // SAFETY: takes no memory. That `fd` is nobody else's is the caller's promise,
+    // as it is for every operation on a descriptor.
+    check(unsafe { libc::close(fd) }).map(drop)
+}
+
+/// `pipe2(2)`: the reading end, then the writing end.
+pub(crate) fn pipe(flags: i32) -> io::Result<[i32; 2]> {
+    let mut ends = [-1; 2];
+    // SAFETY: `ends` is an array of two for the call to fill.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
+    Ok(ends)
+}
+
+/// `fcntl(F_DUPFD_CLOEXEC)`.
+pub(crate) fn duplicate(fd: i32) -> io::Result<i32> {
+    // SAFETY: takes no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
+/// `fcntl(F_GETFL)`.
+pub(crate) fn flags(fd: i32) -> io::Result<i32> {
+    // SAFETY: takes no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
+/// `fcntl(F_SETFL)`.
+pub(crate) fn set_flags(fd: i32, flags: i32) -> io::Result<()> {
+    // SAFETY: takes no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
+}
+
+/// `eventfd(2)`, non-blocking and closed on exec.
+pub(crate) fn event_descriptor() -> io::Result<i32> {
+    // SAFETY: takes no memory.
+    check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
+/// Adds one to an event descriptor. EAGAIN means that its count is at the top:
+/// its reader has more than enough reason to wake up.
+pub(crate) fn ring_event(fd: i32) -> io::Result<()> {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: `one` holds the eight bytes that are written.
+    let written = unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+    if written == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Takes over a descriptor that the kernel has just made for us.
+///
+/// To be called once for each descriptor that an operation or a call answers with: from then on the
+/// result is its only owner.
+pub(crate) fn own(fd: i32) -> OwnedFd {
+    assert!(fd >= 0, "{fd} is an error, not a descriptor");
+    // SAFETY: the kernel has made the descriptor for us, and nobody else has taken it over: its number comes
+    // out of one completion or answer, which the caller consumes.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}

@@ -1,0 +1,115 @@
+//! How tasks come into being: here, and on another core.
+
+use std::future::Future;
+use std::panic::Location;
+
+use super::raw::{Birth, Task};
+use super::remote::{MERGED, NEW, QUEUED, Word};
+use super::{JoinHandle, here, home};
+use crate::cores::{Closed, CoreId};
+use crate::scheduler::Scheduler;
+
+/// One for the scheduler until the task is complete, one for the join handle.
+const AT_BIRTH: u64 = 2;
+
+/// Starts a task on this core. It first runs when the caller has returned to the runtime.
+///
+/// The future need not be `Send`: it stays on this core. Dropping the returned handle detaches
+/// the task. If the runtime is shutting down the task is cancelled before its first poll.
+///
+/// # Panics
+///
+/// Outside a runtime.
+#[inline]
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    let spawned_at = Location::caller();
+    let spawned = here::with(|scheduler| spawn_on(scheduler, future, spawned_at));
+    match spawned {
+        Some(handle) => handle,
+        None => panic!(
+            "`krug::spawn` needs a runtime on this thread, and there is none: call it from a \
+             future that `Runtime::block_on` runs, or use `Runtime::spawn`"
+        ),
+    }
+}
+
+/// Starts a task of `scheduler`, which is entered on this thread or could be.
+#[inline]
+pub(crate) fn spawn_on<F: Future + 'static>(
+    scheduler: &Scheduler,
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output> {
+    if scheduler.is_closing() {
+        return spawn_stillborn(scheduler.id(), future, spawned_at);
+    }
+    let task = Task::allocate(
+        future,
+        Birth {
+            blocks: Some(scheduler.blocks()),
+            home: scheduler.id(),
+            spawned_at,
+            count: AT_BIRTH,
+            word: Word::new(0, 0),
+        },
+    );
+    home::adopt(scheduler, task);
+    JoinHandle::new(task)
+}
+
+/// A task that was cancelled before it began: merged from the start, known to no scheduler.
+#[cold]
+fn spawn_stillborn<F: Future + 'static>(
+    home: CoreId,
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output> {
+    let task = Task::allocate(
+        future,
+        Birth {
+            blocks: None,
+            home,
+            spawned_at,
+            count: 0,
+            word: Word::new(MERGED, 1),
+        },
+    );
+    // SAFETY: nobody else knows the task, and this is the thread that made its future.
+    unsafe { home::cancel_unknown(task) };
+    JoinHandle::new(task)
+}
+
+/// Starts a task on the core `home`, from any thread.
+///
+/// # Errors
+///
+/// Hands the future back if that life is over. If it ends before the task was taken in, the
+/// task is cancelled.
+#[track_caller]
+pub(crate) fn spawn_from_afar<F>(home: CoreId, future: F) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    if !home.is_alive() {
+        return Err(future);
+    }
+    let task = Task::allocate(
+        future,
+        Birth {
+            blocks: None,
+            home,
+            spawned_at: Location::caller(),
+            count: AT_BIRTH,
+            word: Word::new(QUEUED | NEW, 0),
+        },
+    );
+    // SAFETY: the task was born with `QUEUED`, so nobody else pushes its node and it stays
+    // alive until it was delivered. What is touched after a success is the handle's alone.
+    match unsafe { home.mailbox().push(task.as_ptr().cast()) } {
+        Ok(()) => Ok(JoinHandle::new(task)),
+        // SAFETY: the push failed, so the task is known here only, with its future inside.
+        Err(Closed) => Err(unsafe { Task::<F>::dismantle(task) }),
+    }
+}

@@ -1,0 +1,213 @@
+//! References to a task that can wake it: [`TaskRef`] in here, std's `Waker` for everybody.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+
+use super::header::{Header, RawTask};
+use super::remote::WAKE;
+use super::{afar, here, home};
+use crate::cores::quietly;
+
+// The four things anyone can do with a reference: at home without atomics, else by the word.
+
+#[inline(always)]
+pub(super) fn retain(task: RawTask) {
+    if here::is_home(task.home) {
+        home::retain(task);
+    } else {
+        task.remote.retain();
+    }
+}
+
+#[inline(always)]
+pub(super) fn release(task: RawTask) {
+    if here::is_home(task.home) {
+        home::release(task);
+    } else {
+        afar::release(task);
+    }
+}
+
+#[inline(always)]
+fn wake_by_ref(task: RawTask) {
+    if here::is_home(task.home) {
+        home::wake(task);
+    } else {
+        afar::announce(task, WAKE);
+    }
+}
+
+#[inline(always)]
+fn wake(task: RawTask) {
+    if here::is_home(task.home) {
+        home::wake(task);
+        home::release(task);
+    } else if !afar::announce_and_release(task, WAKE) {
+        afar::release(task);
+    }
+}
+
+/// A counted reference to a task, for what lives on the task's core: slots, timers, channels.
+/// Cheaper than a `Waker`, and not `Send`.
+pub(crate) struct TaskRef {
+    task: RawTask,
+}
+
+impl TaskRef {
+    /// The task that `waker` wakes, if it is one of the scheduler entered on this thread.
+    fn of(waker: &Waker) -> Option<TaskRef> {
+        if !ptr::eq(waker.vtable(), &VTABLE) {
+            return None;
+        }
+        // SAFETY: a waker with our vtable has a task's header as its data, and its reference
+        // keeps the task alive while we borrow it.
+        let task = unsafe { from_data(waker.data()) };
+        if !here::is_home(task.home) {
+            return None;
+        }
+        home::retain(task);
+        Some(TaskRef { task })
+    }
+
+    /// Makes a reference out of one that is already counted.
+    pub(super) fn counted(task: RawTask) -> TaskRef {
+        TaskRef { task }
+    }
+
+    pub(super) fn task(&self) -> RawTask {
+        self.task
+    }
+
+    #[inline]
+    pub(crate) fn wake(self) {
+        wake(ManuallyDrop::new(self).task);
+    }
+
+    #[inline]
+    pub(crate) fn wake_by_ref(&self) {
+        wake_by_ref(self.task);
+    }
+
+    fn is_for(&self, waker: &Waker) -> bool {
+        ptr::eq(waker.vtable(), &VTABLE)
+            && ptr::eq(
+                waker.data(),
+                self.task.as_ptr().as_ptr().cast_const().cast(),
+            )
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> TaskRef {
+        retain(self.task);
+        TaskRef { task: self.task }
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.task);
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TaskRef").field(&self.task).finish()
+    }
+}
+
+/// Who waits for something: what slots, channels and timers store.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// A task of this core.
+    Task(TaskRef),
+    /// Anything else: another core's task, or a combinator that made its own waker.
+    Waker(Waker),
+}
+
+impl Waiter {
+    /// Whoever polls with `cx`. Clones a foreign waker, which may run code of the user: call
+    /// it before you borrow anything.
+    #[inline]
+    pub(crate) fn new(cx: &Context<'_>) -> Waiter {
+        match TaskRef::of(cx.waker()) {
+            Some(task) => Waiter::Task(task),
+            None => Waiter::Waker(cx.waker().clone()),
+        }
+    }
+
+    /// May run code of the user, like its drop: call it when nothing is borrowed.
+    #[inline]
+    pub(crate) fn wake(self) {
+        match self {
+            Waiter::Task(task) => task.wake(),
+            Waiter::Waker(waker) => waker.wake(),
+        }
+    }
+
+    /// As `wake`, where nobody could receive a panic of a foreign waker.
+    pub(crate) fn wake_quietly(self) {
+        match self {
+            Waiter::Task(task) => task.wake(),
+            Waiter::Waker(waker) => quietly(|| waker.wake()),
+        }
+    }
+
+    /// True if it surely wakes whoever polls with `cx`: no new one is needed. Runs no code of the user.
+    #[inline]
+    pub(crate) fn is_for(&self, cx: &Context<'_>) -> bool {
+        match self {
+            Waiter::Task(task) => task.is_for(cx.waker()),
+            Waiter::Waker(waker) => waker.will_wake(cx.waker()),
+        }
+    }
+}
+
+/// A waker out of a reference that is already counted.
+pub(super) fn waker(task: RawTask) -> Waker {
+    // SAFETY: the vtable keeps the contract of `RawWaker`: every function works on any thread
+    // at any time, and each call accounts for exactly one counted reference.
+    unsafe { Waker::new(task.as_ptr().as_ptr().cast_const().cast(), &VTABLE) }
+}
+
+// A static and not a constant: `TaskRef::of` knows our wakers by its address.
+pub(super) static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(clone_waker, wake_waker, wake_waker_by_ref, drop_waker);
+
+/// # Safety
+///
+/// `data` is that of a waker with our vtable, whose reference is not dropped meanwhile.
+#[inline(always)]
+unsafe fn from_data(data: *const ()) -> RawTask {
+    // SAFETY: such a waker was made of a `RawTask`'s pointer, which is not null; the reference
+    // keeps the task alive.
+    unsafe { RawTask::new(NonNull::new_unchecked(data.cast_mut().cast::<Header>())) }
+}
+
+/// # Safety
+///
+/// That of `from_data`, as for the three below.
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: passed on to the caller.
+    retain(unsafe { from_data(data) });
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake_waker(data: *const ()) {
+    // SAFETY: passed on to the caller.
+    wake(unsafe { from_data(data) });
+}
+
+unsafe fn wake_waker_by_ref(data: *const ()) {
+    // SAFETY: passed on to the caller.
+    wake_by_ref(unsafe { from_data(data) });
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: passed on to the caller.
+    release(unsafe { from_data(data) });
+}

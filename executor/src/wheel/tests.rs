@@ -1,0 +1,249 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+
+fn wheel() -> (Wheel<u64>, Instant) {
+    let origin = Instant::now();
+    (Wheel::new(origin), origin)
+}
+
+fn expired(wheel: &mut Wheel<u64>, now: Instant) -> Vec<u64> {
+    let mut values = Vec::new();
+    wheel.expire(now, &mut values);
+    values
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn seeded(test: &str) -> Random {
+        let seed = match std::env::var("KRUG_TEST_SEED") {
+            Ok(seed) => seed.parse().expect("KRUG_TEST_SEED is a number"),
+            Err(_) => std::process::id().into(),
+        };
+        println!("{test}: KRUG_TEST_SEED={seed}");
+        Random(seed)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+#[test]
+fn nothing_fires_early_and_everything_fires_on_the_nanosecond() {
+    let (mut wheel, origin) = wheel();
+    let at = |nanos| origin + Duration::from_nanos(nanos);
+    wheel.insert(at(1_000), 1);
+    assert_eq!(expired(&mut wheel, at(999)), []);
+    assert_eq!(expired(&mut wheel, at(1_000)), [1]);
+    assert_eq!(expired(&mut wheel, at(2_000)), []);
+}
+
+#[test]
+fn equal_deadlines_fire_in_the_order_of_insertion() {
+    let (mut wheel, origin) = wheel();
+    let keys: Vec<TimerKey> = (0..100).map(|i| wheel.insert(origin, i)).collect();
+    // A place that is used again must not bring its old turn with it.
+    assert_eq!(wheel.remove(keys[3]), Some(3));
+    assert_eq!(wheel.remove(keys[50]), Some(50));
+    wheel.insert(origin, 100);
+    wheel.insert(origin, 101);
+    let expected: Vec<u64> = (0..102).filter(|&i| i != 3 && i != 50).collect();
+    assert_eq!(expired(&mut wheel, origin), expected);
+}
+
+#[test]
+fn the_next_deadline_of_a_long_sleep_is_exact() {
+    let (mut wheel, origin) = wheel();
+    assert_eq!(wheel.next_deadline(), None);
+    let hour = origin + Duration::from_nanos(3_600_000_000_001);
+    let key = wheel.insert(hour, 1);
+    assert_eq!(wheel.next_deadline(), Some(hour));
+    let sooner = wheel.insert(origin + Duration::from_secs(1), 2);
+    assert_eq!(wheel.next_deadline(), Some(origin + Duration::from_secs(1)));
+    wheel.remove(sooner);
+    assert_eq!(wheel.next_deadline(), Some(hour));
+    wheel.remove(key);
+    assert_eq!(wheel.next_deadline(), None);
+}
+
+#[test]
+fn deadlines_before_the_origin_are_due_at_once_and_in_order() {
+    let Some(origin) = Instant::now().checked_add(Duration::from_secs(1000)) else {
+        panic!("the clock is at its end");
+    };
+    let mut wheel = Wheel::new(origin);
+    let before = |secs| origin - Duration::from_secs(secs);
+    wheel.insert(before(1), 1);
+    wheel.insert(before(500), 500);
+    wheel.insert(origin, 0);
+    assert_eq!(wheel.next_deadline(), Some(before(500)));
+    assert_eq!(expired(&mut wheel, before(2)), [500]);
+    assert_eq!(expired(&mut wheel, origin), [1, 0]);
+}
+
+#[test]
+fn a_deadline_centuries_away_does_not_overflow() {
+    let (mut wheel, origin) = wheel();
+    let centuries = origin + Duration::from_secs(1000 * 365 * 86_400);
+    wheel.insert(centuries, 1);
+    let next = wheel.next_deadline().expect("a timer is there");
+    assert!(next > origin + Duration::from_secs(290 * 365 * 86_400));
+    assert_eq!(
+        expired(&mut wheel, origin + Duration::from_secs(86_400)),
+        []
+    );
+}
+
+#[test]
+fn an_old_key_is_of_no_effect_on_who_has_its_place_now() {
+    let (mut wheel, origin) = wheel();
+    let old = wheel.insert(origin, 1);
+    assert_eq!(expired(&mut wheel, origin), [1]);
+    let new = wheel.insert(origin, 2);
+    assert_eq!(old.index, new.index);
+    assert_eq!(wheel.remove(old), None);
+    assert_eq!(wheel.get_mut(old), None);
+    assert_eq!(wheel.get_mut(new), Some(&mut 2));
+    assert_eq!(wheel.remove(new), Some(2));
+    assert_eq!(wheel.remove(new), None);
+    assert_eq!(wheel.len(), 0);
+}
+
+#[test]
+fn what_expires_is_appended() {
+    let (mut wheel, origin) = wheel();
+    wheel.insert(origin, 2);
+    let mut values = vec![1];
+    wheel.expire(origin, &mut values);
+    assert_eq!(values, [1, 2]);
+}
+
+/// Every step must leave parents before children and every place knowing its position.
+fn check(wheel: &Wheel<u64>) {
+    for (position, node) in wheel.heap.iter().enumerate() {
+        assert!(position == 0 || wheel.heap[parent(position)] < *node);
+        let place = &wheel.places[node.index as usize];
+        assert_eq!(place.position as usize, position);
+        assert!(place.value.is_some());
+    }
+    let live = wheel.places.iter().filter(|place| place.value.is_some());
+    assert_eq!(live.count(), wheel.heap.len());
+}
+
+#[test]
+fn it_behaves_like_a_sorted_map() {
+    let mut random = Random::seeded("it_behaves_like_a_sorted_map");
+    for _ in 0..200 {
+        let (mut wheel, origin) = wheel();
+        let mut map: BTreeMap<(Instant, u64), TimerKey> = BTreeMap::new();
+        let mut spent: Vec<TimerKey> = Vec::new();
+        let mut now = origin;
+        // Small ranges make ties; large ones make deep heaps of different deadlines.
+        let range = [1, 10, 1_000_000][random.below(3) as usize];
+        for id in 0..300_u64 {
+            match random.below(10) {
+                0..=5 => {
+                    let deadline = now + Duration::from_nanos(random.below(range));
+                    let key = wheel.insert(deadline, id);
+                    map.insert((deadline, id), key);
+                }
+                6..=7 if !map.is_empty() => {
+                    let nth = random.below(map.len() as u64) as usize;
+                    let (&entry, &key) = map.iter().nth(nth).expect("nth is below len");
+                    map.remove(&entry);
+                    assert_eq!(wheel.get_mut(key), Some(&mut entry.1.clone()));
+                    assert_eq!(wheel.remove(key), Some(entry.1));
+                    spent.push(key);
+                }
+                _ => {
+                    now += Duration::from_nanos(random.below(range / 4 + 1));
+                    let later = map.split_off(&(now, u64::MAX));
+                    let due: Vec<u64> = map.keys().map(|&(_, id)| id).collect();
+                    spent.extend(map.into_values());
+                    map = later;
+                    assert_eq!(expired(&mut wheel, now), due);
+                }
+            }
+            check(&wheel);
+            assert_eq!(wheel.len(), map.len());
+            assert_eq!(wheel.next_deadline(), map.keys().next().map(|&(at, _)| at));
+            for &key in spent.iter().rev().take(20) {
+                assert_eq!(wheel.get_mut(key), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn memory_is_reused() {
+    let (mut wheel, origin) = wheel();
+    for i in 0..1000 {
+        wheel.insert(origin + Duration::from_nanos(i), i);
+    }
+    let memory = (wheel.heap.capacity(), wheel.places.capacity());
+    let mut values = Vec::with_capacity(1000);
+    for round in 0..100 {
+        wheel.expire(origin + Duration::from_nanos(499), &mut values);
+        values.clear();
+        while wheel.len() < 1000 {
+            wheel.insert(origin + Duration::from_nanos(round), 0);
+        }
+    }
+    assert_eq!(memory, (wheel.heap.capacity(), wheel.places.capacity()));
+    assert_eq!(wheel.places.len(), 1000);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn insert_and_remove_among_100_000_timers() {
+    let mut random = Random::seeded("insert_and_remove_among_100_000_timers");
+    let (mut wheel, origin) = wheel();
+    let mut deadline = |range| origin + Duration::from_nanos(random.below(range));
+    const HOUR: u64 = 3_600_000_000_000;
+    for i in 0..100_000 {
+        wheel.insert(deadline(HOUR), i);
+    }
+    const ROUNDS: u32 = 1_000_000;
+    let random_deadlines: Vec<Instant> = (0..ROUNDS).map(|_| deadline(HOUR)).collect();
+    let started = Instant::now();
+    for &deadline in &random_deadlines {
+        let key = wheel.insert(deadline, 0);
+        std::hint::black_box(wheel.remove(key));
+    }
+    println!(
+        "random deadline: {:?} for insert and remove",
+        started.elapsed() / ROUNDS
+    );
+
+    let started = Instant::now();
+    for i in 0..ROUNDS {
+        let key = wheel.insert(origin + Duration::from_nanos(HOUR + u64::from(i)), 0);
+        std::hint::black_box(wheel.remove(key));
+    }
+    println!(
+        "latest deadline: {:?} for insert and remove",
+        started.elapsed() / ROUNDS
+    );
+
+    let mut keys: Vec<TimerKey> = (0..100_000)
+        .map(|i| wheel.insert(random_deadlines[i], 0))
+        .collect();
+    let started = Instant::now();
+    for (i, &deadline) in random_deadlines.iter().enumerate() {
+        let slot = i * 7919 % keys.len();
+        wheel.remove(keys[slot]);
+        keys[slot] = wheel.insert(deadline, 0);
+    }
+    println!(
+        "another one's: {:?} for remove and insert",
+        started.elapsed() / ROUNDS
+    );
+}
