@@ -19,7 +19,7 @@ options
   --seconds S         measured time of one run, default 1
   --connections N     echo: default 50
   --bytes N           echo: size of a message, default 64
-  --in-flight N       echo: messages sent at once on each connection, default 1
+  --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
   --operations N      nop: operations of one run, default 1000000
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
@@ -38,7 +38,8 @@ pub(crate) struct Options {
     pub(crate) warm_up: Duration,
     pub(crate) connections: usize,
     pub(crate) bytes: usize,
-    pub(crate) in_flight: usize,
+    /// Messages sent at once on each connection; one comparison for each.
+    pub(crate) in_flight: Vec<usize>,
     pub(crate) operations: u64,
     pub(crate) instructions: bool,
     pub(crate) json: Option<PathBuf>,
@@ -67,7 +68,7 @@ impl Options {
             warm_up: Duration::from_millis(200),
             connections: 50,
             bytes: 64,
-            in_flight: 1,
+            in_flight: vec![1, 16],
             operations: 1_000_000,
             instructions: false,
             json: None,
@@ -84,7 +85,7 @@ impl Options {
             "--seconds" => self.measured = seconds(&value)?,
             "--connections" => self.connections = positive(name, &value)?,
             "--bytes" => self.bytes = positive(name, &value)?,
-            "--in-flight" => self.in_flight = positive(name, &value)?,
+            "--in-flight" => self.in_flight = vec![positive(name, &value)?],
             "--operations" => self.operations = positive(name, &value)? as u64,
             "--json" => self.json = Some(PathBuf::from(value)),
             "--counted" => {

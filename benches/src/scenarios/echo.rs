@@ -28,6 +28,11 @@ impl Run {
         self.generated.messages as f64 / self.generated.elapsed.as_secs_f64()
     }
 
+    /// Time on the processor for each message: says something also when the machine is shared.
+    fn server_cost(&self) -> f64 {
+        self.generated.server_busy.as_secs_f64() * 1e6 / self.generated.messages as f64
+    }
+
     fn server_load(&self) -> f64 {
         self.generated.server_busy.as_secs_f64() / self.generated.elapsed.as_secs_f64()
     }
@@ -44,13 +49,18 @@ impl Run {
 }
 
 pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
+    for in_flight in &options.in_flight {
+        compare(options, *in_flight, machine)?;
+    }
+    Ok(())
+}
+
+fn compare(options: &Options, in_flight: usize, machine: &Machine) -> io::Result<()> {
     let (subject, baselines) = contestants(options, |_| true)?;
-    let title = format!(
-        "echo, {} bytes × {} connections, {} in flight on each",
-        options.bytes, options.connections, options.in_flight
-    );
     println!(
-        "\n{title}; {} pairs of {} s, TCP_NODELAY, cubic",
+        "\necho, {} bytes × {} connections, {in_flight} in flight on each; {} pairs of {} s, TCP_NODELAY, cubic",
+        options.bytes,
+        options.connections,
         options.pairs,
         options.measured.as_secs_f64()
     );
@@ -59,18 +69,18 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             Who::Subject => subject,
             Who::Baseline(index) => baselines[index],
         };
-        let run = run_once(peer, options)
+        let run = run_once(peer, options, in_flight)
             .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
         eprint!("{} {:.0} k/s  ", peer.name, run.rate() / 1e3);
         Ok(run)
     })?;
     eprintln!();
     tell(subject, &baselines, &runs);
-    keep(options, machine, subject, &baselines, &runs)
+    keep(options, in_flight, machine, (subject, &baselines), &runs)
 }
 
 /// Server and load generator on threads of their own, each on its core if there are two.
-fn run_once(peer: &'static Peer, options: &Options) -> io::Result<Run> {
+fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Result<Run> {
     let cores = system::allowed_cores();
     let pin = move |index: usize| {
         if cores.len() > 1 {
@@ -104,7 +114,7 @@ fn run_once(peer: &'static Peer, options: &Options) -> io::Result<Run> {
         address,
         connections: options.connections,
         bytes: options.bytes,
-        in_flight: options.in_flight,
+        in_flight,
         warm_up: options.warm_up,
         measured: options.measured,
         server_thread,
@@ -132,8 +142,8 @@ fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
 
 fn tell(subject: &Peer, baselines: &[&Peer], runs: &Runs<Run>) {
     println!(
-        "{:<8} {:>10} {:>12} {:>12} {:>10}  enters per message",
-        "", "k msg/s", "µs per msg", "server load", "generator"
+        "{:<8} {:>10} {:>12} {:>12} {:>12} {:>12}  enters per message",
+        "", "k msg/s", "µs per msg", "µs of CPU", "server load", "generator"
     );
     tell_runs(subject, &runs.subject);
     for (peer, row) in baselines.iter().zip(&runs.baselines) {
@@ -162,10 +172,11 @@ fn tell_runs(peer: &Peer, runs: &[Run]) {
         .and_then(|run| run.served.detail.clone())
         .unwrap_or_default();
     println!(
-        "{:<8} {:>10.1} {:>12.2} {:>10.0} % {:>8.0} %  {enters} {detail}",
+        "{:<8} {:>10.1} {:>12.2} {:>12.2} {:>10.0} % {:>10.0} %  {enters} {detail}",
         peer.name,
         rate / 1e3,
         1e6 / rate,
+        median(Run::server_cost),
         median(Run::server_load) * 100.0,
         median(Run::generator_load) * 100.0,
     );
@@ -182,9 +193,9 @@ fn comparison(subject: &Peer, baseline: &Peer, runs: &Runs<Run>, index: usize) -
 
 fn keep(
     options: &Options,
+    in_flight: usize,
     machine: &Machine,
-    subject: &Peer,
-    baselines: &[&Peer],
+    (subject, baselines): (&Peer, &[&Peer]),
     runs: &Runs<Run>,
 ) -> io::Result<()> {
     let rows = std::iter::once((subject, &runs.subject))
@@ -195,8 +206,9 @@ fn keep(
             .numbers("messages_per_second", row.iter().map(Run::rate));
         line.number("bytes", options.bytes as f64)
             .number("connections", options.connections as f64);
-        line.number("in_flight", options.in_flight as f64)
+        line.number("in_flight", in_flight as f64)
             .number("seconds", options.measured.as_secs_f64());
+        line.numbers("server_cpu_us", row.iter().map(Run::server_cost));
         line.numbers("server_load", row.iter().map(Run::server_load));
         line.numbers("generator_load", row.iter().map(Run::generator_load));
         if let Some(enters) = row.last().and_then(Run::enters_per_message) {
@@ -225,7 +237,7 @@ mod tests {
         let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
             panic!("{line}")
         };
-        let run = run_once(named(name).unwrap(), &options).unwrap();
+        let run = run_once(named(name).unwrap(), &options, options.in_flight[0]).unwrap();
         assert!(run.generated.messages > 0, "{name}: nothing came back");
         assert!(run.generated.messages_of_run >= run.generated.messages);
         assert!(run.generated.elapsed >= Duration::from_millis(100));

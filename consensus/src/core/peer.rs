@@ -15,13 +15,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::choir::{self, Choir};
-use super::decree::{Answer, Candidate, Driver, Progress, Step};
+use super::decree::Driver;
 use super::outbox::{Batches, Outbox};
 use super::patience::Backoff;
 use super::slots::Slots;
 use super::{
-    Claim, Conclusion, Config, Counters, Effect, Event, LogRecord, Message, Micros, Name, Port,
-    Random, Slot, Ticket, Utterance, Value, Waiting,
+    Claim, Config, Counters, Effect, Event, LogRecord, Message, Micros, Name, Port, Random, Slot,
+    Ticket, Value,
 };
 
 mod drive;

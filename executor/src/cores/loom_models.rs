@@ -27,7 +27,7 @@ fn post_counting(core: CoreId, opened: &Arc<AtomicUsize>) -> bool {
 #[test]
 fn loom_two_letters_reach_a_worker_that_goes_to_sleep() {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(2);
     builder.check(|| {
         let lease = MailboxLease::acquire();
         let bell = Arc::new(Notify::new());

@@ -513,6 +513,12 @@ fn a_deadline_in_a_million_years_is_a_wait() {
 }
 
 #[test]
+fn a_bell_goes_anywhere() {
+    fn anywhere<T: Send + Sync + Clone + std::fmt::Debug + 'static>() {}
+    anywhere::<Bell>();
+}
+
+#[test]
 fn a_bell_wakes_the_sleeper() {
     for message_ring in [true, false] {
         let mut rig = rig_with_bell(message_ring);
@@ -842,6 +848,148 @@ fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
     assert!(generation > 0, "twenty connections overflow a queue of two");
     rig.driver.cancel(key(0, generation));
     rig.complete(1);
+}
+
+#[test]
+#[rustfmt::skip] // A table.
+fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
+    let mut rig = Rig::with_entries(8);
+    let (fd, flags, how, length, count, offset) = (-1, 0, 0, 0, 0, 0);
+    let (address, header, vectors) = (Address(0), Address(0), Address(0));
+    let message: libc::msghdr = empty_message();
+    let name = loopback();
+    let to = (Address::of(&raw const name), size_of_val(&name) as u32);
+    let bad_descriptor = [
+        Operation::Accept { fd, address, address_length: address, flags },
+        Operation::AcceptMultishot { fd, flags },
+        Operation::Connect { fd, address: to.0, address_length: to.1 },
+        Operation::Bind { fd, address: to.0, address_length: to.1 },
+        Operation::Listen { fd, backlog: 1 },
+        Operation::Shutdown { fd, how },
+        Operation::Close { fd },
+        Operation::Receive { fd, address, length, flags },
+        Operation::Send { fd, address, length, flags },
+        Operation::ReceiveMessage { fd, header: Address::of(&raw const message), flags },
+        Operation::SendMessage { fd, header: Address::of(&raw const message), flags },
+        Operation::Read { fd, address, length, offset },
+        Operation::Write { fd, address, length, offset },
+        Operation::ReadVectored { fd, vectors, count, offset },
+        Operation::WriteVectored { fd, vectors, count, offset },
+        Operation::Poll { fd, events: libc::POLLIN as u32 },
+    ];
+    for operation in bad_descriptor {
+        assert_eq!(rig.run(operation).result, -libc::EBADF, "{operation:?}");
+    }
+    let null = [
+        Operation::ReceiveMessage { fd: 0, header, flags },
+        Operation::SendMessage { fd: 0, header, flags },
+        Operation::Pipe { descriptors: address, flags },
+    ];
+    for operation in null {
+        assert_eq!(rig.run(operation).result, -libc::EFAULT, "{operation:?}");
+    }
+    let nonsense = Operation::Socket { domain: 12_345, kind: libc::SOCK_STREAM, protocol: 0 };
+    assert_eq!(rig.run(nonsense).result, -libc::EAFNOSUPPORT);
+    assert_eq!(rig.run(Operation::Nop).result, 0);
+}
+
+#[test]
+fn vectors_and_messages_travel_in_order() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let (mut first, mut second) = (*b"for", *b"ward");
+    let mut parts = [vector(&mut first), vector(&mut second)];
+    let (mut third, mut fourth) = ([0; 2], [0; 9]);
+    let mut rooms = [vector(&mut third), vector(&mut fourth)];
+    let write = Operation::WriteVectored {
+        fd: one.as_raw_fd(),
+        vectors: Address::of(parts.as_ptr()),
+        count: 2,
+        offset: CURSOR,
+    };
+    let read = Operation::ReadVectored {
+        fd: other.as_raw_fd(),
+        vectors: Address::of(rooms.as_ptr()),
+        count: 2,
+        offset: CURSOR,
+    };
+    assert_eq!((rig.run(write).result, rig.run(read).result), (7, 7));
+    assert_eq!((&third, &fourth[..5]), (b"fo", &b"rward"[..]));
+    fourth = [0; 9];
+    let (mut sent, mut received) = (empty_message(), empty_message());
+    (sent.msg_iov, sent.msg_iovlen) = (parts.as_mut_ptr(), 2);
+    (received.msg_iov, received.msg_iovlen) = (rooms.as_mut_ptr(), 2);
+    let (fd, flags) = (one.as_raw_fd(), libc::MSG_NOSIGNAL);
+    let header = Address::of(&raw const sent);
+    assert_eq!(
+        rig.run(Operation::SendMessage { fd, header, flags }).result,
+        7
+    );
+    let (fd, flags) = (other.as_raw_fd(), 0);
+    let header = Address::of_mut(&raw mut received);
+    assert_eq!(
+        rig.run(Operation::ReceiveMessage { fd, header, flags })
+            .result,
+        7
+    );
+    assert_eq!(&fourth[..5], b"rward");
+}
+
+#[test]
+fn files_are_read_and_written_at_an_offset() {
+    let mut rig = Rig::with_entries(8);
+    let file = tempfile::tempfile().unwrap();
+    let (fd, offset) = (file.as_raw_fd(), 3);
+    let (text, mut buffer) = (*b"offset", [0u8; 4]);
+    let (address, length) = (Address::of(text.as_ptr()), 6);
+    assert_eq!(
+        rig.run(Operation::Write {
+            fd,
+            address,
+            length,
+            offset
+        })
+        .result,
+        6
+    );
+    let (address, length) = (Address::of_mut(buffer.as_mut_ptr()), 4);
+    let offset = 5;
+    assert_eq!(
+        rig.run(Operation::Read {
+            fd,
+            address,
+            length,
+            offset
+        })
+        .result,
+        4
+    );
+    assert_eq!(buffer, *b"fset");
+}
+
+#[test]
+fn a_poll_completes_when_its_event_comes() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let (fd, events) = (other.as_raw_fd(), libc::POLLIN as u32);
+    rig.driver.submit(key(0, 1), Operation::Poll { fd, events });
+    rig.flush();
+    assert!(rig.completed.is_empty());
+    (&one).write_all(b"x").unwrap();
+    rig.complete(1);
+    assert_eq!(rig.result(key(0, 1)), i32::from(libc::POLLIN));
+}
+
+fn vector(bytes: &mut [u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    }
+}
+
+fn empty_message() -> libc::msghdr {
+    // SAFETY: all zeros is a message header without name, data and control.
+    unsafe { std::mem::zeroed() }
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) struct VTable {
     pub(super) layout: Layout,
 }
 
-/// Who may touch which field when: see the [module docs](super).
+/// Who may touch which field when: see the comment at the top of the [module](super).
 #[repr(C)]
 pub(crate) struct Header {
     /// MUST be the first field: an inbox knows the task by the address of its node.
@@ -117,7 +117,7 @@ impl Header {
     /// Takes the waker out that a joiner elsewhere left. Anywhere.
     pub(super) fn take_remote_joiner(&self) -> Option<Box<Waker>> {
         // Acquire: the waker's content. Release: the joiner that exchanges it next sees
-        // that the task is finished (the table of the remote join in the module docs).
+        // that the task is finished (situation 8).
         let waker = self
             .remote_joiner
             .swap(std::ptr::null_mut(), Ordering::AcqRel);

@@ -1,4 +1,4 @@
-//! Loom runs these models in every order of events (up to two preemptions), with the
+//! Loom runs these models in every order of events (up to two or three preemptions), with the
 //! production types: `RUSTFLAGS="--cfg krug_loom" cargo test -p krug --lib --release loom_`.
 //!
 //! A lost wake-up shows as a deadlock, a task freed too early or touched by two threads as
@@ -147,7 +147,7 @@ fn loom_bug_037_039_two_wakers_and_a_poller() {
 
 #[test]
 fn loom_bug_038_counts_of_home_and_two_others_merge() {
-    model(2, || {
+    model(3, || {
         let worker = Worker::new();
         let flag = Arc::new(AtomicUsize::new(0));
         let (handle, waker) = spawn_waiting(&worker, &flag, 1);
@@ -180,7 +180,7 @@ fn loom_bug_038_counts_of_home_and_two_others_merge() {
 /// References made elsewhere are dropped at home, so that the home gives up a finished task.
 #[test]
 fn loom_a_finished_task_is_merged_while_others_use_it() {
-    model(2, || {
+    model(3, || {
         let worker = Worker::new();
         let flag = Arc::new(AtomicUsize::new(0));
         let (handle, waker) = spawn_waiting(&worker, &flag, 1);
@@ -212,7 +212,7 @@ fn loom_a_finished_task_is_merged_while_others_use_it() {
 
 #[test]
 fn loom_bug_036_a_worker_dies_while_its_task_is_woken() {
-    model(2, || {
+    model(3, || {
         let worker = Worker::new();
         let flag = Arc::new(AtomicUsize::new(0));
         let (handle, waker) = spawn_waiting(&worker, &flag, 1);
@@ -231,14 +231,12 @@ fn loom_bug_036_a_worker_dies_while_its_task_is_woken() {
 
 #[test]
 fn loom_remote_join_of_a_task_that_completes() {
-    model(2, || {
+    model(3, || {
         let worker = Worker::new();
         let handle = worker.scheduler.spawn(async { Box::new(7) });
         let joiner = thread::spawn(move || *wait(handle).unwrap());
-        let joined = Arc::new(AtomicUsize::new(0));
         worker.run_until(|| worker.scheduler.live_tasks() == 0);
         // The joiner may have asked just after: its message needs one more turn, if any.
-        joined.store(1, Ordering::Relaxed);
         while worker.scheduler.tasks().first().is_some() {
             worker.turn();
             thread::yield_now();
@@ -262,7 +260,7 @@ fn loom_remote_join_of_a_task_whose_worker_dies() {
 
 #[test]
 fn loom_remote_abort_and_join_while_the_task_completes() {
-    model(2, || {
+    model(3, || {
         let worker = Worker::new();
         let handle = worker.scheduler.spawn(async { Box::new(7) });
         let joiner = thread::spawn(move || {

@@ -355,6 +355,18 @@ fn a_tick_a_little_late_does_not_shift_the_plan() {
     assert_eq!(late, due + 2 * MS);
     let skipped = MissedTickBehavior::Skip.next(due, MS, due + HOUR);
     assert_eq!(skipped, due + HOUR + MS, "strictly after now");
+    let exactly = MissedTickBehavior::Skip.next(due, MS, due + MS);
+    assert_eq!(
+        exactly,
+        due + 2 * MS,
+        "also when the next one is due right now"
+    );
+    let delayed = MissedTickBehavior::Delay.next(due, 10 * MS, due + 7 * MS);
+    assert_eq!(
+        delayed,
+        due + 17 * MS,
+        "late before the whole period is over"
+    );
     let century = MissedTickBehavior::Skip.next(due, Duration::MAX, due + HOUR);
     assert!(century > due + 10_000 * HOUR);
 }
@@ -403,7 +415,7 @@ fn a_paused_clock_jumps_over_hours_and_stands_still_otherwise() {
 
 #[test]
 fn advance_fires_what_is_due_and_lets_its_tasks_run() {
-    block_on_paused(async {
+    let story = async || {
         let fired = Rc::new(Cell::new(0));
         let spawn_sleeper = |duration| {
             let fired = fired.clone();
@@ -422,7 +434,10 @@ fn advance_fires_what_is_due_and_lets_its_tasks_run() {
         assert!(!late.is_finished());
         advance(MS).await;
         assert_eq!(fired.get(), 3);
-    });
+    };
+    block_on_paused(story());
+    // A spawned task stands in the queue with the others.
+    block_on_paused(async { spawn(story()).await }).expect("the same story");
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! A peer that drives a decree: asks, asks again, and follows the answers.
 
-use super::*;
+use crate::core::decree::{Answer, Driver, Progress, Step};
+use crate::core::outbox::Outbox;
+use crate::core::patience::Backoff;
+use crate::core::{Conclusion, Message, Micros, Port, Value};
+
+use super::{Drive, Peer, Turn, position};
 
 /// After so many vain resends a driver asks *all* ports again, so that those who answered long ago, and may be cut off
 /// since, are heard anew: else nobody could say how many hear each other.
@@ -32,7 +37,7 @@ impl Peer {
         self.drive = Some(drive);
     }
 
-    pub(super) fn resend_backoff(&mut self, now: Micros) -> Backoff {
+    fn resend_backoff(&mut self, now: Micros) -> Backoff {
         Backoff::new(
             now,
             4 * self.config.round_trip,
@@ -41,7 +46,7 @@ impl Peer {
         )
     }
 
-    pub(super) fn ask_all(&mut self, drive: &Drive, outbox: &mut Outbox) {
+    fn ask_all(&mut self, drive: &Drive, outbox: &mut Outbox) {
         self.ask(drive, |_| true, outbox);
         let own = self.own_port();
         let (step, candidate) = (drive.driver.step(), drive.driver.candidate(own));
@@ -57,7 +62,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn ask(&self, drive: &Drive, whom: impl Fn(Port) -> bool, outbox: &mut Outbox) {
+    fn ask(&self, drive: &Drive, whom: impl Fn(Port) -> bool, outbox: &mut Outbox) {
         let (slot, attempt, step) = (drive.slot, drive.attempt, drive.driver.step());
         for port in (0..self.config.ports())
             .map(Port)

@@ -1,6 +1,14 @@
 //! A peer that hears a message.
 
-use super::*;
+use crate::core::choir;
+use crate::core::decree::{Candidate, Step};
+use crate::core::outbox::Outbox;
+use crate::core::patience::Backoff;
+use crate::core::{
+    Claim, Conclusion, Config, Effect, LogRecord, Message, Micros, Port, Slot, Value,
+};
+
+use super::Peer;
 
 /// How many decisions one `Fetch` is answered with at most.
 const FETCH_DECISIONS_MAX: usize = 16;
@@ -53,7 +61,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn receive_claim(&mut self, port: Port, claim: Claim, outbox: &mut Outbox) {
+    fn receive_claim(&mut self, port: Port, claim: Claim, outbox: &mut Outbox) {
         let is_own = port == self.own_port();
         if is_own && self.claim != Some(claim) {
             // Drawn again before it was durable.
@@ -77,7 +85,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn receive_record(
+    fn receive_record(
         &mut self,
         port: Port,
         slot: Slot,
@@ -108,7 +116,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn receive_fetch(&mut self, port: Port, slot: Slot, outbox: &mut Outbox) {
+    fn receive_fetch(&mut self, port: Port, slot: Slot, outbox: &mut Outbox) {
         if self.is_mute {
             return;
         }
@@ -169,7 +177,7 @@ impl Peer {
     }
 
     /// Takes into the transcript what is decided without a gap.
-    pub(super) fn apply(&mut self, outbox: &mut Outbox) {
+    fn apply(&mut self, outbox: &mut Outbox) {
         let own = self.own_name();
         while let Some(value) = self.slots.decision(self.choir.next()) {
             match self.choir.apply(value, own) {
@@ -182,7 +190,7 @@ impl Peer {
     }
 
     /// Whoever told of a later slot knows the earlier ones. They may be on their way: gives them a moment.
-    pub(super) fn mind_gap(&mut self, now: Micros, port: Port) {
+    fn mind_gap(&mut self, now: Micros, port: Port) {
         let (has_gap, soon) = (self.slots.has_gap(), now + self.config.round_trip);
         if let Some(deadlines) = self.deadlines.as_mut().filter(|_| has_gap) {
             deadlines.fetch_from = Some(port);

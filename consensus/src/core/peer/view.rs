@@ -1,6 +1,8 @@
 //! What a peer shows of itself.
 
-use super::*;
+use crate::core::{Claim, Counters, Micros, Name, Slot, Utterance, Waiting};
+
+use super::{Peer, position};
 
 impl Peer {
     /// When it wants [`Event::Timer`] next: the last [`Effect::Timer`].

@@ -57,6 +57,9 @@ impl Uring {
                         self.counters.stale_completions += 1;
                     }
                 }
+                Event::Cancel(..) | Event::Close(_) if self.own_in_flight == 0 => {
+                    self.counters.stale_completions += 1;
+                }
                 Event::Cancel(key, result) => {
                     self.own_in_flight -= 1;
                     debug_assert!(
@@ -109,11 +112,15 @@ impl Uring {
             let taken = self.counters.completions;
             self.reap(completions);
             let taken = self.counters.completions - taken;
-            self.many_ready = taken >= HANDED_OUT_MAX && self.ring.0.submission().taskrun();
             self.unsubmitted = self.queued() > 0;
-            if entered? == Entered::Busy && taken == 0 && !patience.wait() {
-                return Ok(());
+            if entered? == Entered::Busy {
+                if taken == 0 && !patience.wait() {
+                    return Ok(());
+                }
+                continue;
             }
+            patience = Patience::new();
+            self.many_ready = taken >= HANDED_OUT_MAX && self.ring.0.submission().taskrun();
             let submitted = !self.unsubmitted && self.staging.is_empty();
             let something = before != (completions.len(), self.counters.completions);
             if submitted && (something || !nothing_yet || time_left(wait).is_none()) {
@@ -184,6 +191,7 @@ impl Uring {
         let sleep = match self.enter_errors.pop_front() {
             // An interrupted wait does not undo the submission.
             Some(libc::EINTR) if to_submit > 0 => Sleep::NO,
+            Some(0) => sleep,
             Some(errno) => return judge(io::Error::from_raw_os_error(errno)),
             None => sleep,
         };
@@ -256,7 +264,7 @@ fn time_left(wait: Wait) -> Option<Option<Duration>> {
         return Some(None);
     };
     let left = deadline.saturating_duration_since(Instant::now());
-    // The kernel counts seconds in a signed number.
+    // Added to the present time it must not overflow, whatever a kernel counts in.
     (!left.is_zero()).then_some(Some(left.min(TIMEOUT_MAX)))
 }
 
@@ -332,8 +340,18 @@ pub(super) fn hears_messages(ring: &mut IoUring) -> io::Result<bool> {
     if sys::send_ring_message(ring.as_raw_fd(), user_data::BELL).is_err() {
         return Ok(false);
     }
-    system_call(ring, 0, Sleep::NO, EnterFlags::GETEVENTS)?;
-    Ok(ring
-        .completion()
-        .any(|entry| entry.user_data() == user_data::BELL))
+    let mut patience = Patience::new();
+    loop {
+        let entered = system_call(ring, 0, Sleep::NO, EnterFlags::GETEVENTS);
+        entered.map(drop).or_else(|error| judge(error).map(drop))?;
+        if ring
+            .completion()
+            .any(|entry| entry.user_data() == user_data::BELL)
+        {
+            return Ok(true);
+        }
+        if !patience.wait() {
+            return Ok(false);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::setup::climb_down;
 use super::user_data::{Tag, pack, unpack};
 use super::*;
 use crate::driver::tests::{Rig, key, receive, send};
-use crate::driver::{Driver, INDEX_MAX};
+use crate::driver::{Completion, Driver, INDEX_MAX};
 
 fn uring(rig: &mut Rig) -> &mut Uring {
     let Driver::Uring(uring) = &mut rig.driver;
@@ -243,15 +243,17 @@ fn a_completion_that_belongs_to_nothing_is_counted_and_dropped() {
         pack(Tag::Operation, key(2, 4)),
         pack(Tag::Operation, key(3, 4)),
         pack(Tag::Operation, key(900, 1)),
+        pack(Tag::Cancel, key(2, 5)),
+        user_data::CLOSE,
     ];
     for stranger in strangers {
         sys::send_ring_message(ring, stranger).unwrap();
     }
     let soon = Instant::now() + Duration::from_millis(50);
-    while rig.driver.counters().stale_completions < 6 && Instant::now() < soon {
+    while rig.driver.counters().stale_completions < 8 && Instant::now() < soon {
         rig.flush();
     }
-    assert_eq!(rig.driver.counters().stale_completions, 6);
+    assert_eq!(rig.driver.counters().stale_completions, 8);
     assert_eq!(rig.completed.len(), 1);
     rig.driver.cancel(key(3, 5));
     rig.complete(2);
@@ -297,6 +299,20 @@ fn a_kernel_that_stays_busy_gives_the_turn_back() {
     );
     uring(&mut rig).enter_errors.clear();
     rig.complete(19);
+}
+
+#[test]
+fn patience_starts_anew_with_every_success() {
+    let mut rig = Rig::with_entries(1);
+    for _ in 0..40 {
+        uring(&mut rig).fail_enter(libc::EAGAIN);
+        uring(&mut rig).fail_enter(0);
+    }
+    for index in 0..40 {
+        rig.driver.submit(key(index, 1), Operation::Nop);
+    }
+    rig.flush();
+    assert!(!rig.driver.has_staged(), "no two failures came in a row");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn awaited_after_completion() {
 }
 
 #[test]
-fn awaited_by_a_task_that_is_polled_with_another_waker_each_time() {
+fn bug_043_awaited_with_another_waker_each_time() {
     let bench = Bench::new();
     let _entered = bench.scheduler.enter();
     let mut handle = bench.spawn(async {

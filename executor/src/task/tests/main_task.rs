@@ -106,7 +106,7 @@ fn a_wake_before_park_keeps_the_worker_awake() {
 }
 
 #[test]
-fn only_the_first_wake_of_a_parked_worker_rings_the_bell() {
+fn bug_046_only_the_first_wake_of_a_parked_worker_rings_the_bell() {
     let (bench, rings) = with_bell();
     let main = bench.scheduler.main_task();
     main.take_notified();

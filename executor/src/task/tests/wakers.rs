@@ -1,14 +1,15 @@
 //! Wakers: any thread, any time. Bug rows 36 to 39, 45 and 47 without loom.
 #![allow(clippy::waker_clone_wake)] // Cloning and waking is what is tested.
 
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::{Bench, Drops};
-use crate::task::{spawn_from_afar, yield_now};
+use super::{Bench, CountingWaker, Drops};
+use crate::task::{budget, spawn_from_afar, yield_now};
 
 /// Spawns a task that is pending for ever and counts its polls; returns its waker.
 fn spawn_counting(bench: &Bench, drops: &Drops) -> (Waker, Arc<AtomicUsize>) {
@@ -323,4 +324,36 @@ fn tasks_of_two_cores_wake_each_other_while_both_end() {
         drop(waker);
         assert_eq!(drops.count(), made + 1);
     }
+}
+
+/// A combinator that polls its parts with a waker of its own sees each of our futures use it.
+#[test]
+fn bug_044_every_future_wakes_the_waker_it_was_polled_with() {
+    fn wakes(
+        bench: &Bench,
+        mut future: impl Future + Unpin,
+        between: impl FnOnce(&Bench),
+    ) -> usize {
+        let (waker, wakes) = CountingWaker::new();
+        let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        between(bench);
+        wakes.count()
+    }
+    let bench = Bench::new();
+    let _entered = bench.scheduler.enter();
+    assert_eq!(wakes(&bench, yield_now(), |_| ()), 1);
+    let handle = bench.spawn(async {});
+    assert_eq!(
+        wakes(&bench, handle, |bench| assert_eq!(bench.settle(), 1)),
+        1
+    );
+    let all = budget::scope(|| {
+        let exhausted = poll_fn(|cx| {
+            while budget::consume(cx).is_ready() {}
+            Poll::<()>::Pending
+        });
+        wakes(&bench, exhausted, |_| ())
+    });
+    assert_eq!(all, 1);
 }
