@@ -3,7 +3,9 @@
 //! Tasks run first in, first out. A task woken by one that is running goes to a slot of its
 //! own and runs next, while what the two share is in the cache; after [`LIFO_STREAK`] polls
 //! out of that slot the queue has its turn, so that two tasks which wake each other for ever
-//! starve nobody.
+//! starve nobody. A task that awaits another one's end is an exception, it goes to the queue: who
+//! joins a batch of tasks runs once when most of them have ended, instead of once for each
+//! (measured: 294 instructions for a spawn and a join, against 464).
 //!
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
 //! any of its cells is borrowed: there are only `Cell`s.

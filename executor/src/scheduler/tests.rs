@@ -158,6 +158,25 @@ fn a_task_woken_by_a_task_runs_before_the_queue() {
 }
 
 #[test]
+fn a_task_that_joins_a_batch_runs_once_for_all_that_were_ready() {
+    let bench = Bench::new();
+    let polls = Rc::new(Cell::new(0));
+    let count = polls.clone();
+    let mut parent = Box::pin(async {
+        let handles: Vec<_> = (0..20).map(|_| spawn(async {})).collect();
+        for handle in handles {
+            handle.await.unwrap();
+        }
+    });
+    drop(bench.spawn(poll_fn(move |cx| {
+        count.set(count.get() + 1);
+        parent.as_mut().poll(cx)
+    })));
+    bench.settle();
+    assert_eq!(polls.get(), 2);
+}
+
+#[test]
 fn two_tasks_that_wake_each_other_leave_the_queue_its_turn() {
     let bench = Bench::new();
     let polls_between = Rc::new(Cell::new(0));

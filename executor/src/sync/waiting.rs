@@ -155,6 +155,7 @@ impl<G: Copy> WaitQueue<G> {
 /// `is_ready` says whether what the future waits for is there, given what it was granted
 /// and whether it has an entry. When `Ready` is returned the entry is gone, and the caller
 /// takes what it waited for, at once.
+#[inline]
 pub(super) fn poll_wait<S, G: Copy>(
     cell: &RefCell<S>,
     queue: impl Fn(&mut S) -> &mut WaitQueue<G>,
@@ -162,62 +163,90 @@ pub(super) fn poll_wait<S, G: Copy>(
     cx: &mut Context<'_>,
     is_ready: impl Fn(&S, Option<G>, bool) -> bool,
 ) -> Poll<Option<G>> {
-    let mut fresh = None;
     loop {
         let mut state = cell.borrow_mut();
         let granted = index.and_then(|index| queue(&mut state).granted(index));
         if is_ready(&state, granted, index.is_some()) {
             drop(state);
             ready!(budget::consume(cx));
-            let removed = index
-                .take()
-                .map(|index| queue(&mut cell.borrow_mut()).remove(index));
-            drop(removed);
+            if let Some(index) = index.take() {
+                let removed = queue(&mut cell.borrow_mut()).remove(index);
+                drop(removed);
+            }
             return Poll::Ready(granted);
         }
-        let line = queue(&mut state);
-        match *index {
-            Some(index) if line.is_waiting_for(index, cx) => return Poll::Pending,
-            Some(index) if fresh.is_some() => {
-                line.replace(index, &mut fresh);
-                return Poll::Pending;
-            }
-            None if let Some(waiter) = fresh.take() => {
-                *index = Some(line.push(waiter));
-                return Poll::Pending;
-            }
-            _ => {}
-        }
         drop(state);
-        fresh = Some(Waiter::new(cx));
+        if wait(cell, &queue, index, cx, &is_ready) {
+            return Poll::Pending;
+        }
     }
+}
+
+/// Sees to it that whoever polls with `cx` is woken; false if there is nothing to wait for
+/// any more.
+#[inline(never)]
+fn wait<S, G: Copy>(
+    cell: &RefCell<S>,
+    queue: impl Fn(&mut S) -> &mut WaitQueue<G>,
+    index: &mut Option<usize>,
+    cx: &Context<'_>,
+    is_ready: impl Fn(&S, Option<G>, bool) -> bool,
+) -> bool {
+    if index.is_some_and(|index| queue(&mut cell.borrow_mut()).is_waiting_for(index, cx)) {
+        return true;
+    }
+    // Declared before the borrow, so that what it holds in the end is dropped after it.
+    let mut fresh = Some(Waiter::new(cx));
+    let mut state = cell.borrow_mut();
+    let granted = index.and_then(|index| queue(&mut state).granted(index));
+    if is_ready(&state, granted, index.is_some()) {
+        return false;
+    }
+    let line = queue(&mut state);
+    match *index {
+        Some(index) => line.replace(index, &mut fresh),
+        None => *index = fresh.take().map(|waiter| line.push(waiter)),
+    }
+    true
 }
 
 /// One poll of the only future that can wait in the slot that `slot` finds in `cell`, for
 /// what `is_ready` looks at.
+#[inline]
 pub(super) fn poll_wait_alone<S>(
     cell: &RefCell<S>,
     slot: impl Fn(&mut S) -> &mut Option<Waiter>,
     cx: &mut Context<'_>,
     is_ready: impl Fn(&S) -> bool,
 ) -> Poll<()> {
-    // Declared before the borrow, so that what it holds in the end is dropped after it.
-    let mut fresh = None;
     loop {
-        let mut state = cell.borrow_mut();
-        if is_ready(&state) {
-            drop(state);
+        if is_ready(&cell.borrow()) {
             return budget::consume(cx);
         }
-        let slot = slot(&mut state);
-        if slot.as_ref().is_some_and(|waiter| waiter.is_for(cx)) {
+        if wait_alone(cell, &slot, cx, &is_ready) {
             return Poll::Pending;
         }
-        if fresh.is_some() {
-            std::mem::swap(slot, &mut fresh);
-            return Poll::Pending;
-        }
-        drop(state);
-        fresh = Some(Waiter::new(cx));
     }
+}
+
+/// Like [`wait`], for a slot.
+#[inline(never)]
+fn wait_alone<S>(
+    cell: &RefCell<S>,
+    slot: impl Fn(&mut S) -> &mut Option<Waiter>,
+    cx: &Context<'_>,
+    is_ready: impl Fn(&S) -> bool,
+) -> bool {
+    let is_for = |waiter: &Option<Waiter>| waiter.as_ref().is_some_and(|waiter| waiter.is_for(cx));
+    if is_for(slot(&mut cell.borrow_mut())) {
+        return true;
+    }
+    // Declared before the borrow, so that what it holds in the end is dropped after it.
+    let mut fresh = Some(Waiter::new(cx));
+    let mut state = cell.borrow_mut();
+    if is_ready(&state) {
+        return false;
+    }
+    std::mem::swap(slot(&mut state), &mut fresh);
+    true
 }

@@ -15,7 +15,8 @@ use crate::cores::{CoreId, Node};
 
 // The bits of `Header::state`. Home only.
 
-/// In the run queue or the LIFO slot; or running and woken meanwhile. Never with `COMPLETE`.
+/// In the run queue or the LIFO slot; or on its way there from birth; or running and woken
+/// meanwhile. Never with `COMPLETE`.
 pub(super) const SCHEDULED: u32 = 1;
 /// Its future is being polled or dropped. A main task always runs: the queue never sees it.
 pub(super) const RUNNING: u32 = 1 << 1;
@@ -83,7 +84,7 @@ impl Header {
             vtable,
             home,
             spawned_at,
-            state: Cell::new(0),
+            state: Cell::new(SCHEDULED),
             count: Cell::new(count),
             queue_next: Cell::new(None),
             list_previous: Cell::new(None),

@@ -83,6 +83,11 @@ pub(super) fn give_up(task: RawTask) -> bool {
 
 #[inline]
 pub(super) fn wake(task: RawTask) {
+    wake_and(task, Scheduler::schedule);
+}
+
+#[inline(always)]
+fn wake_and(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
     let state = task.state.get();
     if state & (SCHEDULED | COMPLETE) != 0 {
         return;
@@ -90,10 +95,11 @@ pub(super) fn wake(task: RawTask) {
     task.state.set(state | SCHEDULED);
     // A running task goes back to the queue when its poll is over.
     if state & RUNNING == 0 {
-        schedule(task, Scheduler::schedule);
+        schedule(task, put);
     }
 }
 
+#[inline(always)]
 fn schedule(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
     here::with(|scheduler| {
         // SAFETY: every caller has just set `SCHEDULED` on a task that was neither running,
@@ -133,6 +139,17 @@ pub(super) fn forget_joiner(task: RawTask) {
     }
 }
 
+/// A joiner waits for its turn behind what is ready: one that awaits many handles in a row finds
+/// the next ones finished, where the LIFO slot would run it once for each.
+fn wake_joiner(joiner: Waiter) {
+    match joiner {
+        Waiter::Task(joiner) if here::is_home(joiner.task().home) => {
+            wake_and(joiner.task(), Scheduler::schedule_last);
+        }
+        joiner => joiner.wake_quietly(),
+    }
+}
+
 fn watch(task: RawTask) {
     if task.has(COMPLETE) {
         wake_remote_joiner(task);
@@ -152,8 +169,7 @@ fn wake_remote_joiner(task: RawTask) {
 pub(super) fn adopt(scheduler: &Scheduler, task: RawTask) {
     scheduler.count_in();
     scheduler.tasks().insert(task);
-    task.set(SCHEDULED);
-    // SAFETY: the task is new: neither running, nor complete, nor in the queue.
+    // SAFETY: the task is new, and so `SCHEDULED` but not in the queue yet.
     scheduler.schedule_last(unsafe { Runnable::new(task) });
 }
 
@@ -183,6 +199,13 @@ pub(super) fn run(runnable: Runnable) {
 
 /// The output is in its place: tells who waits for it and lets the scheduler's reference go.
 fn complete(task: RawTask) {
+    finish(task);
+    here::with(Scheduler::count_out);
+    release(task);
+}
+
+/// The output is in its place: tells who waits for it.
+fn finish(task: RawTask) {
     let state = task.state.get();
     task.state.set(state & !(SCHEDULED | RUNNING) | COMPLETE);
     // Release: whoever sees it may take the output.
@@ -192,13 +215,11 @@ fn complete(task: RawTask) {
         unsafe { (task.vtable.drop_output)(task) };
     }
     if let Some(joiner) = take_joiner(task) {
-        joiner.wake_quietly();
+        wake_joiner(joiner);
     }
     if state & WATCHED != 0 {
         wake_remote_joiner(task);
     }
-    here::with(Scheduler::count_out);
-    release(task);
 }
 
 // Messages.
@@ -256,7 +277,7 @@ fn open(task: RawTask) {
 fn decline(task: RawTask) {
     // SAFETY: it was never taken in, so the future is there and nobody runs it. It is
     // `Send`, so it may be dropped on whatever thread this is.
-    unsafe { stillborn(task) };
+    unsafe { cancel_unknown(task) };
     let word = task.remote.merge_arrived(task.count.replace(0));
     if word.has(DETACH) {
         // SAFETY: complete; the handle left the output behind.
@@ -269,15 +290,15 @@ fn decline(task: RawTask) {
     afar::release(task);
 }
 
-/// Completes a task, as cancelled, that no scheduler knows.
+/// Completes a task, as cancelled, that no scheduler has taken in. Its handle may have come
+/// here already, and wait.
 ///
 /// # Safety
 ///
 /// The future is there, nobody else may touch it, and it may be dropped on this thread.
-pub(super) unsafe fn stillborn(task: RawTask) {
-    task.state.set(RUNNING);
+pub(super) unsafe fn cancel_unknown(task: RawTask) {
+    task.set(RUNNING);
     // SAFETY: the caller's promise.
     unsafe { (task.vtable.cancel)(task) };
-    task.state.set(COMPLETE);
-    task.finished.store(true, Ordering::Release);
+    finish(task);
 }

@@ -5,7 +5,7 @@
 //! a race on one of its cells, a task that is never freed as a leak.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -237,6 +237,29 @@ fn loom_remote_join_of_a_task_that_completes() {
         let joiner = thread::spawn(move || *wait(handle).unwrap());
         worker.run_until(|| worker.scheduler.live_tasks() == 0);
         // The joiner may have asked just after: its message needs one more turn, if any.
+        while worker.scheduler.tasks().first().is_some() {
+            worker.turn();
+            thread::yield_now();
+        }
+        assert_eq!(joiner.join().unwrap(), 7);
+        worker.end();
+    });
+}
+
+/// The second waker goes without a message: the exchange of the pointer has to do.
+#[test]
+fn loom_remote_join_with_a_second_waker() {
+    model(3, || {
+        let worker = Worker::new();
+        let mut handle = worker.scheduler.spawn(async { Box::new(7) });
+        let joiner = thread::spawn(move || {
+            let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop()));
+            match polled {
+                Poll::Ready(output) => *output.unwrap(),
+                Poll::Pending => *wait(handle).unwrap(),
+            }
+        });
+        worker.turn();
         while worker.scheduler.tasks().first().is_some() {
             worker.turn();
             thread::yield_now();

@@ -130,6 +130,9 @@
 //    closed inbox. It is completed as cancelled while `QUEUED` is still set, so that nobody pushes it again, and
 //    goes from there to `MERGED` in one change. The same happens if the node came to the mailbox's next life.
 //
+//    The handle may be at home before its task is: it finds a task that is `SCHEDULED` from birth, so nothing
+//    queues it a second time, and what it leaves (`ABORTED`, `DETACHED`, a joiner) is honoured by either outcome.
+//
 // 8. *Joined elsewhere.* The handle leaves its waker, then looks at `finished`. The home sets `finished`, then takes
 //    the waker. Both exchange the same pointer: if the home's exchange came first, the handle's sees it and so
 //    sees `finished`; else the home finds the waker. That the home has to look at all, it learns by the message `WATCH`,

@@ -76,7 +76,7 @@ fn spawn_stillborn<F: Future + 'static>(
         },
     );
     // SAFETY: nobody else knows the task, and this is the thread that made its future.
-    unsafe { home::stillborn(task) };
+    unsafe { home::cancel_unknown(task) };
     JoinHandle::new(task)
 }
 

@@ -389,6 +389,60 @@ fn a_channel_without_room_is_refused() {
 }
 
 #[test]
+fn a_task_that_always_has_messages_lets_the_others_run() {
+    let runtime = crate::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let others_turns = Rc::new(Cell::new(0));
+        let turns = others_turns.clone();
+        let other = crate::task::spawn(async move {
+            loop {
+                turns.set(turns.get() + 1);
+                crate::task::yield_now().await;
+            }
+        });
+        let busy = crate::task::spawn(async move {
+            let (sender, mut receiver) = channel(1);
+            for i in 0..10_000 {
+                sender.send(i).await.expect("open");
+                assert_eq!(receiver.recv().await, Some(i));
+            }
+        });
+        busy.await.expect("it ended");
+        other.abort();
+        // 20 000 units, 128 for each poll.
+        assert!(others_turns.get() > 100, "{} turns", others_turns.get());
+    });
+}
+
+#[test]
+fn tasks_of_a_runtime_pass_messages_around() {
+    let runtime = crate::runtime::Runtime::new().expect("a runtime");
+    let sum = runtime.block_on(async {
+        let (first, mut input) = channel(3);
+        for _ in 0..20 {
+            let (sender, receiver) = channel(3);
+            let mut source = std::mem::replace(&mut input, receiver);
+            drop(crate::task::spawn(async move {
+                while let Some(n) = source.recv().await {
+                    sender.send(n + 1_u64).await.expect("open");
+                }
+            }));
+        }
+        drop(crate::task::spawn(async move {
+            for _ in 0..100 {
+                first.send(0).await.expect("open");
+            }
+        }));
+        let mut sum = 0;
+        while let Some(n) = input.recv().await {
+            sum += n;
+        }
+        sum
+    });
+    assert_eq!(sum, 100 * 20);
+}
+
+#[test]
 #[ignore = "a measurement"]
 fn a_round_trip_between_two_futures() {
     const ROUNDS: u32 = 1_000_000;
@@ -410,4 +464,29 @@ fn a_round_trip_between_two_futures() {
         let _ = poll_once(&mut two);
     }
     println!("round trip: {:?}", started.elapsed() / ROUNDS);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn a_round_trip_between_two_tasks() {
+    const ROUNDS: u32 = 1_000_000;
+    let runtime = crate::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let (there, mut ping) = channel(1);
+        let (back, mut pong) = channel(1);
+        drop(crate::task::spawn(async move {
+            while let Some(i) = ping.recv().await {
+                let _ = back.send(i).await;
+            }
+        }));
+        let started = std::time::Instant::now();
+        let asking = crate::task::spawn(async move {
+            for i in 0..ROUNDS {
+                there.send(i).await.unwrap();
+                assert_eq!(pong.recv().await, Some(i));
+            }
+        });
+        asking.await.expect("it ended");
+        println!("round trip: {:?}", started.elapsed() / ROUNDS);
+    });
 }
