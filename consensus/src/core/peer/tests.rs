@@ -259,7 +259,7 @@ fn ones_own_vote_counts_no_sooner_than_it_is_durable() {
         let Some(Effect::Persist { batch, .. }) = effects.pop() else {
             panic!("nothing to wait for")
         };
-        peer.step(at, Event::Timer);
+        peer.step(at, Event::Persisted { batch: batch - 1 });
         assert_eq!(peer.next_slot(), if batches < 3 { 0 } else { 1 });
         effects = peer.step(at, Event::Persisted { batch });
         batches += 1;
