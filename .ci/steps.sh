@@ -156,7 +156,10 @@ step_clone() {
 # ---- steps of .ci/long
 
 step_tests-long() {
-  KRUG_ITERATIONS=10 KRUG_SCHEDULES=1000000 cargo test --locked --workspace --release
+  export KRUG_LONG=1 KRUG_ITERATIONS=10
+  export KRUG_SCHEDULES=1000000 KRUG_DECREES=50000 KRUG_WORLDS=4000
+  export KRUG_CIRCLES=20 KRUG_CRASHES=60 KRUG_RELABELLINGS=600
+  cargo test --locked --workspace
 }
 
 step_loom-long() {
