@@ -162,15 +162,8 @@ impl Operation {
     }
 
     /// True if it completes more than once.
+    #[cfg(any(test, feature = "fault-injection"))]
     pub(crate) fn is_multishot(&self) -> bool {
         matches!(self, Operation::AcceptMultishot { .. })
-    }
-
-    /// True if a result ≥ 0 is a descriptor that somebody must close.
-    pub(crate) fn makes_descriptor(&self) -> bool {
-        matches!(
-            self,
-            Operation::Accept { .. } | Operation::AcceptMultishot { .. } | Operation::Socket { .. }
-        )
     }
 }

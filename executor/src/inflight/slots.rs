@@ -143,7 +143,6 @@ pub(crate) enum Delivery {
     /// One of several results of an operation that its source owns.
     More {
         attachment: Attachment,
-        completion: Completion,
         descriptor: Option<OwnedFd>,
     },
     /// Ended, and its source owns it.
@@ -223,6 +222,11 @@ impl Slots {
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index)?;
         (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
+    }
+
+    /// True until the operation's result was taken.
+    pub(super) fn is_in_use(&self, key: Key) -> bool {
+        self.find(key).is_some()
     }
 
     #[cold]
@@ -326,7 +330,6 @@ impl Slots {
                 let descriptor = slot.with_op(|op| op.leftover(completion));
                 Delivery::More {
                     attachment,
-                    completion,
                     descriptor,
                 }
             }
@@ -341,7 +344,10 @@ impl Slots {
         }
         if completion.result == -libc::EINTR && !asked {
             // An interrupted close has closed: the number may belong to another descriptor by now.
-            let is_close = slot.attachment.get().is_some_and(|attachment| attachment.role == Role::Close);
+            let is_close = slot
+                .attachment
+                .get()
+                .is_some_and(|attachment| attachment.role == Role::Close);
             return !is_close;
         }
         slot.with_op(|op| op.advance(completion)) == Step::Again && !asked
@@ -415,10 +421,6 @@ impl Slots {
         }
         slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
         Sent::Later
-    }
-
-    pub(crate) fn attachment(&self, key: Key) -> Option<Attachment> {
-        self.find(key)?.attachment.get()
     }
 
     /// The future of `key` is gone. What becomes of the operation is what its [`Orphan`] rule says.
