@@ -162,7 +162,7 @@ impl Operation {
     }
 
     /// True if it completes more than once.
-    #[cfg(any(test, feature = "fault-injection"))]
+    #[cfg(feature = "fault-injection")]
     pub(crate) fn is_multishot(&self) -> bool {
         matches!(self, Operation::AcceptMultishot { .. })
     }

@@ -2,7 +2,7 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -126,8 +126,7 @@ fn write(pipe: &PipeWriter, bytes: &[u8]) -> Operation {
 /// Owns a descriptor that an operation made.
 pub(super) fn owned(fd: i32) -> OwnedFd {
     assert!(fd >= 0, "{}", io::Error::from_raw_os_error(-fd));
-    // SAFETY: the kernel has just handed the descriptor out, to nobody else.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+    super::own(fd)
 }
 
 fn enters(rig: &Rig) -> u64 {
@@ -988,8 +987,15 @@ fn vector(bytes: &mut [u8]) -> libc::iovec {
 }
 
 fn empty_message() -> libc::msghdr {
-    // SAFETY: all zeros is a message header without name, data and control.
-    unsafe { std::mem::zeroed() }
+    libc::msghdr {
+        msg_name: std::ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: std::ptr::null_mut(),
+        msg_iovlen: 0,
+        msg_control: std::ptr::null_mut(),
+        msg_controllen: 0,
+        msg_flags: 0,
+    }
 }
 
 #[test]
@@ -998,7 +1004,6 @@ fn options_are_set_and_read_back() {
     let mut rig = Rig::with_entries(1);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let fd = listener.as_raw_fd();
-    let seconds = |count| Some(Duration::from_secs(count));
     let tried = [
         (Name::NoDelay, Opt::NoDelay(true), Opt::NoDelay(true)),
         (Name::NoDelay, Opt::NoDelay(false), Opt::NoDelay(false)),

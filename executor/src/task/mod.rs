@@ -177,7 +177,9 @@ pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
 pub(crate) use spawn::{spawn_from_afar, spawn_on};
-pub(crate) use waker::{TaskRef, Waiter};
+#[cfg(test)]
+pub(crate) use waker::TaskRef;
+pub(crate) use waker::Waiter;
 
 #[cfg(all(test, not(krug_loom)))]
 mod tests;
