@@ -80,7 +80,8 @@ pub fn iterations(usual: usize) -> usize {
     usual * factor.unwrap_or(1).max(1)
 }
 
-/// Lets the core make `count` turns: what is staged is submitted, what is ready is taken in.
+/// Lets the core make `count` turns: what is staged is submitted, what is ready is taken in. For the future given to
+/// `block_on`: a task may be polled several times in one turn.
 pub async fn turns(count: usize) {
     for _ in 0..count {
         krug::task::yield_now().await;

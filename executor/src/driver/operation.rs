@@ -160,10 +160,4 @@ impl Operation {
             _ => Stage::Produce,
         }
     }
-
-    /// True if it completes more than once.
-    #[cfg(feature = "fault-injection")]
-    pub(crate) fn is_multishot(&self) -> bool {
-        matches!(self, Operation::AcceptMultishot { .. })
-    }
 }

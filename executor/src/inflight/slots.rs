@@ -247,7 +247,14 @@ impl Slots {
                 .is_some_and(|attachment| attachment.role == Role::Close);
             return !is_close;
         }
-        slot.with_op(|op| op.advance(completion)) == Step::Again && !asked
+        if slot.with_op(|op| op.advance(completion)) == Step::Done {
+            return false;
+        }
+        if asked {
+            // It would have gone on: this completion is of a step of it, and not its result.
+            completion.result = -libc::ECANCELED;
+        }
+        !asked
     }
 
     fn ended_for_future(&self, key: Key, slot: &Slot, completion: Completion) -> Delivery {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::{Scheduler, TurnBudget};
-use crate::cores::MailboxLease;
+use crate::cores::{CoreId, MailboxLease};
 use crate::task::{JoinHandle, budget, spawn, yield_now};
 
 const NO_LIMIT: TurnBudget = TurnBudget {
@@ -322,7 +322,11 @@ fn guards_dropped_in_the_wrong_order_leave_nothing_dangling() {
         drop(outer_guard);
         drop(outer);
         drop(inner_guard);
-        assert_eq!(current_id(), Some(id), "the outer one came back, and somebody keeps it");
+        assert_eq!(
+            current_id(),
+            Some(id),
+            "the outer one came back, and somebody keeps it"
+        );
     });
     thread.join().unwrap();
 }
