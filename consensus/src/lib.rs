@@ -1,4 +1,27 @@
-//! Leaderless consensus: 33 heroes settle among themselves who says which letter.
+//! Leaderless consensus: 33 heroes settle among themselves who says which letter of a word, and say it.
+//!
+//! Nobody leads, nobody was given a number, anybody may vanish at any moment, and messages get lost; as long as more
+//! than half of them are there, every letter is said by exactly one hero. The README beside this crate shows the
+//! program; here is how it is built, in the order to read it:
+//!
+//! 1. [`core`]: the agreement itself, a pure state machine. It knows no clock, no socket, no file and no `await`: it is
+//!    told what happened and when, and answers with what is to be done. Other heroes are ports to it, in a numbering of
+//!    its own, so that nothing can be settled by who was counted first.
+//! 2. [`advance`]: carries out what it wants, where nothing is kept on disk.
+//! 3. [`wire`]: messages as bytes. No input makes it panic or allocate more than it was given.
+//! 4. [`transport`]: links over Unix sockets, TCP and pipes; each is carried by two tasks of krug.
+//! 5. [`node`]: a living hero, the state machine between clock, inbox and links. The only place where it meets `await`.
+//! 6. [`program`]: arguments, faults, the harness that watches and never conducts, and what is printed. Its world in
+//!    memory ([`program::memory`]) has a network and a clock of its own and replays a run from its seed.
+//! 7. [`lottery`]: the obvious answer, which is wrong.
+//!
+//! # What is promised
+//!
+//! No two heroes, the dead counted, ever hold different rosters or hear different heroes say a letter. Letters come in
+//! order, each once. A name on the roster was drawn by a hero. With more than half alive and links that do not lose for
+//! ever, the word is spoken with probability 1. Heroes that lie are out of scope.
+//!
+//! The harness checks all but the last of these in every run: [`program::chronicle`].
 #![forbid(unsafe_code)]
 
 pub mod advance;

@@ -67,6 +67,8 @@ fn help_names_every_flag_and_ends_with_0() {
         "--json",
         "--driver",
         "--limit",
+        "kill 7 @ letter 5",
+        "Exit status",
     ] {
         assert!(run.stdout.contains(flag), "{flag} in {run}");
     }

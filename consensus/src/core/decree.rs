@@ -166,13 +166,12 @@ impl<V: Clone + Ord> Driver<V> {
     /// `owner` puts the value on top in step 4. There must be one owner per decree at most, and whenever it drives it
     /// must propose the same value, also in another life.
     pub fn new(ports: usize, value: V, owner: bool, ranks: &mut impl Ranks) -> Driver<V> {
+        // A random rank comes with each port, below.
+        let rank = if owner { Rank::TOP } else { Rank(0) };
         let mut driver = Driver {
             majority: ports / 2 + 1,
             step: FIRST_STEP,
-            candidate: Candidate {
-                rank: Rank::TOP,
-                value,
-            },
+            candidate: Candidate { rank, value },
             ranks: Vec::new(),
             answered: vec![false; ports],
             first: None,

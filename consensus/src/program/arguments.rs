@@ -14,13 +14,9 @@ use super::word::Word;
 /// The most heroes a circle holds: each pair of them is a connection.
 pub const PEERS_MAX: usize = 1_000;
 
-/// 33 heroes in a circle settle among themselves who says which letter of a word,
-/// and say it. Nobody leads, nobody was given a number.
-///
-/// Exit status: 0 when the word is spoken, 2 for arguments that make no sense,
-/// 3 when the heroes are stuck, with the reason.
+/// 33 heroes in a circle settle among themselves who says which letter of a word, and say it. Nobody leads, nobody was given a number.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "consensus", version, max_term_width = 100)]
+#[command(name = "consensus", version, long_about = None, after_help = AFTER_HELP)]
 pub struct Arguments {
     /// How many heroes sit in the circle.
     #[arg(long, value_name = "N", default_value = "33", allow_negative_numbers = true, value_parser = parse_peers)]
@@ -42,7 +38,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "consensus", value_parser = parse_protocol)]
     pub protocol: Protocol,
 
-    /// Nobody takes the fast path: every decree costs two rounds of messages or more.
+    /// Nobody takes the fast path: a decree takes three round trips instead of one.
     #[arg(long)]
     pub strict: bool,
 
@@ -72,6 +68,23 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_limit)]
     pub limit: Duration,
 }
+
+const AFTER_HELP: &str = "\
+Faults, divided by `;`:
+  kill 7                the seventh hero born ends before he says anything
+  kill 1..17            seventeen of them do
+  kill 7 @ letter 5     he ends when four letters are spoken and the fifth is due
+  kill 7 @ 20ms         he ends so long after the start
+  loss 10%              every tenth message never arrives
+
+Exit status:
+  0 the word is spoken    2 the arguments make no sense    3 the heroes are stuck, with the reason
+
+Try:
+  consensus --fault 'kill 7 @ letter 5; loss 10%'
+  consensus --fault 'kill 1..17'
+  consensus --transport memory --seed 1
+  consensus --protocol lottery";
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -325,3 +325,6 @@ impl Chronicle {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! A message takes 100 to 900 µs, drawn anew for each, so that later ones overtake
 //! earlier ones; a round trip is 1 ms in the mean. Messages travel as the bytes of
-//! [`wire`](crate::wire). Nobody's port numbers agree with anybody else's.
+//! [`wire`]. Nobody's port numbers agree with anybody else's.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -13,6 +13,9 @@ mod tcp;
 mod traffic;
 mod unix;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::io;
 

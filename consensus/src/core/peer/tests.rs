@@ -259,7 +259,7 @@ fn ones_own_vote_counts_no_sooner_than_it_is_durable() {
         let Some(Effect::Persist { batch, .. }) = effects.pop() else {
             panic!("nothing to wait for")
         };
-        peer.step(at, Event::Timer);
+        peer.step(at, Event::Persisted { batch: batch - 1 });
         assert_eq!(peer.next_slot(), if batches < 3 { 0 } else { 1 });
         effects = peer.step(at, Event::Persisted { batch });
         batches += 1;
@@ -584,6 +584,20 @@ fn a_restarted_peer_has_the_name_the_registers_and_the_transcript_of_its_log() {
             prev: None
         }
     );
+}
+
+#[test]
+fn a_restart_ignores_what_the_log_says_of_slots_that_do_not_exist() {
+    let say = |slot| LogRecord::Decided {
+        slot,
+        value: Value::Say { by: Name(1) },
+    };
+    let value = Value::Roll(choir::roll([other(1), other(2)].iter()));
+    let roll = LogRecord::Decided { slot: 0, value };
+    let records = [say(0), roll].into_iter().chain((1..9).map(say));
+    let peer = Peer::restart(config(3), Random::new(2, 2), records);
+    assert!(peer.is_finished());
+    assert_eq!(peer.transcript().len(), "word".len());
 }
 
 #[test]

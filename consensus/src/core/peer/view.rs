@@ -5,7 +5,7 @@ use crate::core::{Claim, Counters, Micros, Name, Slot, Utterance, Waiting};
 use super::{Peer, position};
 
 impl Peer {
-    /// When it wants [`Event::Timer`] next: the last [`Effect::Timer`].
+    /// When it wants [`Event::Timer`](crate::core::Event::Timer) next: the last [`Effect::Timer`](crate::core::Effect::Timer).
     pub fn deadline(&self) -> Option<Micros> {
         self.timer
     }
@@ -29,7 +29,7 @@ impl Peer {
     }
 
     /// What is said so far, as far as this peer knows. The newest of it may not be durable here yet:
-    /// [`Effect::Spoken`] tells when it is.
+    /// [`Effect::Spoken`](crate::core::Effect::Spoken) tells when it is.
     pub fn transcript(&self) -> &[Utterance] {
         self.choir.transcript()
     }
@@ -49,7 +49,7 @@ impl Peer {
         self.is_mute
     }
 
-    /// How many peers it heard within the last [`Config::silence`], itself counted.
+    /// How many peers it heard within the last [`Config::silence`](crate::core::Config::silence), itself counted.
     pub fn heard(&self, now: Micros) -> usize {
         let is_recent = |&at: &Micros| now.saturating_sub(at) <= self.config.silence;
         1 + self
