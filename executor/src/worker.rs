@@ -316,7 +316,12 @@ impl Worker {
 
     /// Sleeps until `deadline`, or until a timer before that: a linger time may be over earlier.
     fn wait_until(&self, deadline: Instant) -> Wait {
-        let timer = self.core.wheel.borrow().next_deadline().filter(|_| !self.core.clock.is_paused());
+        let timer = self
+            .core
+            .wheel
+            .borrow()
+            .next_deadline()
+            .filter(|_| !self.core.clock.is_paused());
         let timer = timer.map(|timer| self.core.clock.to_system(timer));
         Wait::Until(Some(timer.map_or(deadline, |timer| timer.min(deadline))))
     }

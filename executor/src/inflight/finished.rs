@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 
 use super::erased::Erased;
 use super::op::Op;
-use crate::driver::Completion;
+use super::slots::Attachment;
+use crate::driver::{Completion, Key};
 
 /// An operation that the kernel has let go of. Dropping it drops what the operation
 /// owned, a user's buffer among it, and closes a descriptor that came of it.
@@ -38,6 +39,15 @@ impl Finished {
     pub(crate) fn take_descriptor(mut self) -> Option<OwnedFd> {
         let op = self.op.take()?;
         op.leftover(self.completion)
+    }
+
+    /// Starts it again for its source, if it left something to do: see [`Op::resumes`].
+    pub(crate) fn resume(mut self, attachment: Attachment) -> Result<Option<Key>, Finished> {
+        let completion = self.completion;
+        match self.op.take_if(|op| op.resumes(completion)) {
+            Some(op) => Ok(super::with(|slots| slots.start(op, Some(attachment), true))),
+            None => Err(self),
+        }
     }
 
     /// The operation and its result.

@@ -79,7 +79,10 @@ impl<T: Op> InFlight<T> {
     /// then, and there is nothing that could be given back.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
-        let ticket = self.ticket.as_mut().expect("a future was polled again after it had finished");
+        let ticket = self
+            .ticket
+            .as_mut()
+            .expect("a future was polled again after it had finished");
         if ticket.abroad.is_none() {
             let (home, key) = (ticket.home, ticket.key);
             let here = super::with(|slots| {

@@ -341,10 +341,20 @@ impl Slots {
         }
         if completion.result == -libc::EINTR && !asked {
             // An interrupted close has closed: the number may belong to another descriptor by now.
-            let is_close = slot.attachment.get().is_some_and(|attachment| attachment.role == Role::Close);
+            let is_close = slot
+                .attachment
+                .get()
+                .is_some_and(|attachment| attachment.role == Role::Close);
             return !is_close;
         }
-        slot.with_op(|op| op.advance(completion)) == Step::Again && !asked
+        if slot.with_op(|op| op.advance(completion)) == Step::Done {
+            return false;
+        }
+        if asked {
+            // It would have gone on: this completion is of a step of it, and not its result.
+            completion.result = -libc::ECANCELED;
+        }
+        !asked
     }
 
     fn ended_for_future(&self, key: Key, slot: &Slot, completion: Completion) -> Delivery {

@@ -79,6 +79,11 @@ unsafe impl<B: IoBuf> Op for Send<B> {
         Orphan::Finish
     }
 
+    fn resumes(&mut self, completion: Completion) -> bool {
+        self.whole = true;
+        completion.result >= 0 && self.done < self.buf.initialized_len()
+    }
+
     fn complete(self, completion: Completion) -> BufResult<usize, B> {
         (super::unit(completion).map(|()| self.done), self.buf)
     }

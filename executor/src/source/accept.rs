@@ -68,8 +68,10 @@ impl Future for CloseListener {
             return Poll::Pending;
         }
         self.is_over = true;
+        // First of all: whoever releases a listener drops what is in its queue.
+        let accepted = listener.take_accepted();
         release(self.id);
-        Poll::Ready(Ok(listener.take_accepted()))
+        Poll::Ready(Ok(accepted))
     }
 }
 

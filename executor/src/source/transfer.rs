@@ -174,7 +174,7 @@ fn abandon(id: SourceId, role: Role, ticket: Ticket) {
             }
             drop(finished);
         }
-        (Abandoned::Ended(finished), Ok(stream)) => stream.adopt(role, finished),
+        (Abandoned::Ended(finished), Ok(stream)) => stream.abandoned(role, finished),
         (Abandoned::Ended(finished), Err(_)) => drop(finished),
         (Abandoned::GoesOn, _) => {}
     });
@@ -195,9 +195,10 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
             Some(Ok(0)) if whole && buf.capacity() > 0 => {
                 Begin::Ready((Err(io::ErrorKind::UnexpectedEof.into()), buf))
             }
-            Some(Ok(count)) if whole && count < buf.capacity() => {
-                Begin::Submit(Receive::new(stream.endpoint(), buf, count, true))
-            }
+            Some(Ok(count)) if whole && count < buf.capacity() => match stream.receive_error() {
+                Some(error) => Begin::Ready((Err(error), buf)),
+                None => Begin::Submit(Receive::new(stream.endpoint(), buf, count, true)),
+            },
             Some(result) => Begin::Ready((result, buf)),
             None => Begin::Submit(Receive::new(stream.endpoint(), buf, 0, whole)),
         }
