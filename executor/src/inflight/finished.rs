@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::erased::Erased;
 use super::op::Op;
-use super::slots::Attachment;
+use super::slot::Attachment;
 use crate::driver::{Completion, Key};
 
 /// An operation that the kernel has let go of. Dropping it drops what the operation

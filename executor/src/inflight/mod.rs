@@ -63,6 +63,7 @@ mod finished;
 mod foreign;
 mod op;
 mod pending;
+mod slot;
 mod slots;
 
 use std::rc::Rc;
@@ -71,7 +72,8 @@ pub(crate) use finished::Finished;
 pub(crate) use foreign::Foreign;
 pub(crate) use op::{Op, Orphan, Step};
 pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error};
-pub(crate) use slots::{Abandoned, Attachment, Delivery, Role, Slots};
+pub(crate) use slot::{Attachment, Role};
+pub(crate) use slots::{Abandoned, Delivery, Slots};
 
 use crate::context::Current;
 use crate::driver::Key;
