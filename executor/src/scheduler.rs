@@ -5,7 +5,7 @@
 //! out of that slot the queue has its turn, so that two tasks which wake each other for ever
 //! starve nobody. A task that awaits another one's end is an exception, it goes to the queue: who
 //! joins a batch of tasks runs once when most of them have ended, instead of once for each
-//! (measured: 294 instructions for a spawn and a join, against 464).
+//! (measured for a spawn and a join in batches of 64: 290 instructions, against 460).
 //!
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
 //! any of its cells is borrowed: there are only `Cell`s.

@@ -1,1 +1,222 @@
 //! The tests of this package are in `tests/`; this library is what they share.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use krug::buf::{IoBuf, IoBufMut};
+use krug::runtime::{Builder, Driver};
+use krug::{Runtime, time};
+
+/// Every driver there is: a test that uses [`run`] runs once on each.
+pub const DRIVERS: &[Driver] = &[Driver::Uring];
+
+/// How long [`until`] waits before it fails. Nothing is measured with it: a test that
+/// passes does not come near.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Read by every test, written by those that count what the whole process has open.
+static ALONE: RwLock<()> = RwLock::new(());
+
+/// Runs `test` with a new runtime of each driver, and demands that nothing is left of it.
+pub fn run(test: impl Fn(&Runtime)) {
+    run_with(|builder| builder, test);
+}
+
+/// As [`run`], on runtimes with other settings.
+pub fn run_with(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
+    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    on_each_driver(configure, test);
+}
+
+/// As [`run`], while no other test of this process runs, so that open descriptors can be counted. Demands that
+/// there are as many afterwards as before.
+pub fn run_alone(test: impl Fn(&Runtime)) {
+    let _nobody = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    let before = open_descriptors();
+    on_each_driver(|builder| builder, test);
+    assert_eq!(open_descriptors(), before, "descriptors are left open");
+}
+
+/// For tests that make and end runtimes themselves: calls `test` with the settings of each driver.
+pub fn with_settings(test: impl Fn(Builder)) {
+    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    for driver in DRIVERS {
+        println!("driver: {driver:?}");
+        test(Runtime::builder().driver(*driver));
+    }
+}
+
+fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
+    for driver in DRIVERS {
+        println!("driver: {driver:?}");
+        let runtime = configure(Runtime::builder().driver(*driver)).build().expect("a runtime");
+        test(&runtime);
+        let metrics = runtime.metrics();
+        assert_eq!(metrics.stale_completions, 0, "{metrics:?}");
+        let report = runtime.shutdown(Duration::from_secs(10));
+        assert!(report.is_clean(), "{report:?} after {metrics:?}");
+    }
+}
+
+/// How many descriptors this process has open.
+pub fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("the process's own descriptors").count()
+}
+
+/// `usual`, times the factor in the variable `KRUG_ITERATIONS`, if that is set.
+pub fn iterations(usual: usize) -> usize {
+    let factor = std::env::var("KRUG_ITERATIONS").ok().and_then(|factor| factor.parse().ok());
+    usual * factor.unwrap_or(1).max(1)
+}
+
+/// Lets the core make `count` turns: what is staged is submitted, what is ready is taken in.
+pub async fn turns(count: usize) {
+    for _ in 0..count {
+        krug::task::yield_now().await;
+    }
+}
+
+/// Polls once and says what came of it.
+pub async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// Waits until `condition` is true; fails with `what` if that does not come.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+/// As [`until`], for a thread that runs no core.
+pub fn block_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A generator of random numbers whose seed is printed, so that a failure can be repeated:
+/// `KRUG_SEED=…` sets the seed.
+///
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+#[derive(Debug)]
+pub struct Random(Cell<u64>);
+
+impl Random {
+    /// Seeded by the variable `KRUG_SEED`, else by the system; prints the seed.
+    pub fn new() -> Random {
+        let given = std::env::var("KRUG_SEED").ok().and_then(|seed| seed.parse().ok());
+        let state = std::hash::RandomState::new();
+        let seed = given.unwrap_or_else(|| std::hash::BuildHasher::hash_one(&state, 0));
+        println!("KRUG_SEED={seed}");
+        Random::of(seed)
+    }
+
+    /// With this seed.
+    pub fn of(seed: u64) -> Random {
+        Random(Cell::new(seed))
+    }
+
+    /// The next number.
+    pub fn number(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub fn below(&self, bound: usize) -> usize {
+        (self.number() % bound as u64) as usize
+    }
+
+    /// A duration from zero to `longest` microseconds.
+    pub fn micros(&self, longest: usize) -> Duration {
+        Duration::from_micros(self.below(longest + 1) as u64)
+    }
+
+    /// The next `len` bytes.
+    pub fn bytes(&self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.number() as u8).collect()
+    }
+}
+
+impl Default for Random {
+    fn default() -> Random {
+        Random::new()
+    }
+}
+
+/// Whether a [`Tracked`] buffer still exists.
+#[derive(Clone, Debug, Default)]
+pub struct Track(Arc<AtomicBool>);
+
+impl Track {
+    /// True once the buffer was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A buffer that tells when it is dropped.
+#[derive(Debug)]
+pub struct Tracked {
+    bytes: Vec<u8>,
+    track: Track,
+}
+
+impl Tracked {
+    /// A buffer that holds `bytes`, and its track.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> (Tracked, Track) {
+        let track = Track::default();
+        (Tracked { bytes: bytes.into(), track: track.clone() }, track)
+    }
+
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.track.0.store(true, Ordering::SeqCst);
+    }
+}
+
+// SAFETY: as the vector inside, whose bytes stay where they are.
+unsafe impl IoBuf for Tracked {
+    fn as_ptr(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    fn initialized_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+// SAFETY: as the vector inside.
+unsafe impl IoBufMut for Tracked {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.bytes.as_mut_ptr()
+    }
+
+    unsafe fn set_initialized(&mut self, len: usize) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.bytes.set_len(len) }
+    }
+}

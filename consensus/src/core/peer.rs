@@ -109,7 +109,7 @@ impl Peer {
                 peer.claim = Some(claim);
                 peer.claims.insert(peer.own_port(), claim);
             }
-            peer.slots.replay(record);
+            peer.slots.replay(record, peer.config.slots());
         }
         while let Some(value) = peer.slots.decision(peer.choir.next()) {
             peer.choir.apply(value, peer.claim.map(|claim| claim.name));
@@ -203,25 +203,14 @@ impl Peer {
     fn start(&mut self, now: Micros, outbox: &mut Outbox) {
         let Config {
             round_trip,
-            patience,
             roll_patience,
             silence,
             ..
         } = self.config;
-        let delay_max = silence / 4;
+        let delay = (roll_patience / 8).max(round_trip);
         self.deadlines = Some(Deadlines {
-            claim: Backoff::new(
-                now,
-                (roll_patience / 8).max(round_trip),
-                delay_max,
-                &mut self.random,
-            ),
-            fetch: Backoff::new(
-                now,
-                patience.max(8 * round_trip),
-                delay_max,
-                &mut self.random,
-            ),
+            claim: Backoff::new(now, delay, silence / 4, &mut self.random),
+            fetch: self.fetch_backoff(now),
             fetch_from: None,
             roll_at: now + roll_patience,
         });
@@ -236,6 +225,22 @@ impl Peer {
             // It was away: the others have most likely gone on.
             deadlines.fetch.hasten(now);
         }
+    }
+
+    /// Starts anew with every piece of news: while there is some, nobody needs to be asked.
+    fn fetch_backoff(&mut self, now: Micros) -> Backoff {
+        let Config {
+            round_trip,
+            patience,
+            silence,
+            ..
+        } = self.config;
+        Backoff::new(
+            now,
+            patience.max(8 * round_trip),
+            silence / 4,
+            &mut self.random,
+        )
     }
 
     fn draw_claim(&mut self, redraws: u32, outbox: &mut Outbox) {

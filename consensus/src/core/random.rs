@@ -87,3 +87,53 @@ impl Ranks for Random {
         Rank::drawn(stream.next())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_draws_what_its_authors_reference_draws() {
+        let mut stream = Stream([1, 2, 3, 4]);
+        let drawn = [0; 4].map(|_| stream.next());
+        assert_eq!(
+            drawn,
+            [41943041, 58720359, 3588806011781223, 3591011842654386]
+        );
+    }
+
+    #[test]
+    fn the_seeding_draws_what_its_authors_reference_draws() {
+        let mut state = 1234567;
+        let drawn = [0; 3].map(|_| splitmix(&mut state));
+        assert_eq!(
+            drawn,
+            [
+                6457827717110365317,
+                3203168211198807973,
+                9817491932198370423
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_drawn_for_a_port_moves_with_its_seed_and_not_with_its_number() {
+        let mut one = Random::with_port_seeds(1, [10, 20, 30]);
+        let mut other = Random::with_port_seeds(1, [30, 10, 20]);
+        for (here, there) in [(0, 1), (1, 2), (2, 0), (3, 3)] {
+            assert_eq!(one.rank(Port(here)), other.rank(Port(there)));
+        }
+        let (here, there) = (one.draw_port().unwrap(), other.draw_port().unwrap());
+        assert_eq!((here.0 + 1) % 3, there.0);
+    }
+
+    #[test]
+    fn draws_stay_below_their_bound_and_reach_all_of_it() {
+        let mut random = Random::new(3, 0);
+        let mut seen = [false; 7];
+        (0..200).for_each(|_| seen[random.draw_below(7) as usize] = true);
+        assert_eq!(seen, [true; 7]);
+        assert_eq!(random.draw_below(0), 0);
+        assert_eq!(random.draw_port(), None);
+    }
+}

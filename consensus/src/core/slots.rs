@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use super::choir;
 use super::decree::{Answer, Candidate, FIRST_STEP, Register, Step};
 use super::{LogRecord, Slot, Value};
 
@@ -17,18 +18,18 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Puts back what the log held.
-    pub(super) fn replay(&mut self, record: LogRecord) {
+    /// Puts back what the log held. Slots from `end` on are of another, longer word.
+    pub(super) fn replay(&mut self, record: LogRecord, end: Slot) {
         match record {
-            LogRecord::Claimed(_) => {}
-            LogRecord::Registered { slot, register } => {
+            LogRecord::Registered { slot, register } if slot < end => {
                 if !self.decisions.contains_key(&slot) {
                     self.registers.insert(slot, register);
                 }
             }
-            LogRecord::Decided { slot, value } => {
+            LogRecord::Decided { slot, value } if slot < end && choir::fits(slot, &value) => {
                 self.decide(slot, value);
             }
+            LogRecord::Claimed(_) | LogRecord::Registered { .. } | LogRecord::Decided { .. } => {}
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct VTable {
     /// Where the output is, counted in bytes from the header.
     pub(super) output_offset: usize,
     pub(super) layout: Layout,
+    /// Where its core keeps the memory when the task is gone.
+    pub(super) class: usize,
 }
 
 /// Who may touch which field when: see the comment at the top of the [module](super).
@@ -202,11 +204,11 @@ impl RawTask {
     /// As for `free`.
     #[inline(always)]
     pub(super) unsafe fn free_into(self, blocks: &Blocks) {
-        let layout = self.vtable.layout;
+        let vtable = self.vtable;
         // SAFETY: as in `free`.
         unsafe {
             self.0.drop_in_place();
-            blocks.give_back(self.0.cast(), layout);
+            blocks.give_back(self.0.cast(), vtable.layout, vtable.class);
         }
     }
 }

@@ -177,6 +177,32 @@ fn loom_bug_038_counts_of_home_and_two_others_merge() {
     });
 }
 
+/// References made elsewhere are dropped at home, so that the home takes over the others' count.
+#[test]
+fn loom_the_home_of_a_living_task_runs_out_of_its_count() {
+    model(3, || {
+        let worker = Worker::new();
+        let flag = Arc::new(AtomicUsize::new(0));
+        let (handle, waker) = spawn_waiting(&worker, &flag, 1);
+        drop(handle);
+        worker.turn();
+        let made = thread::spawn(move || [waker.clone(), waker.clone(), waker.clone(), waker]);
+        let [first, second, third, fourth] = made.join().unwrap();
+        let user = thread::spawn(move || {
+            drop(first.clone());
+            flag.fetch_add(1, Ordering::Relaxed);
+            first.wake();
+        });
+        {
+            let _entered = worker.scheduler.enter();
+            drop([second, third, fourth]);
+        }
+        worker.run_until(|| worker.scheduler.live_tasks() == 0);
+        user.join().unwrap();
+        worker.end();
+    });
+}
+
 /// References made elsewhere are dropped at home, so that the home gives up a finished task.
 #[test]
 fn loom_a_finished_task_is_merged_while_others_use_it() {

@@ -29,9 +29,13 @@ pub(super) const fn rounded(layout: Layout) -> Layout {
     }
 }
 
-fn class_of(layout: Layout) -> Option<usize> {
-    let kept = layout.align() == ALIGN && layout.size() <= LARGEST;
-    kept.then(|| layout.size() / STEP - 1)
+/// Which list blocks of a [`rounded`] layout are kept in; [`CLASSES`] or more: none.
+pub(super) const fn class_of(layout: Layout) -> usize {
+    if layout.align() == ALIGN && layout.size() <= LARGEST {
+        layout.size() / STEP - 1
+    } else {
+        usize::MAX
+    }
 }
 
 /// A free block: its first bytes lead to the next one.
@@ -41,7 +45,8 @@ struct Free {
 
 struct Class {
     first: Cell<Option<NonNull<Free>>>,
-    length: Cell<usize>,
+    /// How many more blocks may be kept.
+    room: Cell<usize>,
 }
 
 pub(crate) struct Blocks {
@@ -51,46 +56,42 @@ pub(crate) struct Blocks {
 impl Blocks {
     pub(crate) fn new() -> Blocks {
         Blocks {
-            classes: [const {
-                Class {
-                    first: Cell::new(None),
-                    length: Cell::new(0),
-                }
-            }; CLASSES],
+            classes: std::array::from_fn(|index| Class {
+                first: Cell::new(None),
+                room: Cell::new(KEPT_PER_CLASS / ((index + 1) * STEP)),
+            }),
         }
     }
 
     /// `layout` is a [`rounded`] one. The memory is not initialised.
     #[inline(always)]
     pub(super) fn take(&self, layout: Layout) -> NonNull<u8> {
-        if let Some(class) = class_of(layout) {
-            let class = &self.classes[class];
-            if let Some(block) = class.first.get() {
-                // SAFETY: every block in the list is ours alone and begins with a `Free`.
-                class.first.set(unsafe { block.as_ref().next });
-                class.length.set(class.length.get() - 1);
-                return block.cast();
-            }
+        if let Some(class) = self.classes.get(class_of(layout))
+            && let Some(block) = class.first.get()
+        {
+            // SAFETY: every block in the list is ours alone and begins with a `Free`.
+            class.first.set(unsafe { block.as_ref().next });
+            class.room.set(class.room.get() + 1);
+            return block.cast();
         }
         allocate(layout)
     }
 
     /// # Safety
     ///
-    /// `block` was allocated with `layout`, a [`rounded`] one, and nobody uses it any more.
+    /// `block` was allocated with `layout`, a [`rounded`] one of this `class`, and nobody
+    /// uses it any more.
     #[inline(always)]
-    pub(super) unsafe fn give_back(&self, block: NonNull<u8>, layout: Layout) {
-        if let Some(class) = class_of(layout) {
-            let class = &self.classes[class];
-            let length = class.length.get();
-            if length * layout.size() < KEPT_PER_CLASS {
-                let block = block.cast::<Free>();
-                let next = class.first.replace(Some(block));
-                // SAFETY: the block is free and large and aligned enough for a `Free`.
-                unsafe { block.write(Free { next }) };
-                class.length.set(length + 1);
-                return;
-            }
+    pub(super) unsafe fn give_back(&self, block: NonNull<u8>, layout: Layout, class: usize) {
+        if let Some(class) = self.classes.get(class)
+            && let Some(room) = class.room.get().checked_sub(1)
+        {
+            let block = block.cast::<Free>();
+            let next = class.first.replace(Some(block));
+            // SAFETY: the block is free and large and aligned enough for a `Free`.
+            unsafe { block.write(Free { next }) };
+            class.room.set(room);
+            return;
         }
         // SAFETY: the caller's promise.
         unsafe { dealloc(block.as_ptr(), layout) };
@@ -118,4 +119,56 @@ pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
     // SAFETY: no task is of size zero: it has a header.
     let block = unsafe { alloc(layout) };
     NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+#[cfg(all(test, not(krug_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_used_again_for_a_task_of_about_the_same_size() {
+        let blocks = Blocks::new();
+        let small = rounded(Layout::from_size_align(130, 8).unwrap());
+        let alike = rounded(Layout::from_size_align(190, 4).unwrap());
+        assert_eq!(small, alike);
+        let block = blocks.take(small);
+        // SAFETY: just taken, with this layout.
+        unsafe { blocks.give_back(block, small, class_of(small)) };
+        assert_eq!(blocks.take(alike), block);
+        // SAFETY: as above.
+        unsafe { blocks.give_back(block, alike, class_of(alike)) };
+    }
+
+    #[test]
+    fn what_is_too_large_or_too_aligned_is_not_kept() {
+        for (size, align) in [(LARGEST + 1, 8), (64, 64)] {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            assert_eq!(rounded(layout), layout);
+            assert!(class_of(layout) >= CLASSES);
+        }
+        let largest = rounded(Layout::from_size_align(LARGEST, 8).unwrap());
+        assert_eq!(class_of(largest), CLASSES - 1);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound_says() {
+        let blocks = Blocks::new();
+        let layout = rounded(Layout::from_size_align(LARGEST, 8).unwrap());
+        let limit = KEPT_PER_CLASS / LARGEST;
+        let taken: Vec<_> = (0..limit + 5).map(|_| blocks.take(layout)).collect();
+        for block in taken {
+            // SAFETY: each was taken with this layout.
+            unsafe { blocks.give_back(block, layout, class_of(layout)) };
+        }
+        let class = &blocks.classes[class_of(layout)];
+        assert_eq!(class.room.get(), 0);
+        let mut kept = 0;
+        let mut next = class.first.get();
+        while let Some(block) = next {
+            kept += 1;
+            // SAFETY: kept blocks begin with a `Free`.
+            next = unsafe { block.as_ref().next };
+        }
+        assert_eq!(kept, limit);
+    }
 }

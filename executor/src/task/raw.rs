@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::JoinError;
 use super::header::{Header, RawTask, VTable};
-use super::memory::{self, Blocks, rounded};
+use super::memory::{self, Blocks, class_of, rounded};
 use super::remote::Word;
 use super::waker::VTABLE as WAKER_VTABLE;
 use crate::cores::{CoreId, discard, quietly};
@@ -47,6 +47,7 @@ impl<F: Future> Task<F> {
         drop_output: Self::drop_output,
         output_offset: offset_of!(Self, stage),
         layout: rounded(Layout::new::<Self>()),
+        class: class_of(rounded(Layout::new::<Self>())),
     };
 
     #[inline]

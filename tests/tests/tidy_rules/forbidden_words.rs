@@ -11,7 +11,7 @@ const IN_CODE: &[&str] = &[
     concat!("#[ig", "nore"),
 ];
 
-/// In code and comments.
+/// In code and comments: what is left to do, and where somebody's files lie.
 const ANYWHERE: &[&str] = &[
     concat!("FIX", "ME"),
     concat!("TO", "DO"),

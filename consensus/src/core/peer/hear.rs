@@ -3,10 +3,7 @@
 use crate::core::choir;
 use crate::core::decree::{Candidate, Step};
 use crate::core::outbox::Outbox;
-use crate::core::patience::Backoff;
-use crate::core::{
-    Claim, Conclusion, Config, Effect, LogRecord, Message, Micros, Port, Slot, Value,
-};
+use crate::core::{Claim, Conclusion, Effect, LogRecord, Message, Micros, Port, Slot, Value};
 
 use super::Peer;
 
@@ -160,19 +157,9 @@ impl Peer {
         self.drive.take_if(|drive| drive.slot == slot);
         self.turn.take_if(|turn| turn.slot == slot);
         self.apply(outbox);
+        let fetch = self.fetch_backoff(now);
         if let Some(deadlines) = &mut self.deadlines {
-            let Config {
-                round_trip,
-                patience,
-                silence,
-                ..
-            } = self.config;
-            deadlines.fetch = Backoff::new(
-                now,
-                patience.max(8 * round_trip),
-                silence / 4,
-                &mut self.random,
-            );
+            deadlines.fetch = fetch;
         }
     }
 

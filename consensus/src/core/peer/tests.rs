@@ -587,6 +587,20 @@ fn a_restarted_peer_has_the_name_the_registers_and_the_transcript_of_its_log() {
 }
 
 #[test]
+fn a_restart_ignores_what_the_log_says_of_slots_that_do_not_exist() {
+    let say = |slot| LogRecord::Decided {
+        slot,
+        value: Value::Say { by: Name(1) },
+    };
+    let value = Value::Roll(choir::roll([other(1), other(2)].iter()));
+    let roll = LogRecord::Decided { slot: 0, value };
+    let records = [say(0), roll].into_iter().chain((1..9).map(say));
+    let peer = Peer::restart(config(3), Random::new(2, 2), records);
+    assert!(peer.is_finished());
+    assert_eq!(peer.transcript().len(), "word".len());
+}
+
+#[test]
 fn a_mute_peer_learns_and_asks_but_neither_claims_nor_answers() {
     let (mut peer, effects) = {
         let mut peer = Peer::mute(config(3), Random::new(1, 2));

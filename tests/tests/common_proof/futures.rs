@@ -1,0 +1,380 @@
+//! One future of every public kind that is `Send`, which does not resolve at its first poll.
+
+use std::any::Any;
+use std::io::{Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::pin::Pin;
+use std::time::Duration;
+
+use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::{poll_once, stream_and_peer};
+
+pub(crate) type Finish = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// What a future resolves to when it was started at home and is awaited elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Abroad {
+    /// As at home.
+    Same(&'static str),
+    /// With an error whose text contains this: the rest of it needs its core.
+    Error(&'static str),
+}
+
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// Makes the future resolve. Its result keeps the peer alive.
+    pub(crate) finish: Finish,
+    pub(crate) future: Running,
+    /// On another core.
+    pub(crate) elsewhere: Abroad,
+    /// On a thread without a runtime.
+    pub(crate) outside: Abroad,
+}
+
+const BIG: usize = 2 << 20;
+
+fn case(
+    name: &'static str,
+    future: impl Future<Output = String> + Send + 'static,
+    finish: impl FnOnce() -> Box<dyn Any + Send> + Send + 'static,
+    elsewhere: Abroad,
+    outside: Abroad,
+) -> Case {
+    Case {
+        name,
+        finish: Box::new(finish),
+        future: Box::pin(future),
+        elsewhere,
+        outside,
+    }
+}
+
+fn nothing() -> Box<dyn Any + Send> {
+    Box::new(())
+}
+
+fn text<T>(result: std::io::Result<T>) -> String {
+    match result {
+        Ok(_) => "done".into(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+/// Sends `bytes` and keeps the peer.
+fn sends(
+    mut peer: std::os::unix::net::UnixStream,
+    bytes: &'static [u8],
+) -> impl FnOnce() -> Box<dyn Any + Send> + Send {
+    move || {
+        // After the end of the runtime nobody listens.
+        let _ = peer.write_all(bytes);
+        Box::new(peer)
+    }
+}
+
+/// Reads everything, on a thread of its own.
+fn drains(mut peer: std::os::unix::net::UnixStream) -> impl FnOnce() -> Box<dyn Any + Send> + Send {
+    move || {
+        Box::new(std::thread::spawn(move || {
+            let mut all = Vec::new();
+            // Ends with an error when the rest was given up.
+            let _ = peer.read_to_end(&mut all);
+            all.len()
+        }))
+    }
+}
+
+fn pipe_ends() -> (OwnedFd, OwnedFd) {
+    let mut ends = [0; 2];
+    // SAFETY: the kernel writes two descriptors, which are new and ours.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
+    }
+}
+
+/// Started already, each of them.
+pub(crate) async fn started() -> Vec<Case> {
+    let mut cases = receiving();
+    cases.extend(sending().await);
+    cases.extend(connecting().await);
+    cases.extend(timers_and_tasks());
+    for case in &mut cases {
+        assert!(
+            poll_once(&mut case.future).await.is_pending(),
+            "{} must wait",
+            case.name
+        );
+    }
+    cases
+}
+
+fn receiving() -> Vec<Case> {
+    use Abroad::Same;
+    let mut cases = Vec::new();
+    let (stream, peer) = stream_and_peer();
+    let read = async move {
+        let (result, buf) = stream.read(Vec::with_capacity(3000)).await;
+        format!("{} {}", text(result), String::from_utf8(buf).unwrap())
+    };
+    cases.push(case(
+        "read",
+        read,
+        sends(peer, b"abc"),
+        Same("done abc"),
+        Same("done abc"),
+    ));
+    let (stream, peer) = stream_and_peer();
+    let read_exact = async move {
+        let (result, buf) = stream.read_exact(Vec::with_capacity(3)).await;
+        format!("{} {}", text(result), String::from_utf8(buf).unwrap())
+    };
+    cases.push(case(
+        "read_exact",
+        read_exact,
+        sends(peer, b"abcdef"),
+        Same("done abc"),
+        Same("done abc"),
+    ));
+    let (stream, peer) = stream_and_peer();
+    let vectored = async move {
+        let (result, bufs) = stream
+            .read_vectored([Vec::with_capacity(2), Vec::with_capacity(2)])
+            .await;
+        format!("{} {bufs:?}", text(result))
+    };
+    let both = "done [[97, 98], [99]]";
+    cases.push(case(
+        "read_vectored",
+        vectored,
+        sends(peer, b"abc"),
+        Same(both),
+        Same(both),
+    ));
+    let (stream, peer) = stream_and_peer();
+    let peek = async move {
+        let (result, buf) = stream.peek(Vec::with_capacity(3000)).await;
+        format!("{} {}", text(result), String::from_utf8(buf).unwrap())
+    };
+    cases.push(case(
+        "peek",
+        peek,
+        sends(peer, b"abc"),
+        Same("done abc"),
+        Same("done abc"),
+    ));
+    let (reader, writer) = pipe_ends();
+    let receiver = krug::pipe::Receiver::from_owned_fd(reader).unwrap();
+    let pipe = async move {
+        let (result, buf) = receiver.read(Vec::with_capacity(3000)).await;
+        format!("{} {}", text(result), String::from_utf8(buf).unwrap())
+    };
+    let finish = move || {
+        let mut writer = std::fs::File::from(writer);
+        let _ = writer.write_all(b"abc");
+        Box::new(writer) as Box<dyn Any + Send>
+    };
+    cases.push(case(
+        "read of a pipe",
+        pipe,
+        finish,
+        Same("done abc"),
+        Same("done abc"),
+    ));
+    cases
+}
+
+async fn sending() -> Vec<Case> {
+    use Abroad::{Error, Same};
+    let mut cases = Vec::new();
+    let (stream, peer) = stream_and_peer();
+    let write = async move { text(stream.write_all(vec![7; BIG]).await.0) };
+    cases.push(case(
+        "write_all",
+        write,
+        drains(peer),
+        Same("done"),
+        Same("done"),
+    ));
+    let (stream, peer) = stream_and_peer();
+    let vectored = async move {
+        text(
+            stream
+                .write_all_vectored([vec![7; BIG], vec![8; BIG]])
+                .await
+                .0,
+        )
+    };
+    cases.push(case(
+        "write_all_vectored",
+        vectored,
+        drains(peer),
+        Same("done"),
+        Same("done"),
+    ));
+    // What waits behind a write has not begun.
+    let (stream, peer) = stream_and_peer();
+    let write = Box::pin(async move {
+        krug::select! {
+            biased;
+            (result, _) = stream.write_all(vec![7; BIG]) => text(result),
+            result = stream.flush() => text(result),
+        }
+    });
+    cases.push(case(
+        "flush",
+        write,
+        drains(peer),
+        Error("core"),
+        Error("no krug runtime"),
+    ));
+    let (stream, peer) = stream_and_peer();
+    {
+        let mut write = Box::pin(stream.write_all(vec![7; BIG]));
+        assert!(poll_once(&mut write).await.is_pending());
+        // Two turns: the write is in flight now.
+        krug::io::nop().await.unwrap();
+    }
+    let close = async move { text(stream.close().await) };
+    cases.push(case(
+        "close",
+        close,
+        drains(peer),
+        Error("core"),
+        Error("no krug runtime"),
+    ));
+    cases
+}
+
+async fn connecting() -> Vec<Case> {
+    use Abroad::{Error, Same};
+    let mut cases = Vec::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accept = async move { text(listener.accept().await) };
+    let client = move || Box::new(std::net::TcpStream::connect(address)) as Box<dyn Any + Send>;
+    cases.push(case(
+        "accept",
+        accept,
+        client,
+        Error("core"),
+        Error("no krug runtime"),
+    ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let close = async move { text(listener.close().await) };
+    cases.push(case(
+        "close of a listener",
+        close,
+        nothing,
+        Error("core"),
+        Error("no krug runtime"),
+    ));
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let connect = async move { text(TcpStream::connect(address).await) };
+    let keep = move || Box::new(server) as Box<dyn Any + Send>;
+    // On another core the rest is done there.
+    cases.push(case(
+        "connect",
+        connect,
+        keep,
+        Same("done"),
+        Error("no krug runtime"),
+    ));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let server = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut connect: Running = Box::pin(async move { text(UnixStream::connect(path).await) });
+    // The socket is made, the connection under way.
+    assert!(poll_once(&mut connect).await.is_pending());
+    krug::io::nop().await.unwrap();
+    let keep = move || Box::new((server, directory)) as Box<dyn Any + Send>;
+    cases.push(case(
+        "connect of a Unix stream",
+        connect,
+        keep,
+        Same("done"),
+        Error("no krug runtime"),
+    ));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let bind = async move { text(UnixListener::bind(path).await) };
+    let keep = move || Box::new(directory) as Box<dyn Any + Send>;
+    cases.push(case(
+        "bind",
+        bind,
+        keep,
+        Same("done"),
+        Error("no krug runtime"),
+    ));
+    let pipe = async move { text(krug::pipe::pipe().await) };
+    cases.push(case(
+        "pipe",
+        pipe,
+        nothing,
+        Same("done"),
+        Error("no krug runtime"),
+    ));
+    let nop = async move { text(krug::io::nop().await) };
+    cases.push(case("nop", nop, nothing, Same("done"), Same("done")));
+    cases
+}
+
+fn timers_and_tasks() -> Vec<Case> {
+    use Abroad::{Error, Same};
+    // Long enough that the first poll comes before, however slow the machine.
+    const SHORT: Duration = Duration::from_millis(150);
+    let mut cases = Vec::new();
+    let sleep = async {
+        krug::time::sleep(SHORT).await;
+        "done".to_string()
+    };
+    let panics = Error("outside a krug runtime");
+    cases.push(case("sleep", sleep, nothing, Same("done"), panics));
+    let mut interval = krug::time::interval_at(krug::time::now() + SHORT, SHORT);
+    let tick = async move {
+        interval.tick().await;
+        "done".to_string()
+    };
+    cases.push(case("tick", tick, nothing, Same("done"), panics));
+    let (stream, peer) = stream_and_peer();
+    let timeout = async move {
+        let read = stream.read(Vec::with_capacity(3000));
+        krug::time::timeout(Duration::from_secs(3600), read)
+            .await
+            .map_or("late".into(), |(result, _)| text(result))
+    };
+    cases.push(case(
+        "timeout",
+        timeout,
+        sends(peer, b"x"),
+        Same("done"),
+        panics,
+    ));
+    let task = krug::spawn(async {
+        krug::time::sleep(SHORT).await;
+        5
+    });
+    let join = async move { format!("{:?}", task.await.ok()) };
+    cases.push(case(
+        "join handle",
+        join,
+        nothing,
+        Same("Some(5)"),
+        Same("Some(5)"),
+    ));
+    let task = krug::runtime::Handle::current()
+        .spawn(async { krug::time::sleep(SHORT).await })
+        .unwrap();
+    let join = async move { format!("{:?}", task.await.ok()) };
+    cases.push(case(
+        "join handle of a handle",
+        join,
+        nothing,
+        Same("Some(())"),
+        Same("Some(())"),
+    ));
+    cases
+}

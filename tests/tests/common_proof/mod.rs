@@ -1,0 +1,122 @@
+//! What the tests of the executor's foundations share.
+#![allow(dead_code)] // Each test binary uses a part of it.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use krug::net::{TcpListener, TcpStream};
+
+/// After this long a test is taken to hang. No verdict depends on it otherwise.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// SplitMix64: small, seeded, the same on every machine.
+pub(crate) struct Generator(u64);
+
+impl Generator {
+    pub(crate) fn new(seed: u64) -> Generator {
+        println!("seed {seed}");
+        Generator(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// True if `KRUG_LONG=1` asks for the long form of the tests.
+pub(crate) fn is_long() -> bool {
+    std::env::var("KRUG_LONG").is_ok_and(|value| value == "1")
+}
+
+/// Polls once, inside a task or a main future.
+pub(crate) async fn poll_once<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a future on a thread that has no runtime. Panics if it takes for ever.
+pub(crate) fn run_outside<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "a future does not resolve");
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Fails the test if the future takes for ever.
+pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
+    match krug::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("a future does not resolve"),
+    }
+}
+
+/// How many descriptors this process has open.
+pub(crate) fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Raises the soft limit of open descriptors to the hard one and returns it.
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a local of the right type.
+    assert_eq!(
+        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) },
+        0
+    );
+    limit.rlim_cur = limit.rlim_max.min(1 << 16);
+    // SAFETY: as above.
+    assert_eq!(
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
+        0
+    );
+    limit.rlim_cur
+}
+
+/// A stream of this core and the socket it is connected with, which is a plain one.
+pub(crate) fn stream_and_peer() -> (krug::net::UnixStream, std::os::unix::net::UnixStream) {
+    let (mine, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    (krug::net::UnixStream::from_std(mine).unwrap(), peer)
+}
+
+/// Two connected streams of this core.
+pub(crate) async fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let client = TcpStream::connect(listener.local_addr()?).await?;
+    Ok((client, listener.accept().await?))
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}
