@@ -296,7 +296,10 @@ impl Worker {
     }
 
     fn is_quiet(&self) -> bool {
-        self.slots.in_flight() == 0 && self.core.driver.borrow().own_in_flight() == 0
+        {
+            let driver = self.core.driver.borrow();
+            self.slots.in_flight() == 0 && driver.own_in_flight() == 0 && !driver.has_staged()
+        }
     }
 
     /// Turns without tasks, until `deadline` or until `goes_on` says no; what needs no waiting is done in any case.
@@ -316,7 +319,12 @@ impl Worker {
 
     /// Sleeps until `deadline`, or until a timer before that: a linger time may be over earlier.
     fn wait_until(&self, deadline: Instant) -> Wait {
-        let timer = self.core.wheel.borrow().next_deadline().filter(|_| !self.core.clock.is_paused());
+        let timer = self
+            .core
+            .wheel
+            .borrow()
+            .next_deadline()
+            .filter(|_| !self.core.clock.is_paused());
         let timer = timer.map(|timer| self.core.clock.to_system(timer));
         Wait::Until(Some(timer.map_or(deadline, |timer| timer.min(deadline))))
     }

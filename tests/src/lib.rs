@@ -54,7 +54,9 @@ pub fn with_settings(test: impl Fn(Builder)) {
 fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
     for driver in DRIVERS {
         println!("driver: {driver:?}");
-        let runtime = configure(Runtime::builder().driver(*driver)).build().expect("a runtime");
+        let runtime = configure(Runtime::builder().driver(*driver))
+            .build()
+            .expect("a runtime");
         test(&runtime);
         let metrics = runtime.metrics();
         assert_eq!(metrics.stale_completions, 0, "{metrics:?}");
@@ -65,16 +67,21 @@ fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime
 
 /// How many descriptors this process has open.
 pub fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("the process's own descriptors").count()
+    std::fs::read_dir("/proc/self/fd")
+        .expect("the process's own descriptors")
+        .count()
 }
 
 /// `usual`, times the factor in the variable `KRUG_ITERATIONS`, if that is set.
 pub fn iterations(usual: usize) -> usize {
-    let factor = std::env::var("KRUG_ITERATIONS").ok().and_then(|factor| factor.parse().ok());
+    let factor = std::env::var("KRUG_ITERATIONS")
+        .ok()
+        .and_then(|factor| factor.parse().ok());
     usual * factor.unwrap_or(1).max(1)
 }
 
-/// Lets the core make `count` turns: what is staged is submitted, what is ready is taken in.
+/// Lets the core make `count` turns: what is staged is submitted, what is ready is taken in. For the future given to
+/// `block_on`: a task may be polled several times in one turn.
 pub async fn turns(count: usize) {
     for _ in 0..count {
         krug::task::yield_now().await;
@@ -114,7 +121,9 @@ pub struct Random(Cell<u64>);
 impl Random {
     /// Seeded by the variable `KRUG_SEED`, else by the system; prints the seed.
     pub fn new() -> Random {
-        let given = std::env::var("KRUG_SEED").ok().and_then(|seed| seed.parse().ok());
+        let given = std::env::var("KRUG_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         let state = std::hash::RandomState::new();
         let seed = given.unwrap_or_else(|| std::hash::BuildHasher::hash_one(&state, 0));
         println!("KRUG_SEED={seed}");
@@ -179,7 +188,13 @@ impl Tracked {
     /// A buffer that holds `bytes`, and its track.
     pub fn new(bytes: impl Into<Vec<u8>>) -> (Tracked, Track) {
         let track = Track::default();
-        (Tracked { bytes: bytes.into(), track: track.clone() }, track)
+        (
+            Tracked {
+                bytes: bytes.into(),
+                track: track.clone(),
+            },
+            track,
+        )
     }
 
     /// What it holds.

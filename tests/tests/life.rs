@@ -47,20 +47,33 @@ async fn read_all(stream: &UnixStream) -> Vec<u8> {
 }
 
 /// A read that can move to other threads.
-fn travelling_read(stream: &Arc<UnixStream>, buf: Tracked) -> Travelling<(io::Result<usize>, Tracked)> {
+fn travelling_read(
+    stream: &Arc<UnixStream>,
+    buf: Tracked,
+) -> Travelling<(io::Result<usize>, Tracked)> {
     let stream = stream.clone();
     Box::pin(async move { stream.read(buf).await })
 }
 
 /// The address of a listener that takes no more connections: a connect stays in flight. What keeps it
 /// so comes with it.
-async fn deaf_address() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
-    let listener = TcpSocket::new().bind("127.0.0.1:0").unwrap().listen(1).await.unwrap();
+async fn deaf_address(runtime: &Runtime) -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    let listener = TcpSocket::new()
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .listen(1)
+        .await
+        .unwrap();
     let address = listener.local_addr().unwrap();
     let mut queued = Vec::new();
-    while let Ok(connected) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+    while let Ok(connected) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+    {
         queued.push(connected.unwrap());
     }
+    until("the last connect is cancelled", || {
+        runtime.metrics().operations_alive == 0
+    })
+    .await;
     (address, listener, queued)
 }
 
@@ -76,11 +89,19 @@ fn life_never_polled_drop() {
             drop(one.read(first));
             let (second, write) = Tracked::new("never");
             drop(one.write_all(second));
-            drop((listener.accept(), TcpStream::connect(address), pipe(), krug::io::nop()));
+            drop((
+                listener.accept(),
+                TcpStream::connect(address),
+                pipe(),
+                krug::io::nop(),
+            ));
             assert!(read.is_dropped() && write.is_dropped());
             turns(3).await;
             let after = runtime.metrics();
-            assert_eq!((after.operations, after.submitted), (before.operations, before.submitted));
+            assert_eq!(
+                (after.operations, after.submitted),
+                (before.operations, before.submitted)
+            );
             drop(one);
             assert_eq!(read_all(&other).await, b"");
         });
@@ -102,8 +123,16 @@ fn life_staged_drop() {
             assert!(poll_once(pin!(one.write_all(buf))).await.is_pending());
             let (buf, peek) = Tracked::new(vec![0; 64]);
             assert!(poll_once(pin!(one.peek(buf))).await.is_pending());
-            assert!(poll_once(pin!(one.shutdown(Shutdown::Both))).await.is_pending());
-            assert!(poll_once(pin!(TcpStream::connect(address))).await.is_pending());
+            assert!(
+                poll_once(pin!(one.shutdown(Shutdown::Both)))
+                    .await
+                    .is_pending()
+            );
+            assert!(
+                poll_once(pin!(TcpStream::connect(address)))
+                    .await
+                    .is_pending()
+            );
             assert!(poll_once(pin!(pipe())).await.is_pending());
             assert!(poll_once(pin!(krug::io::nop())).await.is_pending());
             assert!(read.is_dropped() && write.is_dropped() && peek.is_dropped());
@@ -111,7 +140,11 @@ fn life_staged_drop() {
             assert_eq!(after.operations, before.operations + 7);
             assert_eq!(after.operations_alive, before.operations_alive);
             turns(3).await;
-            assert_eq!(runtime.metrics().submitted, before.submitted, "something was submitted");
+            assert_eq!(
+                runtime.metrics().submitted,
+                before.submitted,
+                "something was submitted"
+            );
             let (result, _) = one.write_all("this alone").await;
             result.unwrap();
             assert_eq!(read_some(&other).await, b"this alone");
@@ -132,14 +165,17 @@ fn life_staged_continuation_drop() {
             let writer = krug::spawn(async move {
                 let mut write = Box::pin(one.write_all(sent));
                 assert!(poll_once(write.as_mut()).await.is_pending());
-                turns(1).await;
+                krug::io::nop().await.unwrap();
                 drop(write);
                 one.write_all("behind it").await.0.unwrap();
             });
             let mut all = read_all(&other).await;
             writer.await.unwrap();
             assert_eq!(all.split_off(expected.len()), b"behind it");
-            assert!(all == expected, "the write that had begun did not arrive whole");
+            assert!(
+                all == expected,
+                "the write that had begun did not arrive whole"
+            );
         });
     });
 }
@@ -184,7 +220,10 @@ fn life_in_flight_drop_read() {
             assert!(!track.is_dropped(), "the kernel may still write there");
             other.write_all("for the next").await.0.unwrap();
             sender.write_all("through the pipe").await.0.unwrap();
-            until("the reads have ended", || runtime.metrics().adopted == before.adopted + 2).await;
+            until("the reads have ended", || {
+                runtime.metrics().adopted == before.adopted + 2
+            })
+            .await;
             assert!(track.is_dropped());
             assert_eq!(runtime.metrics().cancels, before.cancels);
             assert_eq!(read_some(&one).await, b"for the next");
@@ -222,11 +261,17 @@ fn life_in_flight_drop_write() {
             for _ in 0..2 {
                 let (result, _) = one.write("too late").await;
                 assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-                assert_eq!(one.flush().await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+                assert_eq!(
+                    one.flush().await.unwrap_err().kind(),
+                    io::ErrorKind::BrokenPipe
+                );
                 let shutdown = one.shutdown(Shutdown::Write).await;
                 assert_eq!(shutdown.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
             }
-            assert_eq!(one.close().await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            assert_eq!(
+                one.close().await.unwrap_err().kind(),
+                io::ErrorKind::BrokenPipe
+            );
         });
     });
 }
@@ -235,7 +280,7 @@ fn life_in_flight_drop_write() {
 fn life_in_flight_drop_descriptor() {
     run_alone(|runtime| {
         runtime.block_on(async {
-            let (address, listener, queued) = deaf_address().await;
+            let (address, listener, queued) = deaf_address(runtime).await;
             let before = runtime.metrics();
             let open = krug_tests::open_descriptors();
             let mut connect = Box::pin(TcpStream::connect(address));
@@ -250,7 +295,11 @@ fn life_in_flight_drop_descriptor() {
             })
             .await;
             assert_eq!(runtime.metrics().cancels, before.cancels + 1);
-            assert_eq!(krug_tests::open_descriptors(), open, "the socket is still open");
+            assert_eq!(
+                krug_tests::open_descriptors(),
+                open,
+                "the socket is still open"
+            );
 
             // These succeed in the turn in which they are submitted, before the cancel gets there.
             let mut socket = Box::pin(TcpStream::connect(address));
@@ -263,7 +312,11 @@ fn life_in_flight_drop_descriptor() {
                 runtime.metrics().operations_alive == before.operations_alive
             })
             .await;
-            assert_eq!(krug_tests::open_descriptors(), open, "what was made is still open");
+            assert_eq!(
+                krug_tests::open_descriptors(),
+                open,
+                "what was made is still open"
+            );
             drop(queued);
             listener.close().await.unwrap();
         });
@@ -286,7 +339,10 @@ fn life_in_flight_drop_no_matter() {
             let after = runtime.metrics();
             assert_eq!(after.cancels, before.cancels + 1);
             assert_eq!(after.operations_alive, before.operations_alive);
-            assert_eq!(after.adopted, before.adopted, "a peek takes nothing that could be adopted");
+            assert_eq!(
+                after.adopted, before.adopted,
+                "a peek takes nothing that could be adopted"
+            );
             other.write_all("still there").await.0.unwrap();
             assert_eq!(read_some(&one).await, b"still there");
         });
@@ -321,7 +377,7 @@ fn life_done_drop() {
             assert_eq!(all.split_off(sent.len()), b"behind it");
             assert!(all == sent, "the dropped write did not arrive whole");
 
-            let (address, listener, queued) = deaf_address().await;
+            let (address, listener, queued) = deaf_address(runtime).await;
             let open = krug_tests::open_descriptors();
             let mut socket = Box::pin(TcpStream::connect(address));
             assert!(poll_once(socket.as_mut()).await.is_pending());
@@ -329,7 +385,11 @@ fn life_done_drop() {
             assert!(poll_once(ends.as_mut()).await.is_pending());
             turns(5).await;
             drop((socket, ends));
-            assert_eq!(krug_tests::open_descriptors(), open, "what was made is still open");
+            assert_eq!(
+                krug_tests::open_descriptors(),
+                open,
+                "what was made is still open"
+            );
 
             let mut accept = Box::pin(listener.accept());
             assert!(poll_once(accept.as_mut()).await.is_pending());
@@ -348,7 +408,7 @@ fn life_any_timeout() {
     run_alone(|runtime| {
         runtime.block_on(async {
             let (one, other) = UnixStream::pair().unwrap();
-            let (address, listener, queued) = deaf_address().await;
+            let (address, listener, queued) = deaf_address(runtime).await;
             let open = krug_tests::open_descriptors();
             assert!(timeout(SHORT, one.read(vec![0; 64])).await.is_err());
             assert!(timeout(SHORT, one.read_exact(vec![0; 64])).await.is_err());
@@ -362,7 +422,10 @@ fn life_any_timeout() {
                 assert!(timeout(SHORT, listener.accept()).await.unwrap().is_ok());
             }
             assert!(timeout(SHORT, listener.accept()).await.is_err());
-            until("the connect is cancelled", || krug_tests::open_descriptors() <= open).await;
+            until("the connect is cancelled", || {
+                krug_tests::open_descriptors() <= open
+            })
+            .await;
             let late = TcpStream::connect(address).await.unwrap();
             let server = listener.accept().await.unwrap();
             assert_eq!(server.peer_addr().unwrap(), late.local_addr().unwrap());
@@ -377,10 +440,9 @@ trait ShutdownAfter {
 impl ShutdownAfter for UnixStream {
     /// Ends the writing side and demands that exactly `sent` comes out at `other`.
     async fn shutdown_after(&self, other: &UnixStream, sent: &[u8]) {
-        let mut end = Box::pin(self.shutdown(Shutdown::Write));
-        assert!(poll_once(end.as_mut()).await.is_pending());
-        assert!(read_all(other).await == sent, "not what was written");
-        end.await.unwrap();
+        let (ended, received) = krug::join!(self.shutdown(Shutdown::Write), read_all(other));
+        ended.unwrap();
+        assert!(received == sent, "not what was written");
     }
 }
 
@@ -413,7 +475,10 @@ fn life_any_abort() {
             turns(5).await;
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
-            assert!(dropped.load(Ordering::SeqCst), "joined before the future was dropped");
+            assert!(
+                dropped.load(Ordering::SeqCst),
+                "joined before the future was dropped"
+            );
             other.write_all("for the next").await.0.unwrap();
             assert_eq!(read_some(&one).await, b"for the next");
             one.shutdown_after(&other, &sent).await;
@@ -435,7 +500,10 @@ fn life_any_close() {
             one.close().await.unwrap();
             assert!(read.is_dropped(), "closed while a read was in flight");
             assert_eq!(runtime.metrics().cancels, before.cancels + 1);
-            assert!(reader.await.unwrap() == sent, "close did not deliver what was written");
+            assert!(
+                reader.await.unwrap() == sent,
+                "close did not deliver what was written"
+            );
 
             let (one, other) = UnixStream::pair().unwrap();
             one.set_linger_time(SHORT).unwrap();
@@ -443,7 +511,10 @@ fn life_any_close() {
             assert!(timeout(SHORT, one.write_all(buf)).await.is_err());
             assert!(!write.is_dropped());
             let before = runtime.metrics();
-            assert_eq!(one.close().await.unwrap_err().raw_os_error(), Some(libc::ETIMEDOUT));
+            assert_eq!(
+                one.close().await.unwrap_err().raw_os_error(),
+                Some(libc::ETIMEDOUT)
+            );
             assert!(write.is_dropped(), "closed while a write was in flight");
             assert_eq!(runtime.metrics().lingered_out, before.lingered_out + 1);
             assert!(read_all(&other).await.len() < MORE_THAN_FITS);
@@ -476,7 +547,8 @@ fn life_any_shutdown() {
             if deadline.is_zero() {
                 assert_eq!(report.operations, 2);
                 drop(read);
-                assert!(!track.is_dropped() && !orphan_track.is_dropped(), "the kernel may write there");
+                assert!(!track.is_dropped(), "the kernel may write there");
+                assert!(!orphan_track.is_dropped(), "the kernel may write there");
             } else {
                 assert!(report.is_clean(), "{report:?}");
                 assert!(orphan_track.is_dropped());
@@ -491,7 +563,10 @@ fn life_any_shutdown() {
 /// How errors name the core of `runtime`.
 fn core_name(runtime: &Runtime) -> String {
     let debug = format!("{runtime:?}");
-    let numbers = debug.split(['(', ')']).find(|part| part.contains('.')).unwrap();
+    let numbers = debug
+        .split(['(', ')'])
+        .find(|part| part.contains('.'))
+        .unwrap();
     let (core, life) = numbers.split_once('.').unwrap();
     format!("core {core} (life {life})")
 }
@@ -502,7 +577,9 @@ async fn on_another_core<T: Send + 'static>(
 ) -> T {
     let thread = thread::spawn(move || test(&Runtime::new().unwrap()));
     until("the other thread is done", || thread.is_finished()).await;
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[test]
@@ -545,7 +622,10 @@ fn life_never_started_foreign_core() {
                 assert_eq!(buf, b"mine");
             })
             .await;
-            until("handles dropped away are closed at home", || home.metrics().sources == 0).await;
+            until("handles dropped away are closed at home", || {
+                home.metrics().sources == 0
+            })
+            .await;
         });
     });
 }
@@ -698,7 +778,10 @@ fn life_completion_more() {
             // A socket and a connect for each client: the accept in flight was enough for all.
             until("all is closed", || runtime.metrics().sources == 6).await;
             let closes = 5;
-            assert_eq!(runtime.metrics().operations, before.operations + 10 + closes);
+            assert_eq!(
+                runtime.metrics().operations,
+                before.operations + 10 + closes
+            );
         });
     });
 }
@@ -723,7 +806,10 @@ fn life_completion_future() {
             let (bytes, polls) = reader.await.unwrap();
             assert_eq!(bytes, b"wake up");
             assert_eq!(polls, 2, "once to start, once for the result");
-            assert_eq!(runtime.metrics().operations_alive, 0);
+            until("the slot is free", || {
+                runtime.metrics().operations_alive == 0
+            })
+            .await;
         });
     });
 }
@@ -755,7 +841,11 @@ fn life_completion_nobody() {
                 drop(ends);
             }
             until("all have ended", || runtime.metrics().operations_alive == 0).await;
-            assert_eq!(krug_tests::open_descriptors(), open, "what was made is still open");
+            assert_eq!(
+                krug_tests::open_descriptors(),
+                open,
+                "what was made is still open"
+            );
         });
     });
 }
@@ -774,7 +864,10 @@ fn life_completion_unasked_cancel() {
                 let mut read = Box::pin(one.read(vec![0; 64]));
                 assert!(poll_once(read.as_mut()).await.is_pending());
                 turns(3).await;
-                assert!(poll_once(read.as_mut()).await.is_pending(), "a cancel nobody asked for");
+                assert!(
+                    poll_once(read.as_mut()).await.is_pending(),
+                    "a cancel nobody asked for"
+                );
                 assert_eq!(faults.pending(), 2, "it did not happen");
 
                 let (result, buf) = other.write_all("once at most").await;
@@ -795,7 +888,9 @@ fn life_completion_unasked_cancel() {
 
 #[test]
 fn life_completion_short() {
-    let faults = Faults::new().operation(1, libc::EINTR).operation(3, libc::EINTR);
+    let faults = Faults::new()
+        .operation(1, libc::EINTR)
+        .operation(3, libc::EINTR);
     run_with(
         |builder| builder.faults(faults.clone()),
         |runtime| {
@@ -807,15 +902,20 @@ fn life_completion_short() {
 
                 let sent = Random::new().bytes(2 << 20);
                 let len = sent.len();
-                let reader = krug::spawn(async move { other.read_exact(vec![0; len]).await });
+                let reader =
+                    krug::spawn(async move { (other.read_exact(vec![0; len]).await, other) });
                 let before = runtime.metrics();
                 let (result, sent) = one.write_all(sent).await;
                 result.unwrap();
-                let (result, received) = reader.await.unwrap();
+                let ((result, received), _other) = reader.await.unwrap();
                 result.unwrap();
                 assert!(received == sent);
                 let after = runtime.metrics();
-                assert_eq!(after.operations, before.operations + 2, "one write, one read");
+                assert_eq!(
+                    after.operations,
+                    before.operations + 2,
+                    "one write, one read"
+                );
                 assert!(after.submitted > before.submitted + 2, "nothing was short");
             });
         },
@@ -824,20 +924,31 @@ fn life_completion_short() {
 
 /// The names in the last column of the tables.
 fn names_in_the_tables() -> BTreeSet<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../executor/src/inflight/mod.rs");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../executor/src/inflight/mod.rs"
+    );
     let text = std::fs::read_to_string(path).unwrap();
-    let rows = text.lines().filter_map(|line| line.strip_prefix("//! |")?.strip_suffix('|'));
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! |")?.strip_suffix('|'));
     let last = rows.filter_map(|row| row.rsplit('|').next()).map(str::trim);
     let is_heading = |cell: &&str| *cell == "test" || cell.chars().all(|c| c == '-');
-    last.filter(|cell| !is_heading(cell)).map(|cell| cell.trim_matches('`').to_owned()).collect()
+    last.filter(|cell| !is_heading(cell))
+        .map(|cell| cell.trim_matches('`').to_owned())
+        .collect()
 }
 
 #[test]
 fn the_tables_and_the_tests_name_each_other() {
     let source = include_str!("life.rs");
-    let tests = source.lines().filter_map(|line| line.strip_prefix("fn ")?.split('(').next());
-    let tests: BTreeSet<String> =
-        tests.filter(|name| name.starts_with("life_")).map(str::to_owned).collect();
+    let tests = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("fn ")?.split('(').next());
+    let tests: BTreeSet<String> = tests
+        .filter(|name| name.starts_with("life_"))
+        .map(str::to_owned)
+        .collect();
     let tables = names_in_the_tables();
     assert!(tables.len() > 20, "the tables were not found: {tables:?}");
     assert_eq!(tables, tests);

@@ -197,7 +197,9 @@ impl Faulty {
     }
 
     pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
-        let fate = transfers_data(&operation).then(|| self.faults.on_operation()).flatten();
+        let fate = transfers_data(&operation)
+            .then(|| self.faults.on_operation())
+            .flatten();
         match fate {
             Some(Fate::Answer(errno)) => {
                 let (result, more) = (-errno, false);

@@ -19,6 +19,7 @@ struct Table {
     advance: unsafe fn(*mut Inline, &mut Completion) -> Step,
     has_begun: unsafe fn(*const Inline) -> bool,
     orphaned: unsafe fn(*mut Inline) -> Orphan,
+    resumes: unsafe fn(*mut Inline, Completion) -> bool,
     salvage: unsafe fn(*const Inline, Completion, &mut VecDeque<u8>),
     leftover: unsafe fn(*const Inline, Completion) -> Option<OwnedFd>,
     drop: unsafe fn(*mut Inline),
@@ -99,6 +100,8 @@ impl<T: Op> TableOf<T> {
         has_begun: |space| unsafe { get::<T>(space) }.has_begun(),
         // SAFETY: see above.
         orphaned: |space| unsafe { get_mut::<T>(space) }.orphaned(),
+        // SAFETY: see above.
+        resumes: |space, completion| unsafe { get_mut::<T>(space) }.resumes(completion),
         salvage: |space, completion, queue| {
             // SAFETY: see above.
             unsafe { get::<T>(space) }.salvage(completion, queue);
@@ -178,6 +181,11 @@ impl Erased {
     pub(super) fn orphaned(&mut self) -> Orphan {
         // SAFETY: the invariant of `Erased`.
         unsafe { (self.table.orphaned)(&raw mut self.space) }
+    }
+
+    pub(super) fn resumes(&mut self, completion: Completion) -> bool {
+        // SAFETY: the invariant of `Erased`.
+        unsafe { (self.table.resumes)(&raw mut self.space, completion) }
     }
 
     pub(super) fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {

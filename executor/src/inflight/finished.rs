@@ -1,11 +1,13 @@
 //! [`Finished`]: an operation that has ended, with its result.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::erased::Erased;
 use super::op::Op;
-use crate::driver::Completion;
+use super::slot::Attachment;
+use crate::context;
+use crate::driver::{Completion, Key};
 
 /// An operation that the kernel has let go of. Dropping it drops what the operation
 /// owned, a user's buffer among it, and closes a descriptor that came of it.
@@ -40,6 +42,15 @@ impl Finished {
         op.leftover(self.completion)
     }
 
+    /// Starts it again for its source, if it left something to do: see [`Op::resumes`].
+    pub(crate) fn resume(mut self, attachment: Attachment) -> Result<Option<Key>, Finished> {
+        let completion = self.completion;
+        match self.op.take_if(|op| op.resumes(completion)) {
+            Some(op) => Ok(super::with(|slots| slots.start(op, Some(attachment), true))),
+            None => Err(self),
+        }
+    }
+
     /// The operation and its result.
     ///
     /// # Safety
@@ -54,8 +65,21 @@ impl Finished {
 
 impl Drop for Finished {
     fn drop(&mut self) {
-        if let Some(op) = &self.op {
-            drop(op.leftover(self.completion));
+        let leftover = self.op.as_ref().and_then(|op| op.leftover(self.completion));
+        if let Some(descriptor) = leftover {
+            close(descriptor);
         }
     }
+}
+
+/// Closes a descriptor that nobody wants: with the next submission, or at once outside a runtime.
+fn close(descriptor: OwnedFd) {
+    let mut descriptor = Some(descriptor);
+    context::with(|core| {
+        if let Ok(mut driver) = core.driver.try_borrow_mut() {
+            let descriptor = descriptor.take().expect("still there");
+            driver.close(descriptor.into_raw_fd());
+        }
+    });
+    drop(descriptor);
 }

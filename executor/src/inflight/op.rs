@@ -65,6 +65,13 @@ pub(crate) unsafe trait Op: Sized + 'static {
         Orphan::Cancel
     }
 
+    /// Its future was dropped after it had ended with `completion`, unread. True if that leaves
+    /// something to do, for which it goes in again.
+    fn resumes(&mut self, completion: Completion) -> bool {
+        let _ = completion;
+        false
+    }
+
     /// Appends what was received to `queue`, for the source that adopts it.
     fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {
         let _ = (completion, queue);

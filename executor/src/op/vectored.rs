@@ -155,6 +155,11 @@ unsafe impl<B: IoVectoredBuf> Op for SendVectored<B> {
         Orphan::Finish
     }
 
+    fn resumes(&mut self, completion: Completion) -> bool {
+        self.whole = true;
+        completion.result >= 0 && self.done < self.bufs.total_len()
+    }
+
     fn complete(self, completion: Completion) -> BufResult<usize, B> {
         (super::unit(completion).map(|()| self.done), self.bufs)
     }

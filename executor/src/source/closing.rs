@@ -6,7 +6,7 @@
 //!                      +--linger is over--> GivenUp --+
 //! ```
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::task::Context;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) struct Closing {
     phase: Cell<Phase>,
     timer: Cell<Option<TimerKey>>,
     /// Who awaits the end.
-    waiters: RefCell<Vec<Waiter>>,
+    waiter: Cell<Option<Waiter>>,
     /// Somebody will ask for the outcome: the source stays until then.
     is_awaited: Cell<bool>,
 }
@@ -103,8 +103,7 @@ impl Closing {
     /// The descriptor is closed. True if the source can be forgotten.
     pub(super) fn finish(&self) -> bool {
         self.phase.set(Phase::Closed);
-        let waiters = self.waiters.take();
-        for waiter in waiters {
+        if let Some(waiter) = self.waiter.take() {
             waiter.wake_quietly();
         }
         !self.is_awaited.get()
@@ -112,7 +111,7 @@ impl Closing {
 
     pub(super) fn wait(&self, cx: &Context<'_>) {
         self.is_awaited.set(true);
-        self.waiters.borrow_mut().push(Waiter::new(cx));
+        self.waiter.set(Some(Waiter::new(cx)));
     }
 
     /// Nobody asks for the outcome any more. True if the source can be forgotten.

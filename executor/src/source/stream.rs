@@ -102,10 +102,6 @@ impl Stream {
         }
     }
 
-    pub(crate) fn linger(&self) -> Duration {
-        self.linger.get()
-    }
-
     pub(crate) fn set_linger(&self, linger: Duration) {
         self.linger.set(linger);
     }
@@ -175,6 +171,14 @@ impl Stream {
         self.ended(|| buf::set_filled(buf, 0))
     }
 
+    /// How receiving ended, if it has, for a reader that wants more: an error in any case.
+    pub(super) fn receive_error(&self) -> Option<io::Error> {
+        match self.terminal.get()? {
+            Terminal::EndOfStream => Some(io::ErrorKind::UnexpectedEof.into()),
+            Terminal::Error(errno) => Some(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
     fn ended(&self, empty: impl FnOnce()) -> Option<io::Result<usize>> {
         match self.terminal.get()? {
             Terminal::EndOfStream => {
@@ -182,14 +186,6 @@ impl Stream {
                 Some(Ok(0))
             }
             Terminal::Error(errno) => Some(Err(io::Error::from_raw_os_error(errno))),
-        }
-    }
-
-    /// Puts bytes that a reader took but did not use back to the front.
-    pub(crate) fn push_back(&self, bytes: &[u8]) {
-        let mut received = self.received.borrow_mut();
-        for byte in bytes.iter().rev() {
-            received.push_front(*byte);
         }
     }
 
@@ -218,12 +214,27 @@ impl Stream {
         self.progress();
     }
 
+    /// Takes the result of an operation that had ended before its future was dropped. What a short send has left is
+    /// sent now, in the same turn.
+    pub(super) fn abandoned(&self, role: Role, finished: Finished) {
+        if !self.closing.is_open() {
+            return self.adopt(role, finished);
+        }
+        match finished.resume(self.attachment(role)) {
+            Ok(key) => self.direction(role).in_flight.set(key),
+            Err(finished) => self.adopt(role, finished),
+        }
+    }
+
     /// Takes the result of an operation whose future is gone, and ends its turn.
     pub(super) fn adopt(&self, role: Role, finished: Finished) {
         let result = finished.completion().result;
         if role == Role::Receive {
+            let before = self.received.borrow().len();
             finished.salvage(&mut self.received.borrow_mut());
-            context::with(|core| Counters::add(&core.counters.adopted, 1));
+            if self.received.borrow().len() > before {
+                context::with(|core| Counters::add(&core.counters.adopted, 1));
+            }
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
         }

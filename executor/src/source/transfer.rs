@@ -8,7 +8,7 @@ use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, stream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket};
+use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
@@ -76,6 +76,9 @@ impl<T: LaneOp> Transfer<T> {
             Ok(stream) => stream,
             Err(error) => return Poll::Ready(self.fail(error)),
         };
+        if is_cancelled() {
+            return Poll::Ready(self.fail(cancelled_error()));
+        }
         ready!(budget::consume(cx));
         if !stream.direction(T::ROLE).lane.acquire(place, cx) {
             return Poll::Pending;
@@ -174,7 +177,7 @@ fn abandon(id: SourceId, role: Role, ticket: Ticket) {
             }
             drop(finished);
         }
-        (Abandoned::Ended(finished), Ok(stream)) => stream.adopt(role, finished),
+        (Abandoned::Ended(finished), Ok(stream)) => stream.abandoned(role, finished),
         (Abandoned::Ended(finished), Err(_)) => drop(finished),
         (Abandoned::GoesOn, _) => {}
     });
@@ -195,9 +198,10 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
             Some(Ok(0)) if whole && buf.capacity() > 0 => {
                 Begin::Ready((Err(io::ErrorKind::UnexpectedEof.into()), buf))
             }
-            Some(Ok(count)) if whole && count < buf.capacity() => {
-                Begin::Submit(Receive::new(stream.endpoint(), buf, count, true))
-            }
+            Some(Ok(count)) if whole && count < buf.capacity() => match stream.receive_error() {
+                Some(error) => Begin::Ready((Err(error), buf)),
+                None => Begin::Submit(Receive::new(stream.endpoint(), buf, count, true)),
+            },
             Some(result) => Begin::Ready((result, buf)),
             None => Begin::Submit(Receive::new(stream.endpoint(), buf, 0, whole)),
         }
