@@ -256,7 +256,6 @@ fn life_in_flight_drop_write() {
             let (one, other) = UnixStream::pair().unwrap();
             let mut write = Box::pin(one.write(vec![1; MORE_THAN_FITS]));
             assert!(poll_once(write.as_mut()).await.is_pending());
-            drop(poll_once(write.as_mut()).await);
             turns(1).await;
             drop(write);
             other.close().await.unwrap();
@@ -531,7 +530,11 @@ fn life_any_shutdown() {
     with_settings(|builder| {
         for is_stuck in [false, true] {
             let faults = Faults::new();
-            let faults = if is_stuck { faults.withhold(1).withhold(2) } else { faults };
+            let faults = if is_stuck {
+                faults.withhold(1).withhold(2)
+            } else {
+                faults
+            };
             let runtime = builder.clone().faults(faults).build().unwrap();
             let (owned, track) = Tracked::new(vec![0; 64]);
             let (orphan, orphan_track) = Tracked::new(vec![0; 64]);
@@ -546,14 +549,26 @@ fn life_any_shutdown() {
                 turns(3).await;
             });
             assert!(!track.is_dropped() && !orphan_track.is_dropped());
-            let deadline = if is_stuck { Duration::from_millis(20) } else { PATIENCE };
+            let deadline = if is_stuck {
+                Duration::from_millis(20)
+            } else {
+                PATIENCE
+            };
             let report = runtime.shutdown(deadline);
             assert!(waiting_track.is_dropped(), "the task was not dropped");
             assert_eq!(report.operations, if is_stuck { 2 } else { 0 });
-            assert_eq!(orphan_track.is_dropped(), !is_stuck, "freed exactly if the kernel let go");
+            assert_eq!(
+                orphan_track.is_dropped(),
+                !is_stuck,
+                "freed exactly if the kernel let go"
+            );
             assert!(!track.is_dropped(), "its future may want it back");
             drop(read);
-            assert_eq!(track.is_dropped(), !is_stuck, "freed exactly if the kernel let go");
+            assert_eq!(
+                track.is_dropped(),
+                !is_stuck,
+                "freed exactly if the kernel let go"
+            );
         }
     });
 }
