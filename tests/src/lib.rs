@@ -58,6 +58,10 @@ fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime
             .build()
             .expect("a runtime");
         test(&runtime);
+        runtime.block_on(until("nothing is in use any more", || {
+            let metrics = runtime.metrics();
+            metrics.operations_alive == 0 && metrics.sources == 0 && metrics.tasks == 0
+        }));
         let metrics = runtime.metrics();
         assert_eq!(metrics.stale_completions, 0, "{metrics:?}");
         let report = runtime.shutdown(Duration::from_secs(10));
