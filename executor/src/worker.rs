@@ -302,19 +302,31 @@ impl Worker {
         }
     }
 
-    /// Turns without tasks, until `deadline` or until `goes_on` says no; what needs no waiting is done in any case.
+    /// Turns without tasks, until `goes_on` says no or the `deadline` is over; and then as long as each turn ends
+    /// something without waiting.
     fn end(&self, deadline: Instant, goes_on: impl Fn() -> bool) {
-        loop {
-            // First, because nobody waits for what has come already.
-            self.reap();
-            self.core.scheduler.receive();
-            self.fire_timers();
+        // What has come already is taken in first: nobody waits for that.
+        let mut ended = self.take_in();
+        while goes_on() {
             let is_late = Instant::now() >= deadline;
-            if !goes_on() || self.try_submit(self.wait_until(deadline)).is_err() || is_late {
+            let wait = if is_late { Wait::No } else { self.wait_until(deadline) };
+            if self.try_submit(wait).is_err() {
                 break;
             }
+            let ended_now = self.take_in();
+            if is_late && ended_now == ended {
+                break;
+            }
+            ended = ended_now;
         }
+    }
+
+    /// Returns how many completions there have been.
+    fn take_in(&self) -> u64 {
         self.reap();
+        self.core.scheduler.receive();
+        self.fire_timers();
+        self.driver_counters().completions
     }
 
     /// Sleeps until `deadline`, or until a timer before that: a linger time may be over earlier.
