@@ -309,7 +309,11 @@ impl Worker {
         let mut ended = self.take_in();
         while goes_on() {
             let is_late = Instant::now() >= deadline;
-            let wait = if is_late { Wait::No } else { self.wait_until(deadline) };
+            let wait = if is_late {
+                Wait::No
+            } else {
+                self.wait_until(deadline)
+            };
             if self.try_submit(wait).is_err() {
                 break;
             }

@@ -415,9 +415,7 @@ fn a_shutdown_without_any_time_still_ends_what_needs_no_waiting() {
                     bytes: Vec::with_capacity(3000),
                     dropped: dropped.clone(),
                 };
-                drop(krug::spawn(
-                    async move { drop(stream.read(buf).await) },
-                ));
+                drop(krug::spawn(async move { drop(stream.read(buf).await) }));
                 peers.push(peer);
             }
             krug::io::nop().await.unwrap();

@@ -9,7 +9,7 @@
 //!
 //! The worker calls [`MailboxLease::prepare_park`] and sleeps in its driver only if that
 //! says yes; awake again, it calls [`MailboxLease::unpark`]. In between, the first thread
-//! that leaves something rings the bell ([`Ring`]), the others do not. An awake worker costs
+//! that leaves something rings the bell ([`mailbox::Ring`]), the others do not. An awake worker costs
 //! its callers one atomic exchange and no system call.
 //!
 //! # Dying

@@ -1,7 +1,7 @@
 //! The life of an operation: who waits, who owns the memory, what happens on drop.
 //!
 //! An operation is moved into a slot at its first poll and stays there until its last
-//! completion; the future keeps only the [`Key`](crate::driver::Key).
+//! completion; the future keeps only the [`Key`].
 //!
 //! ```text
 //!            start                    completion                take, abandon

@@ -20,7 +20,7 @@
 //! `ASYNC_CANCEL` has no file: it belongs to no future. It is what
 //! [`Slots::cancel`](crate::inflight::Slots::cancel) asks the driver for.
 //!
-//! To add an operation: a variant of [`Operation`](crate::driver::Operation), its encoding in each driver, a file
+//! To add an operation: a variant of [`Operation`], its encoding in each driver, a file
 //! here, a row in this table and in the tables of [`inflight`](crate::inflight), tests.
 
 pub(crate) mod accept;

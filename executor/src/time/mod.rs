@@ -1,8 +1,8 @@
 //! Sleeping, deadlines and ticks.
 //!
-//! - [`sleep`], [`sleep_until`]: wait;
-//! - [`timeout`], [`timeout_at`]: wait for a future, but not for ever;
-//! - [`interval`], [`interval_at`]: wait again and again;
+//! - [`sleep()`], [`sleep_until`]: wait;
+//! - [`timeout()`], [`timeout_at`]: wait for a future, but not for ever;
+//! - [`interval()`], [`interval_at`]: wait again and again;
 //! - [`pause`], [`advance`], [`resume`]: a clock that tests set.
 //!
 //! Timers need no system call and nothing of the kernel: the core that polls one keeps it

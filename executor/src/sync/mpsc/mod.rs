@@ -1,5 +1,5 @@
 //! A queue with many senders and one receiver, on one core: [`channel`] with a bound,
-//! [`unbounded`] without.
+//! [`unbounded()`] without.
 //!
 //! ```
 //! # krug::Runtime::new().unwrap().block_on(async {

@@ -11,7 +11,7 @@ use super::super::waiting::poll_wait_alone;
 use super::{Shared, TryRecvError, close};
 
 /// The receiving half of a [`channel`](super::channel) or of an
-/// [`unbounded`](super::unbounded) one. A [`Stream`] of the messages, too.
+/// [`unbounded`](super::unbounded()) one. A [`Stream`] of the messages, too.
 ///
 /// Dropping it closes the channel and drops what is queued.
 pub struct Receiver<T> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{SendError, Shared, closed, join_senders, leave_senders};
 
-/// The sending half of an [`unbounded`](super::unbounded) channel. Clones send into the same one.
+/// The sending half of an [`unbounded`](super::unbounded()) channel. Clones send into the same one.
 pub struct UnboundedSender<T> {
     shared: Shared<T>,
 }
