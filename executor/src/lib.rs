@@ -93,8 +93,6 @@
 //! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
 //! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.
 
-#![allow(dead_code, unused_imports)] // Taken out when the parts meet.
-
 #[cfg(not(target_os = "linux"))]
 compile_error!(
     "krug runs on Linux only: it is built on io_uring, with epoll as its fallback. \

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
@@ -51,7 +51,6 @@ pub(crate) struct Scheduler {
     live: Cell<usize>,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
-    this: Weak<Scheduler>,
 }
 
 /// How a scheduler ends: it only ever goes to the next one.
@@ -70,7 +69,7 @@ impl Scheduler {
     /// If the lease has a scheduler already.
     pub(crate) fn new(lease: &MailboxLease) -> Rc<Scheduler> {
         let lease = lease.share_with_scheduler();
-        Rc::new_cyclic(|this| Scheduler {
+        Rc::new(Scheduler {
             queue: RunQueue::new(),
             lifo: Cell::new(None),
             lifo_streak: Cell::new(0),
@@ -80,7 +79,6 @@ impl Scheduler {
             live: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
-            this: this.clone(),
         })
     }
 
@@ -91,16 +89,6 @@ impl Scheduler {
     /// Makes this scheduler the home of the thread while the guard lives.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered<'static> {
         Entered::owning(self)
-    }
-
-    /// The scheduler that is entered on this thread.
-    pub(crate) fn current() -> Option<Rc<Scheduler>> {
-        task::with_scheduler(Scheduler::shared).flatten()
-    }
-
-    /// `None` in the scheduler's own destructor.
-    pub(crate) fn shared(&self) -> Option<Rc<Scheduler>> {
-        self.this.upgrade()
     }
 
     /// See [`task::spawn`]. Once the scheduler is closing, the task is cancelled at once.

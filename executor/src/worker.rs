@@ -296,7 +296,10 @@ impl Worker {
     }
 
     fn is_quiet(&self) -> bool {
-        self.slots.in_flight() == 0 && self.core.driver.borrow().own_in_flight() == 0
+        {
+            let driver = self.core.driver.borrow();
+            self.slots.in_flight() == 0 && driver.own_in_flight() == 0 && !driver.has_staged()
+        }
     }
 
     /// Turns without tasks, until `deadline` or until `goes_on` says no; what needs no waiting is done in any case.

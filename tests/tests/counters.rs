@@ -225,11 +225,14 @@ fn a_wake_allocates_nothing_at_home_or_from_afar() {
 }
 
 #[test]
-fn a_spawn_allocates_once() {
+fn a_spawn_allocates_at_most_once() {
     let counted = count(async || {
         allocations(async || krug::spawn(krug::task::yield_now()).await.unwrap()).await
     });
-    assert_eq!(counted, COUNTED as u64);
+    assert!(
+        counted <= COUNTED as u64,
+        "{counted} allocations for {COUNTED} tasks"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use krug::Runtime;
+use krug::io::Canceller;
 use krug::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use krug::pipe::pipe;
 use krug::runtime::Faults;
@@ -386,11 +387,10 @@ fn life_done_drop() {
             assert!(poll_once(ends.as_mut()).await.is_pending());
             turns(5).await;
             drop((socket, ends));
-            assert_eq!(
-                krug_tests::open_descriptors(),
-                open,
-                "what was made is still open"
-            );
+            until("what was made is closed", || {
+                krug_tests::open_descriptors() == open
+            })
+            .await;
 
             let mut accept = Box::pin(listener.accept());
             assert!(poll_once(accept.as_mut()).await.is_pending());
@@ -430,6 +430,72 @@ fn life_any_timeout() {
             let late = TcpStream::connect(address).await.unwrap();
             let server = listener.accept().await.unwrap();
             assert_eq!(server.peer_addr().unwrap(), late.local_addr().unwrap());
+        });
+    });
+}
+
+#[test]
+fn life_any_cancel() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+
+            // Never polled, and waiting for its turn: nothing happens any more.
+            let canceller = Canceller::new();
+            let never_polled = canceller.scope(one.read(vec![0; 3]));
+            let mut first = Box::pin(one.read(vec![0; 64]));
+            assert!(poll_once(first.as_mut()).await.is_pending());
+            let mut queued = Box::pin(canceller.scope(one.read(vec![0; 2])));
+            assert!(poll_once(queued.as_mut()).await.is_pending());
+            canceller.cancel();
+            let (result, buf) = never_polled.await;
+            assert!(Canceller::was_cancelled(&result.unwrap_err()) && buf.len() == 3);
+            let (result, buf) = queued.await;
+            assert!(Canceller::was_cancelled(&result.unwrap_err()) && buf.len() == 2);
+
+            // In flight, beside a sibling of the same task that goes on.
+            let canceller = Canceller::new();
+            let (far, _silent) = UnixStream::pair().unwrap();
+            let mut reading = Box::pin(canceller.scope(far.read(vec![0; 5])));
+            assert!(poll_once(reading.as_mut()).await.is_pending());
+            turns(3).await;
+            canceller.cancel();
+            let (result, buf) = reading.await;
+            assert!(Canceller::was_cancelled(&result.unwrap_err()) && buf.len() == 5);
+            other.write_all("for the sibling").await.0.unwrap();
+            let (result, buf) = first.await;
+            assert_eq!(&buf[..result.unwrap()], b"for the sibling");
+
+            // Done, unread: what really happened.
+            let canceller = Canceller::new();
+            let mut reading = Box::pin(canceller.scope(one.read(vec![0; 64])));
+            assert!(poll_once(reading.as_mut()).await.is_pending());
+            other.write_all("came first").await.0.unwrap();
+            turns(3).await;
+            canceller.cancel();
+            let (result, buf) = reading.await;
+            assert_eq!(&buf[..result.unwrap()], b"came first");
+
+            // A write that is stopped half-way says so and gives its buffer back.
+            let canceller = Canceller::new();
+            let mut writing = Box::pin(canceller.scope(one.write_all(vec![7; MORE_THAN_FITS])));
+            assert!(poll_once(writing.as_mut()).await.is_pending());
+            turns(3).await;
+            canceller.cancel();
+            let (result, buf) = writing.await;
+            assert!(Canceller::was_cancelled(&result.unwrap_err()));
+            assert_eq!(buf.len(), MORE_THAN_FITS);
+
+            // An accept, whose connection the listener keeps.
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let canceller = Canceller::new();
+            let mut accepting = Box::pin(canceller.scope(listener.accept()));
+            assert!(poll_once(accepting.as_mut()).await.is_pending());
+            canceller.cancel();
+            assert!(Canceller::was_cancelled(&accepting.await.unwrap_err()));
+            let address = listener.local_addr().unwrap();
+            let (client, server) = krug::join!(TcpStream::connect(address), listener.accept());
+            assert!(client.is_ok() && server.is_ok());
         });
     });
 }

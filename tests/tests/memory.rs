@@ -14,6 +14,7 @@ use std::mem;
 use std::os::unix::net::UnixStream as Peer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -232,23 +233,27 @@ fn every_future_may_be_dropped_after_the_end_of_its_runtime_and_leaves_nothing()
     assert_eq!(open_descriptors(), descriptors);
 }
 
-/// As many reads in flight as asked for, with the peers that can make them complete.
-async fn reads_in_flight(count: usize) -> (Vec<Pin<Box<dyn Future<Output = ()>>>>, Vec<Peer>) {
-    let mut reads: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
-    let mut peers = Vec::new();
+/// As many reads in flight as asked for, on streams of their own, with the peers that can make them complete.
+async fn reads_in_flight(count: usize) -> (Vec<Rc<UnixStream>>, Vec<LocalFuture>, Vec<Peer>) {
+    let (mut streams, mut reads, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..count {
         let (stream, peer) = stream_and_peer();
-        reads.push(Box::pin(async move {
+        let stream = Rc::new(stream);
+        streams.push(stream.clone());
+        let mut read: LocalFuture = Box::pin(async move {
             drop(stream.read(Vec::with_capacity(3000)).await);
-        }));
+        });
+        assert!(poll_once(&mut read).await.is_pending());
+        reads.push(read);
         peers.push(peer);
-    }
-    for read in &mut reads {
-        assert!(poll_once(read).await.is_pending());
+        // One poll of this future has a budget, which so many reads would exceed.
+        krug::task::yield_now().await;
     }
     krug::io::nop().await.unwrap();
-    (reads, peers)
+    (streams, reads, peers)
 }
+
+type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 const READS: usize = 1000;
 
@@ -257,10 +262,37 @@ fn memory_of_a_thousand_reads_dropped_in_flight_stays_until_the_kernel_has_let_g
     let _alone = alone();
     common_proof::raise_descriptor_limit();
     let runtime = Runtime::new().unwrap();
-    let (reads, mut peers) = runtime.block_on(reads_in_flight(READS));
+    let (streams, reads, mut peers) = runtime.block_on(reads_in_flight(READS));
     canary::watch();
-    runtime.block_on(async {
+    runtime.block_on(in_time(async {
         drop(reads);
+        for peer in &mut peers {
+            peer.write_all(&[0x77; 3000]).unwrap();
+        }
+        while runtime.metrics().operations_alive > 0 {
+            krug::task::yield_now().await;
+        }
+    }));
+    assert!(canary::check() >= READS);
+    assert_eq!(runtime.metrics().adopted, READS as u64);
+    runtime.block_on(in_time(async {
+        for stream in streams {
+            let (result, buf) = stream.read(Vec::with_capacity(3000)).await;
+            assert_eq!((result.unwrap(), &buf[..]), (3000, &[0x77; 3000][..]));
+        }
+    }));
+    check_health(&runtime);
+}
+
+#[test]
+fn memory_of_a_thousand_reads_stays_until_their_closed_streams_have_let_go() {
+    let _alone = alone();
+    common_proof::raise_descriptor_limit();
+    let runtime = Runtime::new().unwrap();
+    let (streams, reads, mut peers) = runtime.block_on(reads_in_flight(READS));
+    canary::watch();
+    runtime.block_on(in_time(async {
+        drop((reads, streams));
         for peer in &mut peers {
             // The stream may be closed already.
             let _ = peer.write_all(&[0x77; 3000]);
@@ -268,7 +300,7 @@ fn memory_of_a_thousand_reads_dropped_in_flight_stays_until_the_kernel_has_let_g
         while runtime.metrics().operations_alive > 0 {
             krug::task::yield_now().await;
         }
-    });
+    }));
     assert!(canary::check() >= READS);
     check_health(&runtime);
 }
@@ -279,7 +311,7 @@ fn a_runtime_dropped_with_a_thousand_reads_in_flight_waits_until_the_kernel_has_
     common_proof::raise_descriptor_limit();
     let runtime = Runtime::new().unwrap();
     let mut peers = runtime.block_on(async {
-        let (reads, peers) = reads_in_flight(READS).await;
+        let (_streams, reads, peers) = reads_in_flight(READS).await;
         for read in reads {
             drop(krug::spawn(read));
         }

@@ -487,8 +487,10 @@ fn wakers_of_a_runtime_that_has_ended_do_nothing() {
     }
     std::thread::spawn(move || {
         for waker in all {
+            let another = waker.clone();
             waker.wake_by_ref();
-            waker.clone().wake();
+            waker.wake();
+            drop(another);
         }
     })
     .join()
@@ -499,7 +501,7 @@ fn wakers_of_a_runtime_that_has_ended_do_nothing() {
 #[test]
 fn a_runtime_with_accept_receive_and_timer_pending_ends_without_waiting() {
     let runtime = Runtime::builder()
-        .shutdown_deadline(Duration::from_secs(3600))
+        .shutdown_deadline(6 * PATIENCE)
         .build()
         .unwrap();
     let peer = runtime.block_on(async {
@@ -515,7 +517,7 @@ fn a_runtime_with_accept_receive_and_timer_pending_ends_without_waiting() {
     });
     let begin = Instant::now();
     drop(runtime);
-    // Any waiting would be for an hour.
+    // Any waiting would be for much longer.
     assert!(begin.elapsed() < PATIENCE);
     drop(peer);
 }
@@ -523,7 +525,7 @@ fn a_runtime_with_accept_receive_and_timer_pending_ends_without_waiting() {
 #[test]
 fn a_shutdown_does_not_sleep_on_what_has_completed_already() {
     let runtime = Runtime::builder()
-        .shutdown_deadline(Duration::from_secs(3600))
+        .shutdown_deadline(6 * PATIENCE)
         .build()
         .unwrap();
     for _ in 0..20 {
@@ -545,7 +547,7 @@ fn a_shutdown_does_not_sleep_on_what_has_completed_already() {
 fn a_stalled_write_is_given_up_at_shutdown_when_its_linger_time_is_over() {
     let runtime = Runtime::builder()
         .linger(Duration::from_millis(20))
-        .shutdown_deadline(Duration::from_secs(3600))
+        .shutdown_deadline(6 * PATIENCE)
         .build()
         .unwrap();
     let peer = runtime.block_on(async {
@@ -565,7 +567,9 @@ fn a_stalled_write_is_given_up_at_shutdown_when_its_linger_time_is_over() {
 #[test]
 fn a_stream_closed_by_the_last_poll_is_closed_before_the_runtime_rests() {
     use std::io::Read;
-    struct Ends(Option<krug::net::UnixStream>);
+    struct Ends {
+        _stream: krug::net::UnixStream,
+    }
     impl Future for Ends {
         type Output = ();
 
@@ -577,7 +581,7 @@ fn a_stream_closed_by_the_last_poll_is_closed_before_the_runtime_rests() {
     let (stream, mut peer) = runtime.block_on(async { stream_and_peer() });
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     // The stream is dropped with the future, after its last poll; the runtime lives on and does nothing.
-    runtime.block_on(Ends(Some(stream)));
+    runtime.block_on(Ends { _stream: stream });
     assert_eq!(peer.read(&mut [0]).unwrap(), 0);
     drop(runtime);
 }
@@ -692,7 +696,7 @@ fn every_type_can_be_used_and_dropped_outside_a_runtime_without_a_panic() {
 #[test]
 fn what_needs_a_runtime_and_cannot_err_panics_with_advice() {
     assert!(panics(|| drop(krug::spawn(async {}))).contains("`krug::spawn` needs a runtime"));
-    assert!(panics(|| drop(Handle::current())).contains("needs a krug runtime"));
+    assert!(panics(|| assert!(Handle::current().is_alive())).contains("needs a krug runtime"));
     let sleep = || run_outside(krug::time::sleep(Duration::from_secs(1)));
     assert!(panics(sleep).contains("outside a krug runtime"));
 }

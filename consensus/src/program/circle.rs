@@ -16,6 +16,7 @@ use krug::runtime::{self, Runtime};
 use krug::sync::Notify;
 use krug::task::JoinHandle;
 use krug::time::timeout_at;
+use tempfile::TempDir;
 
 use super::arguments::{Arguments, Driver, Transport as Kind};
 use super::chronicle::Chronicle;
@@ -50,6 +51,7 @@ pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<C
         started: Instant::now(),
         linked: Cell::new(0),
         failure: RefCell::new(None),
+        place: RefCell::new(None),
     });
     runtime.block_on(async {
         match arguments.transport() {
@@ -63,10 +65,12 @@ pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<C
 
 async fn over_unix(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::Result<Course> {
     let place = tempfile::Builder::new().prefix("krug-").tempdir()?;
+    let directory = place.path().to_owned();
+    circle.place.replace(Some(place));
     let board = Rc::new(Board::new(arguments, seed));
     let mut names = seeds::draws(seed, seeds::PATHS);
     let prepare = |_| {
-        let path = place.path().join(format!("{:016x}", names.draw()));
+        let path = directory.join(format!("{:016x}", names.draw()));
         let board = Rc::clone(&board);
         async move {
             let listener = UnixListener::bind(&path).await?;
@@ -158,6 +162,9 @@ struct Circle {
     linked: Cell<usize>,
     /// What kept a hero from being born.
     failure: RefCell<Option<io::Error>>,
+    /// Where Unix sockets listen, until all heroes have their links: whoever breaks the
+    /// program off later finds nothing left behind.
+    place: RefCell<Option<TempDir>>,
 }
 
 impl Circle {
@@ -263,6 +270,7 @@ fn look(
     let mut chronicle = circle.chronicle.borrow_mut();
     if !*all_linked && circle.linked.get() == arguments.peers {
         *all_linked = true;
+        drop(circle.place.take());
         chronicle.linked(arguments.peers * (arguments.peers - 1) / 2, now);
     }
     let last = chronicle.progress() + arguments.limit;

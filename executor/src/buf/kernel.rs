@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Vector};
+use super::{IoBufMut, IoVectoredBuf, IoVectoredBufMut, Vector};
 use super::{to_fill_vectored, to_send_vectored};
 
 /// The first `len` bytes of `buf`, which an operation on `buf` has filled, as its

@@ -24,8 +24,10 @@ mod letter;
 mod mailbox;
 pub(crate) mod primitives;
 
-pub(crate) use inbox::{Chain, Closed, Delivery, Node};
-pub(crate) use mailbox::{CoreId, Lease, Mailbox, MailboxLease, Ring};
+pub(crate) use inbox::{Closed, Delivery, Node};
+#[cfg(test)]
+pub(crate) use mailbox::Ring;
+pub(crate) use mailbox::{CoreId, Lease, Mailbox, MailboxLease};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -20,10 +20,6 @@ pub(crate) enum Control {
     GetOption { fd: Descriptor, option: OptionName },
     /// Answered by [`Answer::Number`]: the pending `SO_ERROR`, 0 if there is none. Reading clears it.
     TakeError { fd: Descriptor },
-    /// Answered by [`Answer::Number`]: `AF_…`.
-    AddressFamily { fd: Descriptor },
-    /// Answered by [`Answer::Number`]: `SOCK_…`.
-    SocketKind { fd: Descriptor },
     /// Answered by [`Answer::Name`].
     SocketName { fd: Descriptor },
     /// Answered by [`Answer::Name`].
@@ -34,14 +30,6 @@ pub(crate) enum Control {
         kind: i32,
         protocol: i32,
     },
-    /// Answered by [`Answer::Pair`]: the reading end, then the writing end.
-    Pipe { flags: i32 },
-    /// Answered by [`Answer::Number`]: the file status flags (`O_…`).
-    Flags { fd: Descriptor },
-    /// Answered by [`Answer::Done`].
-    SetFlags { fd: Descriptor, flags: i32 },
-    /// Answered by [`Answer::Descriptor`]: a second descriptor of the same open file, closed on exec.
-    Duplicate { fd: Descriptor },
 }
 
 /// What a [`Control`] is answered with; each says which.
@@ -51,7 +39,6 @@ pub(crate) enum Answer {
     Number(i32),
     Option(SocketOption),
     Name(Name),
-    Descriptor(Descriptor),
     Pair([Descriptor; 2]),
 }
 
@@ -82,7 +69,6 @@ pub(crate) enum OptionName {
     ReusePort,
     ReceiveBuffer,
     SendBuffer,
-    Linger,
     TimeToLive,
     OnlyV6,
 }
@@ -97,7 +83,6 @@ impl OptionName {
             OptionName::ReusePort => (libc::SOL_SOCKET, libc::SO_REUSEPORT),
             OptionName::ReceiveBuffer => (libc::SOL_SOCKET, libc::SO_RCVBUF),
             OptionName::SendBuffer => (libc::SOL_SOCKET, libc::SO_SNDBUF),
-            OptionName::Linger => (libc::SOL_SOCKET, libc::SO_LINGER),
             OptionName::TimeToLive => (libc::IPPROTO_IP, libc::IP_TTL),
             OptionName::OnlyV6 => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
         }
@@ -113,12 +98,6 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
         Control::TakeError { fd } => {
             sys::get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR).map(Answer::Number)
         }
-        Control::AddressFamily { fd } => {
-            sys::get_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN).map(Answer::Number)
-        }
-        Control::SocketKind { fd } => {
-            sys::get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).map(Answer::Number)
-        }
         Control::SocketName { fd } => sys::socket_name(fd).map(Answer::Name),
         Control::PeerName { fd } => sys::peer_name(fd).map(Answer::Name),
         Control::SocketPair {
@@ -126,10 +105,6 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
             kind,
             protocol,
         } => sys::socket_pair(domain, kind, protocol).map(Answer::Pair),
-        Control::Pipe { flags } => sys::pipe(flags).map(Answer::Pair),
-        Control::Flags { fd } => sys::flags(fd).map(Answer::Number),
-        Control::SetFlags { fd, flags } => sys::set_flags(fd, flags).map(|()| Answer::Done),
-        Control::Duplicate { fd } => sys::duplicate(fd).map(Answer::Descriptor),
     }
 }
 
@@ -161,10 +136,6 @@ fn get_option(fd: Descriptor, name: OptionName) -> io::Result<SocketOption> {
         OptionName::ReusePort => SocketOption::ReusePort(on()?),
         OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(count()?),
         OptionName::SendBuffer => SocketOption::SendBuffer(count()?),
-        OptionName::Linger => {
-            let seconds = sys::get_linger(fd)?;
-            SocketOption::Linger(seconds.map(|seconds| Duration::from_secs(seconds.into())))
-        }
         OptionName::TimeToLive => SocketOption::TimeToLive(count()?),
         OptionName::OnlyV6 => SocketOption::OnlyV6(on()?),
     })

@@ -94,13 +94,13 @@ use std::io;
 use std::time::Instant;
 
 pub(crate) use capabilities::{Capabilities, Config};
-pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption};
+pub(crate) use control::{Answer, Control, OptionName, SocketOption};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]
 pub(crate) use faults::Faulty as Outside;
 pub(crate) use operation::{Address, CURSOR, Descriptor, Operation, Stage};
-pub(crate) use uring::{Bell, Rung};
+pub(crate) use uring::Bell;
 
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]

@@ -160,17 +160,4 @@ impl Operation {
             _ => Stage::Produce,
         }
     }
-
-    /// True if it completes more than once.
-    pub(crate) fn is_multishot(&self) -> bool {
-        matches!(self, Operation::AcceptMultishot { .. })
-    }
-
-    /// True if a result ≥ 0 is a descriptor that somebody must close.
-    pub(crate) fn makes_descriptor(&self) -> bool {
-        matches!(
-            self,
-            Operation::Accept { .. } | Operation::AcceptMultishot { .. } | Operation::Socket { .. }
-        )
-    }
 }

@@ -1,11 +1,12 @@
 //! [`Finished`]: an operation that has ended, with its result.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::erased::Erased;
 use super::op::Op;
-use super::slots::Attachment;
+use super::slot::Attachment;
+use crate::context;
 use crate::driver::{Completion, Key};
 
 /// An operation that the kernel has let go of. Dropping it drops what the operation
@@ -64,8 +65,21 @@ impl Finished {
 
 impl Drop for Finished {
     fn drop(&mut self) {
-        if let Some(op) = &self.op {
-            drop(op.leftover(self.completion));
+        let leftover = self.op.as_ref().and_then(|op| op.leftover(self.completion));
+        if let Some(descriptor) = leftover {
+            close(descriptor);
         }
     }
+}
+
+/// Closes a descriptor that nobody wants: with the next submission, or at once outside a runtime.
+fn close(descriptor: OwnedFd) {
+    let mut descriptor = Some(descriptor);
+    context::with(|core| {
+        if let Ok(mut driver) = core.driver.try_borrow_mut() {
+            let descriptor = descriptor.take().expect("still there");
+            driver.close(descriptor.into_raw_fd());
+        }
+    });
+    drop(descriptor);
 }

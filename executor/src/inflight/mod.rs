@@ -32,6 +32,7 @@
 //! | in flight | drop | result does not matter (nop, poll, peek) | cancelled; memory stays until the last completion | `life_in_flight_drop_no_matter` |
 //! | done, unread | drop | by the row above that fits | queued, closed or dropped | `life_done_drop` |
 //! | any | timeout | any | as drop | `life_any_timeout` |
+//! | any | cancel | any | resolves with what really happened, and the buffer | `life_any_cancel` |
 //! | any | abort | any | as drop, before the join handle resolves | `life_any_abort` |
 //! | any | close | attached to the closed source | receives cancelled, sends drain for the linger time, then cancelled | `life_any_close` |
 //! | any | shutdown | any | cancelled; freed after its last completion, or leaked at the deadline, never freed before | `life_any_shutdown` |
@@ -58,20 +59,23 @@
 //! to. A result that a future still owns when its core ends is kept in [`afterlife`].
 
 mod afterlife;
+mod cancel;
 mod erased;
 mod finished;
 mod foreign;
 mod op;
 mod pending;
+mod slot;
 mod slots;
 
 use std::rc::Rc;
 
+pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
 pub(crate) use finished::Finished;
-pub(crate) use foreign::Foreign;
 pub(crate) use op::{Op, Orphan, Step};
-pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error};
-pub(crate) use slots::{Abandoned, Attachment, Delivery, Role, Slots};
+pub(crate) use pending::{InFlight, Ticket, outside_error};
+pub(crate) use slot::{Attachment, Role};
+pub(crate) use slots::{Abandoned, Delivery, Slots};
 
 use crate::context::Current;
 use crate::driver::Key;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::afterlife;
+use super::cancel;
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::Op;
-use super::slots::{Abandoned, Attachment, Sent};
+use super::slot::Attachment;
+use super::slots::{Abandoned, Sent};
 use crate::context;
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};
@@ -50,8 +52,12 @@ impl<T: Op> InFlight<T> {
             Some(true) => return Err((op, stopping_error())),
             None => return Err((op, outside_error())),
         }
+        if cancel::is_cancelled() {
+            return Err((op, cancel::cancelled_error()));
+        }
         let started = super::with(|slots| {
             let key = slots.start(Erased::new(op), attachment, false);
+            cancel::note(slots, key);
             Ticket {
                 home: slots.home(),
                 key,
@@ -133,10 +139,6 @@ impl<T: Op> Drop for InFlight<T> {
 }
 
 impl Ticket {
-    pub(crate) fn home(&self) -> CoreId {
-        self.home
-    }
-
     #[cold]
     fn poll_abroad(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
         match &self.abroad {

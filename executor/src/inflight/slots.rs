@@ -12,6 +12,7 @@ use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
+use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
 use crate::context::{self, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key};
@@ -20,110 +21,6 @@ use crate::task::Waiter;
 const CHUNK: usize = 64;
 /// `user_data` has 28 bits for the index.
 const SLOTS_MAX: usize = 1 << 28;
-
-/// How far an operation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Free,
-    /// Handed to the driver; whether it still stages it, the driver knows.
-    Submitted,
-    /// Ended; the result waits for the future.
-    Done,
-}
-
-/// To whom the result belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    Future,
-    Source,
-    Nobody,
-}
-
-/// Which source an operation works for, and as what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attachment {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-    pub(crate) role: Role,
-}
-
-/// What an attached operation does for its source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Receive,
-    Send,
-    Accept,
-    Close,
-}
-
-enum Watcher {
-    Nobody,
-    Here(Waiter),
-    Elsewhere(Arc<Foreign>),
-}
-
-struct Slot {
-    generation: Cell<u32>,
-    state: Cell<State>,
-    owner: Cell<Owner>,
-    cancel_asked: Cell<bool>,
-    attachment: Cell<Option<Attachment>>,
-    completion: Cell<Completion>,
-    watcher: Cell<Watcher>,
-    /// `Some` unless free. The kernel may write inside while the state is `Submitted`;
-    /// we touch it then only through the functions of [`Erased`], which keep to the operation's
-    /// own bookkeeping, and never move it.
-    op: UnsafeCell<Option<Erased>>,
-}
-
-impl Slot {
-    fn free() -> Slot {
-        Slot {
-            generation: Cell::new(0),
-            state: Cell::new(State::Free),
-            owner: Cell::new(Owner::Nobody),
-            cancel_asked: Cell::new(false),
-            attachment: Cell::new(None),
-            completion: Cell::new(Completion {
-                result: 0,
-                more: false,
-            }),
-            watcher: Cell::new(Watcher::Nobody),
-            op: UnsafeCell::new(None),
-        }
-    }
-
-    /// Calls `f` with the operation at its place.
-    fn with_op<R>(&self, f: impl FnOnce(&mut Erased) -> R) -> R {
-        // SAFETY: slots are used by one thread, and `f` (a function of `Op`, or of this file) has no way
-        // back to this slot, so this is the only reference to the cell's content.
-        let op = unsafe { &mut *self.op.get() };
-        f(op.as_mut().expect("a slot in use holds its operation"))
-    }
-
-    /// As `take_op`, straight to its type.
-    ///
-    /// # Safety
-    ///
-    /// The operation in the slot is a `T`.
-    #[inline]
-    unsafe fn take_typed<T: Op>(&self) -> T {
-        // SAFETY: as in `with_op`; the type is the caller's promise.
-        let op = unsafe { Erased::take::<T>(&mut *self.op.get()) };
-        op.expect("a slot in use holds its operation")
-    }
-
-    fn take_op(&self) -> Erased {
-        // SAFETY: as in `with_op`. Called only where nothing is in flight any more.
-        let op = unsafe { &mut *self.op.get() };
-        op.take().expect("a slot in use holds its operation")
-    }
-
-    fn put_op(&self, op: Erased) {
-        // SAFETY: as in `with_op`; the slot is free, so nothing is overwritten.
-        unsafe { *self.op.get() = Some(op) };
-    }
-}
 
 /// What the worker does about a completion, after the slots are left.
 pub(crate) enum Delivery {
@@ -143,7 +40,6 @@ pub(crate) enum Delivery {
     /// One of several results of an operation that its source owns.
     More {
         attachment: Attachment,
-        completion: Completion,
         descriptor: Option<OwnedFd>,
     },
     /// Ended, and its source owns it.
@@ -223,6 +119,11 @@ impl Slots {
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index)?;
         (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
+    }
+
+    /// True until the operation's result was taken.
+    pub(super) fn is_in_use(&self, key: Key) -> bool {
+        self.find(key).is_some()
     }
 
     #[cold]
@@ -326,7 +227,6 @@ impl Slots {
                 let descriptor = slot.with_op(|op| op.leftover(completion));
                 Delivery::More {
                     attachment,
-                    completion,
                     descriptor,
                 }
             }
@@ -425,10 +325,6 @@ impl Slots {
         }
         slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
         Sent::Later
-    }
-
-    pub(crate) fn attachment(&self, key: Key) -> Option<Attachment> {
-        self.find(key)?.attachment.get()
     }
 
     /// The future of `key` is gone. What becomes of the operation is what its [`Orphan`] rule says.

@@ -12,7 +12,12 @@
 //! goes on, too, until all of its buffer is sent; what is written afterwards comes after it.
 //! So retrying a write that timed out sends the bytes twice.
 
+mod cancel;
 mod methods;
+mod readiness;
+
+pub use cancel::Canceller;
+pub use readiness::{readable, writable};
 
 pub(crate) use methods::{read_methods, stream_end_methods, write_methods};
 

@@ -13,7 +13,7 @@ use super::connection::name;
 use super::tcp_socket::TcpSocket;
 use super::tcp_stream::TcpStream;
 use crate::driver::Control;
-use crate::source::{self, AcceptNext, CloseListener, Kind, SourceId};
+use crate::source::{self, AcceptNext, CloseListener, SourceId};
 
 /// A TCP socket that takes connections.
 ///
@@ -28,7 +28,7 @@ pub struct TcpListener {
 
 impl TcpListener {
     pub(super) fn new(socket: OwnedFd) -> io::Result<TcpListener> {
-        source::add_listener(socket, Kind::Tcp).map(|id| TcpListener { id })
+        source::add_listener(socket).map(|id| TcpListener { id })
     }
 
     /// Listens at `address`; port 0 lets the system choose one. The address can be taken although connections of an

@@ -13,7 +13,7 @@ use super::tcp_socket::{bind, listen_default, make_socket};
 use super::unix_stream::UnixStream;
 use crate::driver::Control;
 use crate::op::address::RawAddress;
-use crate::source::{self, AcceptNext, CloseListener, Kind, SourceId};
+use crate::source::{self, AcceptNext, CloseListener, SourceId};
 
 /// A Unix socket that takes connections.
 ///
@@ -28,7 +28,7 @@ pub struct UnixListener {
 
 impl UnixListener {
     pub(super) fn new(socket: OwnedFd) -> io::Result<UnixListener> {
-        source::add_listener(socket, Kind::Unix).map(|id| UnixListener { id })
+        source::add_listener(socket).map(|id| UnixListener { id })
     }
 
     /// Listens at `path`. A path that begins with a zero byte is a name in the abstract name

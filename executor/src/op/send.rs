@@ -111,10 +111,10 @@ pub(super) fn progress(
     Step::Again
 }
 
-/// The error of a `write_all` that was stopped before its end.
+/// The result of a `write_all`: short of an error, it ends before its end only if it was cancelled.
 pub(crate) fn whole_or_error(result: io::Result<usize>, len: usize) -> io::Result<()> {
     match result {
-        Ok(done) if done < len => Err(io::ErrorKind::WriteZero.into()),
+        Ok(done) if done < len => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     }

@@ -59,6 +59,7 @@
 //! | `EPIPE` | write | reported; never a signal on sockets |
 //! | `ECONNRESET` and all others | anywhere | reported, as the standard library would |
 //! | any | making a ring | reported by [`Runtime::new`], with the likely cause and what to do |
+#![doc = include_str!("types.md")]
 
 mod builder;
 mod handle;

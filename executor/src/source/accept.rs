@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::waiters::Place;
 use super::{SourceId, at_home, listener};
+use crate::inflight::{cancelled_error, is_cancelled};
 use crate::task::budget;
 
 /// Resolves to the next connection. Dropping it loses none: a connection belongs to
@@ -27,6 +28,9 @@ impl Future for AcceptNext {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let listener = listener(self.id)?;
+        if is_cancelled() {
+            return Poll::Ready(Err(cancelled_error()));
+        }
         ready!(budget::consume(cx));
         listener.poll_accept(&mut self.place, cx)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::closing::Closing;
 use super::waiters::{Place, Waiters};
-use super::{Kind, SourceId, closed_error};
+use super::{SourceId, closed_error};
 use crate::context;
 use crate::driver::{Completion, Descriptor, Key};
 use crate::inflight::{self, Finished, Role};
@@ -23,7 +23,6 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Listener {
     id: SourceId,
-    kind: Kind,
     fd: Descriptor,
     /// Taken by the operation that closes it.
     owned: Cell<Option<OwnedFd>>,
@@ -39,11 +38,10 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, kind: Kind) -> Listener {
+    pub(super) fn new(id: SourceId, fd: OwnedFd) -> Listener {
         let multishot = context::with(|core| core.driver.borrow().capabilities().accept_multishot);
         Listener {
             id,
-            kind,
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
             accepted: RefCell::default(),
@@ -58,10 +56,6 @@ impl Listener {
 
     pub(crate) fn descriptor(&self) -> Descriptor {
         self.fd
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// The next connection, or a place in the queue for it.

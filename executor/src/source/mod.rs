@@ -173,7 +173,6 @@ impl Sources {
             Delivery::More {
                 attachment,
                 descriptor,
-                ..
             } => {
                 if let Some(Source::Listener(listener)) =
                     self.get(attachment.index, attachment.generation)
@@ -240,8 +239,8 @@ pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
 }
 
 /// Makes a listener of a listening socket. Outside a runtime the socket is closed.
-pub(crate) fn add_listener(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
-    with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd, kind)))))
+pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
+    with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd)))))
         .ok_or_else(outside_error)
 }
 

@@ -102,10 +102,6 @@ impl Stream {
         }
     }
 
-    pub(crate) fn linger(&self) -> Duration {
-        self.linger.get()
-    }
-
     pub(crate) fn set_linger(&self, linger: Duration) {
         self.linger.set(linger);
     }
@@ -190,14 +186,6 @@ impl Stream {
                 Some(Ok(0))
             }
             Terminal::Error(errno) => Some(Err(io::Error::from_raw_os_error(errno))),
-        }
-    }
-
-    /// Puts bytes that a reader took but did not use back to the front.
-    pub(crate) fn push_back(&self, bytes: &[u8]) {
-        let mut received = self.received.borrow_mut();
-        for byte in bytes.iter().rev() {
-            received.push_front(*byte);
         }
     }
 

@@ -8,7 +8,7 @@ use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, stream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket};
+use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
@@ -76,6 +76,9 @@ impl<T: LaneOp> Transfer<T> {
             Ok(stream) => stream,
             Err(error) => return Poll::Ready(self.fail(error)),
         };
+        if is_cancelled() {
+            return Poll::Ready(self.fail(cancelled_error()));
+        }
         ready!(budget::consume(cx));
         if !stream.direction(T::ROLE).lane.acquire(place, cx) {
             return Poll::Pending;

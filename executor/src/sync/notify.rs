@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::Waiter;
 use super::waiting::{Removed, WaitQueue, poll_wait};
 
 /// Wakes tasks that wait for something to happen.

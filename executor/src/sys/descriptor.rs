@@ -20,24 +20,6 @@ pub(crate) fn pipe(flags: i32) -> io::Result<[i32; 2]> {
     Ok(ends)
 }
 
-/// `fcntl(F_DUPFD_CLOEXEC)`.
-pub(crate) fn duplicate(fd: i32) -> io::Result<i32> {
-    // SAFETY: takes no memory.
-    check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
-}
-
-/// `fcntl(F_GETFL)`.
-pub(crate) fn flags(fd: i32) -> io::Result<i32> {
-    // SAFETY: takes no memory.
-    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
-}
-
-/// `fcntl(F_SETFL)`.
-pub(crate) fn set_flags(fd: i32, flags: i32) -> io::Result<()> {
-    // SAFETY: takes no memory.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
-}
-
 /// `eventfd(2)`, non-blocking and closed on exec.
 pub(crate) fn event_descriptor() -> io::Result<i32> {
     // SAFETY: takes no memory.

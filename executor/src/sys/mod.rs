@@ -7,13 +7,11 @@ mod descriptor;
 mod ring;
 mod socket;
 
-pub(crate) use descriptor::{
-    close, duplicate, event_descriptor, flags, own, pipe, ring_event, set_flags,
-};
+pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event};
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
-    NAME_CAPACITY, Name, bind, get_linger, get_option, listen, peer_name, set_linger, set_option,
-    shutdown, socket, socket_name, socket_pair,
+    Name, bind, get_option, listen, peer_name, set_linger, set_option, shutdown, socket,
+    socket_name, socket_pair,
 };
 
 use std::io;

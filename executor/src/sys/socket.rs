@@ -95,13 +95,6 @@ pub(crate) fn get_option(fd: i32, level: i32, option: i32) -> io::Result<i32> {
     unsafe { get(fd, level, option) }
 }
 
-/// `getsockopt(SO_LINGER)`: seconds, if it is on.
-pub(crate) fn get_linger(fd: i32) -> io::Result<Option<u32>> {
-    // SAFETY: `linger` is two C ints; any bits will do.
-    let linger: libc::linger = unsafe { get(fd, libc::SOL_SOCKET, libc::SO_LINGER) }?;
-    Ok((linger.l_onoff != 0).then_some(linger.l_linger.max(0) as u32))
-}
-
 /// `setsockopt(SO_LINGER)`: seconds, or off.
 pub(crate) fn set_linger(fd: i32, seconds: Option<u32>) -> io::Result<()> {
     let linger = libc::linger {

@@ -170,5 +170,9 @@ mod tests {
             next = unsafe { block.as_ref().next };
         }
         assert_eq!(kept, limit);
+        let block = blocks.take(layout);
+        assert_eq!(class.room.get(), 1, "what is in use leaves room");
+        // SAFETY: as above.
+        unsafe { blocks.give_back(block, layout, class_of(layout)) };
     }
 }

@@ -85,11 +85,6 @@ impl TaskRef {
         wake(ManuallyDrop::new(self).task);
     }
 
-    #[inline]
-    pub(crate) fn wake_by_ref(&self) {
-        wake_by_ref(self.task);
-    }
-
     fn is_for(&self, waker: &Waker) -> bool {
         ptr::eq(waker.vtable(), &VTABLE)
             && ptr::eq(

@@ -165,6 +165,12 @@ fn receiving() -> Vec<Case> {
         Same("done abc"),
         Same("done abc"),
     ));
+    cases.push(read_of_pipe());
+    cases
+}
+
+fn read_of_pipe() -> Case {
+    use Abroad::Same;
     let (reader, writer) = pipe_ends();
     let receiver = krug::pipe::Receiver::from_owned_fd(reader).unwrap();
     let pipe = async move {
@@ -176,14 +182,13 @@ fn receiving() -> Vec<Case> {
         let _ = writer.write_all(b"abc");
         Box::new(writer) as Box<dyn Any + Send>
     };
-    cases.push(case(
+    case(
         "read of a pipe",
         pipe,
         finish,
         Same("done abc"),
         Same("done abc"),
-    ));
-    cases
+    )
 }
 
 async fn sending() -> Vec<Case> {
@@ -283,21 +288,7 @@ async fn connecting() -> Vec<Case> {
         Same("done"),
         Error("no krug runtime"),
     ));
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("socket");
-    let server = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let mut connect: Running = Box::pin(async move { text(UnixStream::connect(path).await) });
-    // The socket is made, the connection under way.
-    assert!(poll_once(&mut connect).await.is_pending());
-    krug::io::nop().await.unwrap();
-    let keep = move || Box::new((server, directory)) as Box<dyn Any + Send>;
-    cases.push(case(
-        "connect of a Unix stream",
-        connect,
-        keep,
-        Same("done"),
-        Error("no krug runtime"),
-    ));
+    cases.push(connect_of_unix().await);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let bind = async move { text(UnixListener::bind(path).await) };
@@ -320,6 +311,25 @@ async fn connecting() -> Vec<Case> {
     let nop = async move { text(krug::io::nop().await) };
     cases.push(case("nop", nop, nothing, Same("done"), Same("done")));
     cases
+}
+
+async fn connect_of_unix() -> Case {
+    use Abroad::{Error, Same};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let server = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut connect: Running = Box::pin(async move { text(UnixStream::connect(path).await) });
+    // The socket is made, the connection under way.
+    assert!(poll_once(&mut connect).await.is_pending());
+    krug::io::nop().await.unwrap();
+    let keep = move || Box::new((server, directory)) as Box<dyn Any + Send>;
+    case(
+        "connect of a Unix stream",
+        connect,
+        keep,
+        Same("done"),
+        Error("no krug runtime"),
+    )
 }
 
 fn timers_and_tasks() -> Vec<Case> {

@@ -274,13 +274,16 @@ fn a_letter_that_came_too_late_is_dropped_unopened() {
     let bench = Bench::new();
     let drops = Drops::default();
     let guard = drops.counter();
+    let opened = Arc::new(AtomicBool::new(false));
+    let mine = opened.clone();
     let letter = Box::new(move || {
         let _guard = guard;
-        unreachable!("the core has ended");
+        mine.store(true, Ordering::SeqCst);
     });
     assert!(bench.lease.id().post(letter).is_ok());
     drop(bench);
     assert_eq!(drops.count(), 1);
+    assert!(!opened.load(Ordering::SeqCst));
 }
 
 #[test]

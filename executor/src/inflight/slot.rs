@@ -1,0 +1,114 @@
+//! [`Slot`]: one operation at its final address.
+
+use std::cell::{Cell, UnsafeCell};
+use std::sync::Arc;
+
+use super::erased::Erased;
+use super::foreign::Foreign;
+use super::op::Op;
+use crate::driver::Completion;
+use crate::task::Waiter;
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Free,
+    /// Handed to the driver; whether it still stages it, the driver knows.
+    Submitted,
+    /// Ended; the result waits for the future.
+    Done,
+}
+
+/// To whom the result belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Future,
+    Source,
+    Nobody,
+}
+
+/// Which source an operation works for, and as what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    pub(crate) role: Role,
+}
+
+/// What an attached operation does for its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Receive,
+    Send,
+    Accept,
+    Close,
+}
+
+pub(super) enum Watcher {
+    Nobody,
+    Here(Waiter),
+    Elsewhere(Arc<Foreign>),
+}
+
+pub(super) struct Slot {
+    pub(super) generation: Cell<u32>,
+    pub(super) state: Cell<State>,
+    pub(super) owner: Cell<Owner>,
+    pub(super) cancel_asked: Cell<bool>,
+    pub(super) attachment: Cell<Option<Attachment>>,
+    pub(super) completion: Cell<Completion>,
+    pub(super) watcher: Cell<Watcher>,
+    /// `Some` unless free. The kernel may write inside while the state is `Submitted`;
+    /// we touch it then only through the functions of [`Erased`], which keep to the operation's
+    /// own bookkeeping, and never move it.
+    op: UnsafeCell<Option<Erased>>,
+}
+
+impl Slot {
+    pub(super) fn free() -> Slot {
+        Slot {
+            generation: Cell::new(0),
+            state: Cell::new(State::Free),
+            owner: Cell::new(Owner::Nobody),
+            cancel_asked: Cell::new(false),
+            attachment: Cell::new(None),
+            completion: Cell::new(Completion {
+                result: 0,
+                more: false,
+            }),
+            watcher: Cell::new(Watcher::Nobody),
+            op: UnsafeCell::new(None),
+        }
+    }
+
+    /// Calls `f` with the operation at its place.
+    pub(super) fn with_op<R>(&self, f: impl FnOnce(&mut Erased) -> R) -> R {
+        // SAFETY: slots are used by one thread, and `f` (a function of `Op`, or of this file) has no way
+        // back to this slot, so this is the only reference to the cell's content.
+        let op = unsafe { &mut *self.op.get() };
+        f(op.as_mut().expect("a slot in use holds its operation"))
+    }
+
+    /// As `take_op`, straight to its type.
+    ///
+    /// # Safety
+    ///
+    /// The operation in the slot is a `T`.
+    #[inline]
+    pub(super) unsafe fn take_typed<T: Op>(&self) -> T {
+        // SAFETY: as in `with_op`; the type is the caller's promise.
+        let op = unsafe { Erased::take::<T>(&mut *self.op.get()) };
+        op.expect("a slot in use holds its operation")
+    }
+
+    pub(super) fn take_op(&self) -> Erased {
+        // SAFETY: as in `with_op`. Called only where nothing is in flight any more.
+        let op = unsafe { &mut *self.op.get() };
+        op.take().expect("a slot in use holds its operation")
+    }
+
+    pub(super) fn put_op(&self, op: Erased) {
+        // SAFETY: as in `with_op`; the slot is free, so nothing is overwritten.
+        unsafe { *self.op.get() = Some(op) };
+    }
+}

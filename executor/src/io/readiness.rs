@@ -1,0 +1,63 @@
+//! Waiting until a descriptor of any kind is ready.
+
+use std::os::fd::OwnedFd;
+
+use crate::buf::BufResult;
+use crate::inflight::{InFlight, Op};
+use crate::op::poll::Poll;
+
+/// Waits until `fd` can be read without blocking (or has ended, or failed), and gives it back. For descriptors that
+/// krug has no type for: event and timer descriptors, inotify, another library's socket.
+///
+/// Dropping this future closes `fd`, once the kernel has let go of it; give it a duplicate to keep yours.
+///
+/// # Errors
+///
+/// What the kernel answers, for example `EPERM` for a descriptor that is never "not ready"; also outside
+/// a runtime.
+pub async fn readable(fd: OwnedFd) -> BufResult<(), OwnedFd> {
+    wait(fd, libc::POLLIN).await
+}
+
+/// As [`readable`], until `fd` can be written without blocking.
+///
+/// Dropping this future closes `fd`, once the kernel has let go of it.
+///
+/// # Errors
+///
+/// As `readable`.
+pub async fn writable(fd: OwnedFd) -> BufResult<(), OwnedFd> {
+    wait(fd, libc::POLLOUT).await
+}
+
+async fn wait(fd: OwnedFd, events: i16) -> BufResult<(), OwnedFd> {
+    let mut in_flight = match InFlight::start(Poll { fd, events }, None) {
+        Ok(in_flight) => in_flight,
+        Err((poll, error)) => return (Err(error), poll.fd),
+    };
+    let (poll, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
+    let (result, fd) = poll.complete(completion);
+    (result.map(|_| ()), fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::*;
+    use crate::Runtime;
+
+    #[test]
+    fn a_descriptor_is_readable_when_there_is_something_to_read_and_comes_back() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let waiting = readable(reader.into());
+            let writing = async { writer.write_all(b"!").expect("the reader is there") };
+            let ((result, _fd), ()) = crate::join!(waiting, writing);
+            result.expect("it became readable");
+            let (result, _fd) = writable(writer.into()).await;
+            result.expect("there is room");
+        });
+    }
+}

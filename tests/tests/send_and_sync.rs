@@ -1,0 +1,311 @@
+//! The table in `krug::runtime` of which type is `Send`, `Sync` and `Clone` says what the compiler says.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::time::Duration;
+
+use krug::buf::{IoBuf, IoBufMut};
+use krug::net::*;
+use krug::runtime::*;
+use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
+use krug::{pipe, sync, time};
+
+const TABLE: &str = include_str!("../../executor/src/runtime/types.md");
+
+/// Asked by reference, so that a type which has the trait is asked directly, and any other one
+/// step further away.
+struct Probe<T>(PhantomData<T>);
+
+fn probe<T>(_: impl FnOnce() -> T) -> Probe<T> {
+    Probe(PhantomData)
+}
+
+macro_rules! question {
+    ($name:ident, $other:ident, $trait:ident) => {
+        trait $name {
+            fn $other(&self) -> bool {
+                true
+            }
+        }
+        impl<T: $trait> $name for Probe<T> {}
+    };
+}
+
+macro_rules! otherwise {
+    ($name:ident, $other:ident) => {
+        trait $name {
+            fn $other(&self) -> bool {
+                false
+            }
+        }
+        impl<T> $name for &Probe<T> {}
+    };
+}
+
+question!(IsSend, is_send, Send);
+otherwise!(IsNotSend, is_send);
+question!(IsSync, is_sync, Sync);
+otherwise!(IsNotSync, is_sync);
+question!(IsClone, is_clone, Clone);
+otherwise!(IsNotClone, is_clone);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Traits {
+    send: bool,
+    sync: bool,
+    clone: bool,
+}
+
+/// The traits of a value, which is never made.
+macro_rules! traits_of {
+    ($value:expr) => {{
+        let probe = probe(|| $value);
+        Traits {
+            send: (&probe).is_send(),
+            sync: (&probe).is_sync(),
+            clone: (&probe).is_clone(),
+        }
+    }};
+}
+
+macro_rules! traits {
+    ($type:ty) => {
+        traits_of!(unreachable::<$type>())
+    };
+}
+
+fn unreachable<T>() -> T {
+    unreachable!("a probe does not call")
+}
+
+/// What the table should say of a type with a parameter, from its instances with a parameter that is
+/// `Send` and `Sync`, one that is not `Sync`, and one that is neither.
+fn cell(parameter: &str, [both, send_only, neither]: [bool; 3]) -> String {
+    match (both, send_only, neither) {
+        (true, true, true) => "yes".into(),
+        (true, true, false) => format!("if `{parameter}` is `Send`"),
+        (true, false, false) => format!("if `{parameter}` is `Sync`"),
+        (false, false, false) => "no".into(),
+        other => panic!("{other:?} fits no word"),
+    }
+}
+
+struct Row {
+    name: &'static str,
+    cells: [String; 3],
+}
+
+fn row(name: &'static str, parameter: &str, instances: [Traits; 3]) -> Row {
+    let cells = [
+        cell(parameter, instances.map(|traits| traits.send)),
+        cell(parameter, instances.map(|traits| traits.sync)),
+        cell(parameter, instances.map(|traits| traits.clone)),
+    ];
+    Row { name, cells }
+}
+
+/// All types of one row agree.
+macro_rules! plain {
+    ($name:literal: $($type:ty),+) => {{
+        let all = [$(traits!($type)),+];
+        assert!(all.iter().all(|traits| *traits == all[0]), "{}: {all:?}", $name);
+        row($name, "", [all[0]; 3])
+    }};
+}
+
+macro_rules! generic {
+    ($name:literal, $parameter:literal: $($type:ident)::+) => {
+        row($name, $parameter, [
+            traits!($($type)::+<u8>), traits!($($type)::+<Cell<u8>>), traits!($($type)::+<Rc<u8>>),
+        ])
+    };
+}
+
+/// Futures of methods that take a buffer.
+macro_rules! with_buffer {
+    ($name:literal: $($method:ident),+) => {{
+        let rows = [$(row($name, "T", [
+            traits_of!(stream().$method(unreachable::<Buffer<u8>>())),
+            traits_of!(stream().$method(unreachable::<Buffer<Cell<u8>>>())),
+            traits_of!(stream().$method(unreachable::<Buffer<Rc<u8>>>())),
+        ])),+];
+        assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
+        let [first, ..] = rows;
+        first
+    }};
+}
+
+macro_rules! futures {
+    ($name:literal: $($future:expr),+) => {{
+        let all = [$(traits_of!($future)),+];
+        assert!(all.iter().all(|traits| *traits == all[0]), "{}: {all:?}", $name);
+        row($name, "", [all[0]; 3])
+    }};
+}
+
+fn stream() -> &'static TcpStream {
+    unreachable()
+}
+
+/// As `Send` and `Sync` as `T` is.
+struct Buffer<T>(Vec<u8>, PhantomData<T>);
+
+// SAFETY: passes on to a vector, which keeps the contract.
+unsafe impl<T: 'static> IoBuf for Buffer<T> {
+    fn as_ptr(&self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
+    fn initialized_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+// SAFETY: as above.
+unsafe impl<T: 'static> IoBufMut for Buffer<T> {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr()
+    }
+
+    unsafe fn set_initialized(&mut self, len: usize) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.0.set_initialized(len) }
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        plain!("`Runtime`": Runtime),
+        plain!("`Builder`": Builder),
+        plain!("`Handle`": Handle),
+        plain!("`Metrics`": Metrics),
+        plain!("`ShutdownReport`": ShutdownReport),
+        generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),
+        generic!("`JoinHandle<T>`", "T": JoinHandle),
+        plain!("`AbortHandle`": AbortHandle),
+        plain!("`JoinError`": JoinError),
+        plain!("`YieldNow`": YieldNow),
+        plain!("`TcpListener`, `UnixListener`": TcpListener, UnixListener),
+        plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
+        plain!("`TcpSocket`": TcpSocket),
+        plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
+        plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
+        plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
+        plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
+    ];
+    rows.extend(rows_of_futures());
+    rows.extend([
+        plain!("`Sleep`, `Interval`": time::Sleep, time::Interval),
+        row(
+            "futures of `timeout` with a future `T`",
+            "T",
+            [
+                traits_of!(time::timeout(
+                    Duration::ZERO,
+                    unreachable::<std::future::Ready<u8>>()
+                )),
+                traits_of!(time::timeout(
+                    Duration::ZERO,
+                    unreachable::<std::future::Ready<Cell<u8>>>()
+                )),
+                traits_of!(time::timeout(
+                    Duration::ZERO,
+                    unreachable::<std::future::Ready<Rc<u8>>>()
+                )),
+            ],
+        ),
+        plain!("`sync::oneshot::Sender<T>`, `sync::oneshot::Receiver<T>`":
+            sync::oneshot::Sender<u8>, sync::oneshot::Receiver<u8>),
+        plain!("`sync::mpsc::Sender<T>`, `sync::mpsc::UnboundedSender<T>`":
+            sync::mpsc::Sender<u8>, sync::mpsc::UnboundedSender<u8>),
+        plain!("`sync::mpsc::Receiver<T>`": sync::mpsc::Receiver<u8>),
+        plain!("`sync::Notify`": sync::Notify),
+    ]);
+    rows
+}
+
+fn rows_of_futures() -> Vec<Row> {
+    vec![
+        with_buffer!("futures of `read`, `read_exact`, `peek` with `T`": read, read_exact, peek),
+        with_buffer!("futures of `write`, `write_all` with `T`": write, write_all),
+        futures!("futures of `flush`, `shutdown`": stream().flush(), stream().shutdown(std::net::Shutdown::Write)),
+        futures!("futures of `accept`":
+            unreachable::<&'static TcpListener>().accept(), unreachable::<&'static UnixListener>().accept()),
+        futures!("futures of `connect`, `bind`, `listen`":
+            TcpStream::connect("127.0.0.1:1"), UnixStream::connect("/nowhere"),
+            TcpListener::bind("127.0.0.1:1"), UnixListener::bind("/nowhere"),
+            unreachable::<&'static TcpSocket>().listen(1), unreachable::<&'static TcpSocket>().connect("127.0.0.1:1")),
+        futures!("futures of `close`":
+            unreachable::<TcpStream>().close(), unreachable::<UnixStream>().close(),
+            unreachable::<TcpListener>().close(), unreachable::<UnixListener>().close(),
+            unreachable::<pipe::Sender>().close(), unreachable::<pipe::Receiver>().close()),
+        futures!("futures of `pipe`": pipe::pipe()),
+        futures!("futures of `nop`": krug::io::nop()),
+    ]
+}
+
+/// The first four cells of each row of the table.
+fn table() -> Vec<Vec<&'static str>> {
+    let lines = TABLE.lines().filter(|line| line.starts_with('|')).skip(2);
+    lines
+        .map(|line| line.split('|').skip(1).take(4).map(str::trim).collect())
+        .collect()
+}
+
+#[test]
+fn the_table_of_types_says_what_the_compiler_says() {
+    let (table, rows) = (table(), rows());
+    for (written, row) in table.iter().zip(&rows) {
+        let [send, sync, clone] = &row.cells;
+        assert_eq!(written[..], [row.name, send, sync, clone]);
+    }
+    assert_eq!(table.len(), rows.len());
+}
+
+#[test]
+fn every_row_of_the_table_has_every_cell() {
+    for line in TABLE.lines().filter(|line| line.starts_with('|')) {
+        assert_eq!(line.matches('|').count(), 8, "{line}");
+    }
+}
+
+#[test]
+fn the_probe_tells_types_apart() {
+    assert_eq!(
+        traits!(u8),
+        Traits {
+            send: true,
+            sync: true,
+            clone: true
+        }
+    );
+    assert_eq!(
+        traits!(Cell<u8>),
+        Traits {
+            send: true,
+            sync: false,
+            clone: true
+        }
+    );
+    assert_eq!(
+        traits!(Rc<u8>),
+        Traits {
+            send: false,
+            sync: false,
+            clone: true
+        }
+    );
+    assert_eq!(
+        traits!(std::sync::Mutex<u8>),
+        Traits {
+            send: true,
+            sync: true,
+            clone: false
+        }
+    );
+}
