@@ -90,9 +90,10 @@ macro_rules! byte_exact {
         let writer = krug::spawn(async move {
             let mut sequence = Sequence::new();
             while sequence.position < $total {
-                let len = (1 + dice.below(1 << 17)).min(($total - sequence.position) as usize);
+                let longest = if dice.below(2) == 0 { 1 << 10 } else { 1 << 17 };
+                let len = (1 + dice.below(longest)).min(($total - sequence.position) as usize);
                 $writer.write_all(sequence.take(len)).await.0.unwrap();
-                if dice.below(50) == 0 {
+                if dice.below(2) == 0 {
                     sleep(dice.micros(300)).await;
                 }
             }
@@ -310,8 +311,8 @@ fn a_read_exact_that_meets_the_end_says_so_and_shows_what_came() {
 #[test]
 fn writes_that_time_out_at_random_arrive_whole_and_in_order_or_not_at_all() {
     on_each_kind!(|_runtime, writer, reader| {
-        let random = Random::new();
-        let rounds = iterations(300);
+        let random = Rc::new(Random::new());
+        let (rounds, pauses) = (iterations(300), random.clone());
         let receiver = krug::spawn(async move {
             let (mut seen, mut all) = (Vec::new(), Vec::new());
             loop {
@@ -320,6 +321,7 @@ fn writes_that_time_out_at_random_arrive_whole_and_in_order_or_not_at_all() {
                     break;
                 }
                 all.extend_from_slice(&buf);
+                sleep(pauses.micros(100)).await;
             }
             let mut rest = &all[..];
             while !rest.is_empty() {
