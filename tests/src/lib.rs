@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::task::Poll;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use krug::buf::{IoBuf, IoBufMut};
@@ -17,7 +18,7 @@ pub const DRIVERS: &[Driver] = &[Driver::Uring];
 
 /// How long [`until`] waits before it fails. Nothing is measured with it: a test that
 /// passes does not come near.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Read by every test, written by those that count what the whole process has open.
 static ALONE: RwLock<()> = RwLock::new(());
@@ -52,11 +53,13 @@ pub fn with_settings(test: impl Fn(Builder)) {
     let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     for driver in DRIVERS {
         println!("driver: {driver:?}");
+        let _watchdog = Watchdog::new();
         test(Runtime::builder().driver(*driver));
     }
 }
 
 fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
+    let _watchdog = Watchdog::new();
     for driver in DRIVERS {
         println!("driver: {driver:?}");
         let runtime = configure(Runtime::builder().driver(*driver))
@@ -71,6 +74,27 @@ fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime
         assert_eq!(metrics.stale_completions, 0, "{metrics:?}");
         let report = runtime.shutdown(Duration::from_secs(10));
         assert!(report.is_clean(), "{report:?} after {metrics:?}");
+    }
+}
+
+/// Ends the process if a test hangs: a lost wake-up is to be a failure, not a long wait.
+struct Watchdog {
+    /// Dropped when the test has ended.
+    _leash: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    fn new() -> Watchdog {
+        let (leash, is_over) = mpsc::channel();
+        let name = thread::current().name().unwrap_or("a test").to_owned();
+        let patience = PATIENCE * 4 * u32::try_from(iterations(1)).unwrap_or(1);
+        thread::spawn(move || {
+            if is_over.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{name} hangs: nothing has come of it in {patience:?}");
+                std::process::abort();
+            }
+        });
+        Watchdog { _leash: leash }
     }
 }
 
@@ -116,7 +140,7 @@ pub fn block_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
         assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_micros(200));
+        thread::sleep(Duration::from_micros(200));
     }
 }
 

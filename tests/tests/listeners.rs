@@ -186,11 +186,17 @@ fn an_accept_that_the_kernel_ends_early_is_armed_again() {
                 runtime.block_on(async {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     let address = listener.local_addr().unwrap();
+                    let listener = Rc::new(listener);
+                    let mut acceptors = Vec::new();
                     for _ in 0..6 {
-                        let (accepted, client) =
-                            krug::join!(listener.accept(), TcpStream::connect(address));
-                        let peer = accepted.unwrap().peer_addr().unwrap();
-                        assert_eq!(peer, client.unwrap().local_addr().unwrap());
+                        let listener = listener.clone();
+                        acceptors.push(krug::spawn(async move { listener.accept().await }));
+                    }
+                    turns(2).await;
+                    for acceptor in acceptors {
+                        let client = TcpStream::connect(address).await.unwrap();
+                        let peer = acceptor.await.unwrap().unwrap().peer_addr().unwrap();
+                        assert_eq!(peer, client.local_addr().unwrap());
                     }
                 });
                 assert_eq!(faults.pending(), 0, "it did not happen");
