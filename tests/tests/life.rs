@@ -567,9 +567,12 @@ fn life_any_close() {
             one.close().await.unwrap();
             assert!(read.is_dropped(), "closed while a read was in flight");
             assert_eq!(runtime.metrics().cancels, before.cancels + 1);
+            let received = reader.await.unwrap();
             assert!(
-                reader.await.unwrap() == sent,
-                "close did not deliver what was written"
+                received == sent,
+                "close did not deliver what was written: {} of {} bytes",
+                received.len(),
+                sent.len()
             );
 
             let (one, other) = UnixStream::pair().unwrap();

