@@ -35,12 +35,17 @@ pub fn run_with(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime))
 }
 
 /// As [`run`], while no other test of this process runs, so that open descriptors can be counted. Demands that
-/// there are as many afterwards as before.
+/// there are no more afterwards than before.
 pub fn run_alone(test: impl Fn(&Runtime)) {
     let _nobody = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     let before = open_descriptors();
     on_each_driver(|builder| builder, test);
-    assert_eq!(open_descriptors(), before, "descriptors are left open");
+    // Fewer than before are no leak: a thread of an earlier test may have closed its ends late.
+    let after = open_descriptors();
+    assert!(
+        after <= before,
+        "descriptors are left open: {before} before, {after} after"
+    );
 }
 
 /// For tests that make and end runtimes themselves: calls `test` with the settings of each driver.
