@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::process::Command;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,7 +16,8 @@ use krug::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, iterations, open_descriptors, poll_once, run, run_alone, run_with, turns, until,
+    Random, iterations, open_descriptors, passes_in_a_process_of_its_own, poll_once, run,
+    run_alone, run_with, turns, until,
 };
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -268,8 +268,9 @@ fn a_dropped_listener_closes_the_connections_that_nobody_has_accepted() {
 fn bug_069_a_closed_listener_lets_go_of_its_port() {
     run_alone(|runtime| {
         runtime.block_on(async {
+            // An address of its own: no other program on this machine takes the port meanwhile.
             let first = TcpSocket::new()
-                .bind("127.0.0.1:0")
+                .bind("127.69.0.1:0")
                 .unwrap()
                 .listen(16)
                 .await
@@ -447,22 +448,6 @@ fn a_connection_that_was_reset_while_it_waited_is_returned_and_says_so() {
     });
 }
 
-/// Runs the test `name` again in a process of its own; false there.
-fn is_parent_of(name: &str) -> bool {
-    const CHILD: &str = "KRUG_TESTS_CHILD";
-    if std::env::var_os(CHILD).is_some() {
-        return false;
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child
-        .args(["--exact", name])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    true
-}
-
 /// Opens descriptors until there are no more.
 fn all_descriptors() -> Vec<OwnedFd> {
     let mut taken: Vec<OwnedFd> = Vec::new();
@@ -474,7 +459,8 @@ fn all_descriptors() -> Vec<OwnedFd> {
 
 #[test]
 fn bug_070_without_descriptors_accept_waits_and_does_not_spin() {
-    if is_parent_of("bug_070_without_descriptors_accept_waits_and_does_not_spin") {
+    if passes_in_a_process_of_its_own("bug_070_without_descriptors_accept_waits_and_does_not_spin")
+    {
         return;
     }
     let limit = libc::rlimit {
