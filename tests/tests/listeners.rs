@@ -157,21 +157,33 @@ fn a_listener_takes_sixteen_ahead_and_the_rest_waits_in_the_kernel() {
 }
 
 #[test]
-fn a_burst_of_connections_arrives_whole() {
+fn a_burst_of_connections_arrives_whole_and_others_come_after_it() {
     run_alone(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let connect = |_| std::net::TcpStream::connect(address).unwrap();
             let clients: Vec<_> = (0..200).map(connect).collect();
-            let mut peers: BTreeSet<_> = clients
+            let peers: BTreeSet<_> = clients
                 .iter()
                 .map(|client| client.local_addr().unwrap())
                 .collect();
-            for _ in 0..200 {
-                let server = listener.accept().await.unwrap();
-                assert!(peers.remove(&server.peer_addr().unwrap()), "came twice");
-            }
+            // All of them come in one turn, far beyond the bound: the accept is cancelled. In the same
+            // turn the task takes them all and waits for more.
+            let acceptor = krug::spawn(async move {
+                let mut seen = BTreeSet::new();
+                for _ in 0..200 {
+                    seen.insert(listener.accept().await.unwrap().peer_addr().unwrap());
+                }
+                assert_eq!(seen, peers);
+                let more = timeout(Duration::from_secs(5), listener.accept());
+                more.await.expect("nothing is accepted any more").unwrap()
+            });
+            until("the burst is over", || runtime.metrics().cancels == 1).await;
+            turns(5).await;
+            let late = TcpStream::connect(address).await.unwrap();
+            let server = acceptor.await.unwrap();
+            assert_eq!(server.peer_addr().unwrap(), late.local_addr().unwrap());
         });
     });
 }
