@@ -525,6 +525,7 @@ fn a_runtime_with_accept_receive_and_timer_pending_ends_without_waiting() {
 #[test]
 fn a_shutdown_does_not_sleep_on_what_has_completed_already() {
     let runtime = Runtime::builder()
+        .linger(3 * PATIENCE)
         .shutdown_deadline(3 * PATIENCE)
         .build()
         .unwrap();
