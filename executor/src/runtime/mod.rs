@@ -32,7 +32,7 @@
 //! | completion queue | 4 × the submission queue; what overflows waits in the kernel, nothing is lost | [`Builder::completion_entries`] |
 //! | staged operations of one turn | none: as many as the tasks start | |
 //! | operations in flight | 2²⁸ a core | |
-//! | connections taken ahead of `accept` | 16 beyond those waited for | |
+//! | connections taken ahead of `accept` | 16 beyond those waited for, looked at once a turn: one turn may take all that wait in the kernel | |
 //! | connections waiting in the kernel | 1024, at most `somaxconn` | [`TcpSocket::listen`](crate::net::TcpSocket::listen) |
 //! | receives, sends in flight | 1 each a stream; others wait in order | |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
