@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::task::Poll;
@@ -46,6 +47,24 @@ pub fn run_alone(test: impl Fn(&Runtime)) {
         after <= before,
         "descriptors are left open: {before} before, {after} after"
     );
+}
+
+/// Runs the test `name` once more, in a process of its own, and demands that it passes there. False in that process.
+pub fn passes_in_a_process_of_its_own(name: &str) -> bool {
+    const CHILD: &str = "KRUG_TESTS_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return false;
+    }
+    // Until it runs its own program a new process has all our sockets open, too.
+    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let mut child = Command::new(std::env::current_exe().expect("the path of this program"));
+    let output = child
+        .args(["--exact", name])
+        .env(CHILD, "1")
+        .output()
+        .expect("a process");
+    assert!(output.status.success(), "{output:?}");
+    true
 }
 
 /// For tests that make and end runtimes themselves: calls `test` with the settings of each driver.

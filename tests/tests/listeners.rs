@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::process::Command;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,7 +16,8 @@ use krug::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, iterations, open_descriptors, poll_once, run, run_alone, run_with, turns, until,
+    Random, iterations, open_descriptors, passes_in_a_process_of_its_own, poll_once, run,
+    run_alone, run_with, turns, until,
 };
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -157,21 +157,33 @@ fn a_listener_takes_sixteen_ahead_and_the_rest_waits_in_the_kernel() {
 }
 
 #[test]
-fn a_burst_of_connections_arrives_whole() {
+fn a_burst_of_connections_arrives_whole_and_others_come_after_it() {
     run_alone(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let connect = |_| std::net::TcpStream::connect(address).unwrap();
             let clients: Vec<_> = (0..200).map(connect).collect();
-            let mut peers: BTreeSet<_> = clients
+            let peers: BTreeSet<_> = clients
                 .iter()
                 .map(|client| client.local_addr().unwrap())
                 .collect();
-            for _ in 0..200 {
-                let server = listener.accept().await.unwrap();
-                assert!(peers.remove(&server.peer_addr().unwrap()), "came twice");
-            }
+            // All of them come in one turn, far beyond the bound: the accept is cancelled. In the same
+            // turn the task takes them all and waits for more.
+            let acceptor = krug::spawn(async move {
+                let mut seen = BTreeSet::new();
+                for _ in 0..200 {
+                    seen.insert(listener.accept().await.unwrap().peer_addr().unwrap());
+                }
+                assert_eq!(seen, peers);
+                let more = timeout(Duration::from_secs(5), listener.accept());
+                more.await.expect("nothing is accepted any more").unwrap()
+            });
+            until("the burst is over", || runtime.metrics().cancels == 1).await;
+            turns(5).await;
+            let late = TcpStream::connect(address).await.unwrap();
+            let server = acceptor.await.unwrap();
+            assert_eq!(server.peer_addr().unwrap(), late.local_addr().unwrap());
         });
     });
 }
@@ -256,8 +268,9 @@ fn a_dropped_listener_closes_the_connections_that_nobody_has_accepted() {
 fn bug_069_a_closed_listener_lets_go_of_its_port() {
     run_alone(|runtime| {
         runtime.block_on(async {
+            // An address of its own: no other program on this machine takes the port meanwhile.
             let first = TcpSocket::new()
-                .bind("127.0.0.1:0")
+                .bind("127.69.0.1:0")
                 .unwrap()
                 .listen(16)
                 .await
@@ -435,22 +448,6 @@ fn a_connection_that_was_reset_while_it_waited_is_returned_and_says_so() {
     });
 }
 
-/// Runs the test `name` again in a process of its own; false there.
-fn is_parent_of(name: &str) -> bool {
-    const CHILD: &str = "KRUG_TESTS_CHILD";
-    if std::env::var_os(CHILD).is_some() {
-        return false;
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child
-        .args(["--exact", name])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    true
-}
-
 /// Opens descriptors until there are no more.
 fn all_descriptors() -> Vec<OwnedFd> {
     let mut taken: Vec<OwnedFd> = Vec::new();
@@ -462,7 +459,8 @@ fn all_descriptors() -> Vec<OwnedFd> {
 
 #[test]
 fn bug_070_without_descriptors_accept_waits_and_does_not_spin() {
-    if is_parent_of("bug_070_without_descriptors_accept_waits_and_does_not_spin") {
+    if passes_in_a_process_of_its_own("bug_070_without_descriptors_accept_waits_and_does_not_spin")
+    {
         return;
     }
     let limit = libc::rlimit {

@@ -14,7 +14,8 @@ use krug::pipe::pipe;
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, iterations, poll_once, run, run_alone, run_with, turns, until, with_settings,
+    Random, iterations, passes_in_a_process_of_its_own, poll_once, run, run_alone, run_with, turns,
+    until, with_settings,
 };
 
 /// More than any socket or pipe takes while nobody reads.
@@ -980,16 +981,7 @@ fn bug_017_nothing_is_written_after_an_error_nobody_saw() {
 
 #[test]
 fn bug_073_a_peer_that_is_gone_is_an_error_and_no_signal() {
-    const CHILD: &str = "KRUG_TESTS_SIGPIPE";
-    if std::env::var_os(CHILD).is_none() {
-        let name = "bug_073_a_peer_that_is_gone_is_an_error_and_no_signal";
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = child
-            .args(["--exact", name])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
+    if passes_in_a_process_of_its_own("bug_073_a_peer_that_is_gone_is_an_error_and_no_signal") {
         return;
     }
     // SAFETY: in a process of its own, to which a signal may happen.

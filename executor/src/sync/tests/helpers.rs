@@ -37,6 +37,31 @@ fn select_is_fair_between_branches_that_are_always_ready() {
 }
 
 #[test]
+fn in_a_runtime_select_is_fair_and_the_seed_repeats_its_choices() {
+    let winners = |seed| {
+        let runtime = crate::runtime::Runtime::builder().seed(seed).build();
+        runtime.expect("a runtime").block_on(async {
+            let mut winners = Vec::new();
+            for _ in 0..300 {
+                winners.push(crate::select! {
+                    _ = ready(()) => 0,
+                    _ = ready(()) => 1,
+                    _ = ready(()) => 2,
+                });
+            }
+            winners
+        })
+    };
+    let first = winners(7);
+    for branch in 0..3 {
+        let wins = first.iter().filter(|&&winner| winner == branch).count();
+        assert!(wins >= 50, "branch {branch} won {wins} times of 300");
+    }
+    assert_eq!(winners(7), first);
+    assert_ne!(winners(8), first);
+}
+
+#[test]
 fn biased_select_prefers_the_first_branch() {
     for _ in 0..100 {
         let winner = now(async {
