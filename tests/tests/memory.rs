@@ -168,6 +168,23 @@ fn every_future_moves_to_a_thread_without_a_runtime_after_its_first_poll() {
 }
 
 #[test]
+fn every_future_moves_to_another_task_after_its_first_poll() {
+    let _alone = alone();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(in_time(async {
+        let mut tasks = Vec::new();
+        for case in futures::started().await {
+            tasks.push((case.name, krug::spawn(case.future), (case.finish)()));
+        }
+        for (name, task, _peer) in tasks {
+            let result = task.await.unwrap();
+            assert!(!result.contains("error"), "{name}: {result}");
+        }
+    }));
+    check_health(&runtime);
+}
+
+#[test]
 fn every_future_may_be_dropped_on_another_thread_after_its_first_poll() {
     let _alone = alone();
     let runtime = Runtime::new().unwrap();

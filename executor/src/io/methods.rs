@@ -180,7 +180,7 @@ macro_rules! stream_end_methods {
     () => {
         /// Closes the stream: what was written is handed to the kernel first, which takes at most
         /// the linger time (5 s unless set otherwise); then the descriptor is closed. After the linger time the rest is
-        /// given up, and the peer of a socket sees a reset.
+        /// given up, and the peer of a TCP connection sees a reset.
         ///
         /// Dropping this future, or the stream itself, does the same in the background, as long as the
         /// runtime runs.

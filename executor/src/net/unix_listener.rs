@@ -18,8 +18,9 @@ use crate::source::{self, AcceptNext, CloseListener, SourceId};
 /// A Unix socket that takes connections.
 ///
 /// From the first [`accept`](UnixListener::accept) on, one operation in the kernel takes
-/// connections as they come, at most 16 more than are waited for; the rest wait in the kernel. Dropping
-/// the listener closes it and the connections that nobody has taken.
+/// connections as they come, until 16 more have come than are waited for; the rest wait in the kernel. (What waited
+/// there already comes at once, though, up to the backlog.) Dropping the listener closes it
+/// and the connections that nobody has taken.
 #[derive(Debug)]
 pub struct UnixListener {
     id: SourceId,

@@ -32,7 +32,7 @@
 //! | completion queue | 4 × the submission queue; what overflows waits in the kernel, nothing is lost | [`Builder::completion_entries`] |
 //! | staged operations of one turn | none: as many as the tasks start | |
 //! | operations in flight | 2²⁸ a core | |
-//! | connections taken ahead of `accept` | 16 beyond those waited for | |
+//! | connections taken ahead of `accept` | 16 beyond those waited for, looked at once a turn: one turn may take all that wait in the kernel | |
 //! | connections waiting in the kernel | 1024, at most `somaxconn` | [`TcpSocket::listen`](crate::net::TcpSocket::listen) |
 //! | receives, sends in flight | 1 each a stream; others wait in order | |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
@@ -45,20 +45,20 @@
 //!
 //! # Errors of the kernel
 //!
-//! | errno | where | what krug does |
-//! |---|---|---|
-//! | `EINTR` | anywhere | submits again |
-//! | `EAGAIN` | read, write on a descriptor that somebody made non-blocking | waits until it is ready, tries again |
-//! | `EAGAIN`, `EBUSY` | submitting | takes completions in, tries again |
-//! | `ETIME` | waiting | the deadline of a timer: not an error |
-//! | `ENOBUFS` | receive, send | waits until it is ready, tries again |
-//! | `ECANCELED` | asked for by a drop, close or shutdown | ends the operation; nobody sees it |
-//! | `ECANCELED` | not asked for | submits again where that does no harm, else reports it |
-//! | `EMFILE`, `ENFILE`, `ENOMEM` | accept | waits 10 ms, doubled up to 1 s, and tries again, with a warning; connections wait in the kernel |
-//! | `ECONNABORTED`, `EPROTO` | accept | goes on |
-//! | `EPIPE` | write | reported; never a signal on sockets |
-//! | `ECONNRESET` and all others | anywhere | reported, as the standard library would |
-//! | any | making a ring | reported by [`Runtime::new`], with the likely cause and what to do |
+//! | errno | where | what krug does | test |
+//! |---|---|---|---|
+//! | `EINTR` | anywhere | submits again | `signals_during_a_wait_disturb_nobody` |
+//! | `EAGAIN` | read, write on a descriptor that somebody made non-blocking | waits until it is ready, tries again | `a_call_that_would_block_waits_until_it_can_go_on` |
+//! | `EAGAIN`, `EBUSY` | submitting | takes completions in, tries again | `bug_020_a_busy_kernel_is_asked_again` |
+//! | `ETIME` | waiting | the deadline of a timer: not an error | `a_deadline_is_never_early_and_not_very_late` |
+//! | `ENOBUFS` | receive, send | waits until it is ready, tries again | `an_echo_notices_no_fault` |
+//! | `ECANCELED` | asked for by a drop, close or shutdown | ends the operation; nobody sees it | `life_any_close` |
+//! | `ECANCELED` | not asked for | submits again where that does no harm, else reports it | `life_completion_unasked_cancel` |
+//! | `EMFILE`, `ENFILE`, `ENOMEM` | accept | waits 10 ms, doubled up to 1 s, and tries again, with a warning; connections wait in the kernel | `bug_070_without_descriptors_accept_waits_and_does_not_spin` |
+//! | `ECONNABORTED`, `EPROTO` | accept | goes on | `a_connection_that_was_reset_while_it_waited_is_returned_and_says_so` |
+//! | `EPIPE` | write | reported; never a signal on sockets | `bug_073_a_peer_that_is_gone_is_an_error_and_no_signal` |
+//! | `ECONNRESET` and all others | anywhere | reported, as the standard library would | `an_error_of_a_stream_stays_and_comes_after_the_bytes_before_it` |
+//! | any | making a ring | reported by [`Runtime::new`], with the likely cause and what to do | `what_cannot_be_mended_names_its_cause_and_remedy` |
 #![doc = include_str!("types.md")]
 
 mod builder;

@@ -9,6 +9,8 @@ mod accept;
 mod closing;
 mod listener;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod waiters;
 

@@ -15,7 +15,8 @@ pub fn now() -> Instant {
 /// Stops this core's clock: a test can then wait for hours in no time.
 ///
 /// While the clock stands still, [`now`] and all timers go by it, and whenever the core has
-/// nothing left to do it jumps to the next deadline. Code that asks [`Instant::now`] itself
+/// nothing left to do it jumps to the next deadline. An operation that waits for another thread or
+/// process counts as nothing to do: a timeout around it ends at once. Code that asks [`Instant::now`] itself
 /// sees the system's time. Without effect if the clock stands still already.
 /// `#[krug::test(start_paused = true)]` begins that way.
 ///
