@@ -86,9 +86,12 @@ fn aborted_while_it_waits() {
     let _entered = bench.scheduler.enter();
     assert!(poll_once(&mut handle).is_pending());
     assert_eq!(drops.count(), 0, "not in the midst of the aborter's code");
-    let error = bench.block_on(handle).unwrap_err();
+    // A task, and not `block_on`, which would come only after all that is ready.
+    let seen = drops.clone();
+    let joiner = bench.spawn(async move { (handle.await.unwrap_err(), seen.count()) });
+    let (error, dropped) = bench.block_on(joiner).unwrap();
     assert!(error.is_cancelled());
-    assert_eq!(drops.count(), 1, "dropped before the join resolves");
+    assert_eq!(dropped, 1, "dropped before the join resolves");
 }
 
 #[test]
