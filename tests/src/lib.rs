@@ -67,6 +67,15 @@ pub fn passes_in_a_process_of_its_own(name: &str) -> bool {
     true
 }
 
+/// Lets `future` time out while what it waits for is in flight, and says whether it did. The clock stands still
+/// until nothing else can happen, so the answer does not depend on how busy the machine is.
+pub async fn times_out<F: Future>(future: F) -> bool {
+    time::pause();
+    let result = time::timeout(Duration::from_millis(2), future).await;
+    time::resume();
+    result.is_err()
+}
+
 /// For tests that make and end runtimes themselves: calls `test` with the settings of each driver.
 pub fn with_settings(test: impl Fn(Builder)) {
     let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);

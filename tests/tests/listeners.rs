@@ -17,7 +17,7 @@ use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
     Random, iterations, open_descriptors, passes_in_a_process_of_its_own, poll_once, run,
-    run_alone, run_with, turns, until,
+    run_alone, run_with, times_out, turns, until,
 };
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -124,7 +124,7 @@ fn every_unix_connection_arrives_while_accepts_time_out_at_random() {
 async fn armed_listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    assert!(timeout(SHORT, listener.accept()).await.is_err());
+    assert!(times_out(listener.accept()).await);
     (listener, address)
 }
 
@@ -148,10 +148,7 @@ fn a_listener_takes_sixteen_ahead_and_the_rest_waits_in_the_kernel() {
                     .remove(&server.peer_addr().unwrap())
                     .expect("came twice");
             }
-            assert!(
-                timeout(SHORT, listener.accept()).await.is_err(),
-                "one too many"
-            );
+            assert!(times_out(listener.accept()).await, "one too many");
         });
     });
 }
@@ -430,7 +427,7 @@ fn a_connection_that_was_reset_while_it_waited_is_returned_and_says_so() {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let address = listener.local_addr().unwrap();
                 if is_armed {
-                    assert!(timeout(SHORT, listener.accept()).await.is_err());
+                    assert!(times_out(listener.accept()).await);
                 }
                 reset(std::net::TcpStream::connect(address).unwrap());
                 let client = std::net::TcpStream::connect(address).unwrap();
@@ -626,7 +623,7 @@ fn a_unix_connect_waits_for_room_in_a_full_queue() {
             let _first = UnixStream::connect(&path).await.unwrap();
             // Given up while it waits: the socket is closed, nothing comes of it.
             let open = open_descriptors();
-            assert!(timeout(SHORT, UnixStream::connect(&path)).await.is_err());
+            assert!(times_out(UnixStream::connect(&path)).await);
             until("the socket is closed", || open_descriptors() == open).await;
             let before = runtime.metrics();
             let mut second = Box::pin(UnixStream::connect(&path));
