@@ -75,7 +75,8 @@
 //! | `SQ_TASKRUN` | any time | the next `enter` makes the system call even if nothing is staged |
 //! | −512 … −516 | an operation | hands it on as −EINTR |
 //! | any other result | an operation | hands it on as it is |
-//! | 0, ENOENT, EALREADY | a cancel | counts it |
+//! | 0, EALREADY | a cancel | counts it: the operation completes |
+//! | ENOENT | a cancel | asks again as long as the operation has not completed |
 //!
 //! ECANCELED can come unasked for. ENOBUFS, EINTR and EAGAIN are answers for the layer
 //! above: only that knows whether an operation may be repeated. A multishot operation can

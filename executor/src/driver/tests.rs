@@ -340,6 +340,52 @@ fn bug_011_a_cancel_hits_its_own_generation_only() {
     assert_eq!((rig.result(key(3, 2)), buffer), (1, *b"y"));
 }
 
+/// The kernel tries such a connect, finds no room, and hands it to a thread; a cancel that
+/// comes in between finds it nowhere.
+#[test]
+fn a_cancel_that_misses_an_operation_on_its_way_to_a_thread_is_asked_again() {
+    let mut rig = Rig::with_entries(8);
+    let mut name = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
+    name.extend(format!("\0krug-driver-test-{}", std::process::id()).bytes());
+    let make = Operation::Socket {
+        domain: libc::AF_UNIX,
+        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+        protocol: 0,
+    };
+    let address = Address::of(name.as_ptr());
+    let address_length = name.len() as u32;
+    let listener = owned(rig.run(make).result);
+    let fd = listener.as_raw_fd();
+    let bind = Operation::Bind {
+        fd,
+        address,
+        address_length,
+    };
+    assert_eq!(rig.run(bind).result, 0);
+    assert_eq!(rig.run(Operation::Listen { fd, backlog: 0 }).result, 0);
+    let connect = |socket: &OwnedFd| Operation::Connect {
+        fd: socket.as_raw_fd(),
+        address,
+        address_length,
+    };
+    let first = owned(rig.run(make).result);
+    assert_eq!(rig.run(connect(&first)).result, 0);
+    for round in 0..20 {
+        let second = owned(rig.run(make).result);
+        let key = key(1, round);
+        rig.driver.submit(key, connect(&second));
+        rig.flush();
+        rig.driver.cancel(key);
+        rig.complete(rig.completed.len() + 1);
+        let result = rig.result(key);
+        assert!(
+            [-libc::ECANCELED, -libc::EINTR].contains(&result),
+            "{result}"
+        );
+    }
+    rig.settle();
+}
+
 #[test]
 fn bug_010_five_thousand_cancels_at_once_on_a_ring_of_four() {
     const COUNT: usize = 5_000;

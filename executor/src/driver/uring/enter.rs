@@ -67,6 +67,12 @@ impl Uring {
                         "cancelling {key:?} was answered with {result}"
                     );
                     self.counters.cancels_too_late += u64::from(result != 0);
+                    // On its way from its first attempt to a thread of the kernel an operation
+                    // is nowhere where a cancel looks for it (seen with a connect to a Unix
+                    // socket whose queue is full). A lost cancel could block a shutdown.
+                    if result == -libc::ENOENT && self.staging.is_under_way(key) {
+                        self.staging.cancel(key);
+                    }
                 }
                 Event::Close(_) => self.own_in_flight -= 1,
                 Event::Bell => {

@@ -136,6 +136,13 @@ impl Staging {
         true
     }
 
+    /// True from the submission of `key` to its last completion.
+    pub(super) fn is_under_way(&self, key: Key) -> bool {
+        self.uses
+            .get(key.index as usize)
+            .is_some_and(|used| used.generation == key.generation && used.place != Place::Nowhere)
+    }
+
     /// Closes that were never submitted.
     pub(super) fn take_closes(&mut self) -> Vec<Descriptor> {
         std::mem::take(&mut self.closes)
