@@ -56,25 +56,25 @@
 //!
 //! From the call to the kernel and back, through the files of the crate in order:
 //!
-//! 1. `stream.read(buf).await` (`io/methods.rs`) wraps name and buffer in a `Transfer` future
-//!    (`source/transfer.rs`). Nothing happens before its first poll.
-//! 2. The first poll looks the stream up by its name (`source/mod.rs`: it must live on this core) and waits for
-//!    its turn in the stream's receive lane (`source/waiters.rs`). If bytes of a dropped read are queued there,
-//!    or the stream has ended, the read is served from that and done (`source/stream.rs`).
-//! 3. Else it becomes an operation, `Receive` (`op/receive.rs`): the buffer and the descriptor. It is
-//!    moved into a slot (`inflight/slots.rs`), which has a final address; only there it lowers itself to a plain value,
-//!    `Operation::Receive { fd, address, length, flags }` (`driver/operation.rs`). The future keeps the
+//! 1. [`stream.read(buf).await`](net::TcpStream::read) ([`io/methods.rs`](../src/krug/io/methods.rs.html)) wraps name and buffer in a `Transfer` future
+//!    ([`source/transfer.rs`](../src/krug/source/transfer.rs.html)). Nothing happens before its first poll.
+//! 2. The first poll looks the stream up by its name ([`source/mod.rs`](../src/krug/source/mod.rs.html): it must live on this core) and waits for
+//!    its turn in the stream's receive lane ([`source/waiters.rs`](../src/krug/source/waiters.rs.html)). If bytes of a dropped read are queued there,
+//!    or the stream has ended, the read is served from that and done ([`source/stream.rs`](../src/krug/source/stream.rs.html)).
+//! 3. Else it becomes an operation, `Receive` ([`op/receive.rs`](../src/krug/op/receive.rs.html)): the buffer and the descriptor. It is
+//!    moved into a slot ([`inflight/slots.rs`](../src/krug/inflight/slots.rs.html)), which has a final address; only there it lowers itself to a plain value,
+//!    `Operation::Receive { fd, address, length, flags }` ([`driver/operation.rs`](../src/krug/driver/operation.rs.html)). The future keeps the
 //!    key of the slot, nothing else.
-//! 4. The driver puts the value on one of the lists of this turn (`driver/uring/staging.rs`): what waits
+//! 4. The driver puts the value on one of the lists of this turn ([`driver/uring/staging.rs`](../src/krug/driver/uring/staging.rs.html)): what waits
 //!    comes after what produces.
-//! 5. When every task that was ready has been polled, the worker (`worker.rs`) enters the kernel: the lists
-//!    are encoded into the ring's queue (`driver/uring/encode.rs`) and submitted by one `io_uring_enter`, which also
-//!    sleeps if nothing is ready (`driver/uring/enter.rs`). That is the only system call of the turn.
+//! 5. When every task that was ready has been polled, the worker ([`worker.rs`](../src/krug/worker.rs.html)) enters the kernel: the lists
+//!    are encoded into the ring's queue ([`driver/uring/encode.rs`](../src/krug/driver/uring/encode.rs.html)) and submitted by one `io_uring_enter`, which also
+//!    sleeps if nothing is ready ([`driver/uring/enter.rs`](../src/krug/driver/uring/enter.rs.html)). That is the only system call of the turn.
 //! 6. The kernel receives into the buffer and posts a completion. The next turn begins with
 //!    walking the completion queue; each completion is taken back to its slot by the index and generation
-//!    in its `user_data` (`driver/uring/decode.rs`).
+//!    in its `user_data` ([`driver/uring/decode.rs`](../src/krug/driver/uring/decode.rs.html)).
 //! 7. The slot remembers the result and gives up its waiter (`Slots::complete`), the stream learns of
-//!    it (an end or an error stays), and the task goes to the run queue (`task/`, `scheduler.rs`).
+//!    it (an end or an error stays), and the task goes to the run queue ([`task/waker.rs`](../src/krug/task/waker.rs.html), [`scheduler.rs`](../src/krug/scheduler.rs.html)).
 //! 8. The task is polled; the `Transfer` takes operation and result out of the slot, passes the lane's turn on, and
 //!    resolves to the count and the buffer.
 //!

@@ -1,4 +1,4 @@
-//! The tables in the docs of `runtime` name the tests that check their rows; the tests exist.
+//! What the docs name exists: tests that check the rows of tables, files on the way of a read.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -60,4 +60,21 @@ fn a_row_without_a_test_is_found() {
     let mut names = BTreeSet::new();
     functions(&root().join("tests/tests"), &mut names);
     assert!(!names.contains("no_such_test"));
+}
+
+#[test]
+fn the_way_of_a_read_through_the_files_leads_through_files_that_exist() {
+    let docs = fs::read_to_string(root().join("executor/src/lib.rs")).expect("the crate's docs");
+    let links = docs.split("](../src/krug/").skip(1);
+    let files: BTreeSet<_> = links
+        .filter_map(|rest| rest.split(".html)").next())
+        .collect();
+    assert!(files.len() >= 12, "the way is too short: {files:?}");
+    for file in files {
+        let path = root().join("executor/src").join(file);
+        assert!(
+            path.is_file(),
+            "the docs link to {file}, which is not there"
+        );
+    }
 }
