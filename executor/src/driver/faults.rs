@@ -202,8 +202,7 @@ impl Faulty {
             .flatten();
         match fate {
             Some(Fate::Answer(errno)) => {
-                let (result, more) = (-errno, false);
-                return self.answers.push((key, Completion { result, more }));
+                return self.answers.push((key, Completion::last(-errno)));
             }
             Some(Fate::Withhold) => self.withheld.push(key),
             None => {}
@@ -468,16 +467,16 @@ mod tests {
     #[test]
     fn a_shot_that_the_kernel_ends_first_keeps_the_kernels_end() {
         let mut driver = driver(&Faults::new());
-        let (key, more) = (key(0, 1), false);
-        let end = |result| (key, Completion { result, more });
+        let key = key(0, 1);
+        let end = |result| (key, Completion::last(result));
         driver.held.push(end(5));
         let mut completions = vec![end(-libc::EMFILE)];
         driver.tamper(0, &mut completions);
         let held = (
             key,
             Completion {
-                result: 5,
                 more: true,
+                ..Completion::last(5)
             },
         );
         assert_eq!(completions, [held, end(-libc::EMFILE)]);

@@ -76,7 +76,7 @@
 //! | −512 … −516 | an operation | hands it on as −EINTR |
 //! | any other result | an operation | hands it on as it is |
 //! | 0, EALREADY | a cancel | counts it: the operation completes |
-//! | ENOENT | a cancel | asks again as long as the operation has not completed |
+//! | ENOENT | a cancel | asks again after a millisecond, as long as the operation has not completed |
 //!
 //! ECANCELED can come unasked for. ENOBUFS, EINTR and EAGAIN are answers for the layer
 //! above: only that knows whether an operation may be repeated. A multishot operation can
@@ -125,6 +125,19 @@ pub(crate) struct Completion {
     pub(crate) result: i32,
     /// More completions of the same operation follow; the last one comes without.
     pub(crate) more: bool,
+    /// The provided buffer that the kernel has taken for it, also when the result is an error.
+    pub(crate) buffer: Option<u16>,
+}
+
+impl Completion {
+    /// The only, or the last, completion of an operation that took no provided buffer.
+    pub(crate) fn last(result: i32) -> Completion {
+        Completion {
+            result,
+            more: false,
+            buffer: None,
+        }
+    }
 }
 
 /// Takes over a descriptor out of a completion or an [`Answer`], once.

@@ -72,10 +72,7 @@ impl Slot {
             owner: Cell::new(Owner::Nobody),
             cancel_asked: Cell::new(false),
             attachment: Cell::new(None),
-            completion: Cell::new(Completion {
-                result: 0,
-                more: false,
-            }),
+            completion: Cell::new(Completion::last(0)),
             watcher: Cell::new(Watcher::Nobody),
             op: UnsafeCell::new(None),
         }

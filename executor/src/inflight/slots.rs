@@ -339,10 +339,7 @@ impl Slots {
         }
         if !slot.with_op(|op| op.has_begun()) && take_back(key) {
             self.in_flight.set(self.in_flight.get() - 1);
-            let never = Completion {
-                result: -libc::ECANCELED,
-                more: false,
-            };
+            let never = Completion::last(-libc::ECANCELED);
             return Abandoned::TakenBack(self.finish(key, slot, never));
         }
         let rule = slot.with_op(Erased::orphaned);

@@ -24,8 +24,12 @@ pub(super) fn event(user_data: u64, result: i32, flags: u32) -> Event {
     match tag {
         Tag::Operation => {
             let result = interrupted(result);
-            let more = cqueue::more(flags);
-            Event::Operation(key, Completion { result, more })
+            let completion = Completion {
+                result,
+                more: cqueue::more(flags),
+                buffer: cqueue::buffer_select(flags),
+            };
+            Event::Operation(key, completion)
         }
         Tag::Cancel => Event::Cancel(key, result),
         Tag::Close => Event::Close(result),

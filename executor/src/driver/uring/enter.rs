@@ -71,7 +71,7 @@ impl Uring {
                     // is nowhere where a cancel looks for it (seen with a connect to a Unix
                     // socket whose queue is full). A lost cancel could block a shutdown.
                     if result == -libc::ENOENT && self.staging.is_under_way(key) {
-                        self.staging.cancel(key);
+                        self.missed_cancels.add(key);
                     }
                 }
                 Event::Close(_) => self.own_in_flight -= 1,
@@ -107,6 +107,7 @@ impl Uring {
     ) -> io::Result<()> {
         let mut patience = Patience::new();
         loop {
+            self.ask_missed_again();
             self.fill(completions);
             let nothing_yet = before == (completions.len(), self.counters.completions)
                 && self.bells_heard == self.counters.bells;
@@ -151,9 +152,18 @@ impl Uring {
         match time_left(wait) {
             Some(timeout) if nothing_yet && self.arm_bell() => Sleep {
                 completions_min: 1,
-                timeout,
+                timeout: self.missed_cancels.shorten(timeout),
             },
             _ => Sleep::NO,
+        }
+    }
+
+    /// Stages the cancels anew that did not find their operation, once their pause is over.
+    fn ask_missed_again(&mut self) {
+        while let Some(key) = self.missed_cancels.next_due() {
+            if self.staging.is_under_way(key) {
+                self.staging.cancel(key);
+            }
         }
     }
 
@@ -234,8 +244,7 @@ impl Uring {
                         && let Some(result) = fallback::result(&self.capabilities, &operation)
                     {
                         self.staging.complete(key, false);
-                        let more = false;
-                        completions.push((key, Completion { result, more }));
+                        completions.push((key, Completion::last(result)));
                         self.counters.fallbacks += 1;
                         continue;
                     }

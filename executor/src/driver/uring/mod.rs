@@ -5,6 +5,7 @@
 //! - `encode`: from operation to submission entry;
 //! - `enter`: submits, waits, reaps; copes with every answer of `io_uring_enter`;
 //! - `decode`: from completion entry to completion;
+//! - `missed`: cancels that are to be asked for again;
 //! - `bell`: wakes a sleeping driver from other threads;
 //! - `fallback`: what the kernel's io_uring lacks, as plain system calls.
 //!
@@ -16,6 +17,7 @@ mod decode;
 mod encode;
 mod enter;
 mod fallback;
+mod missed;
 mod setup;
 mod staging;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use io_uring::{IoUring, Probe, opcode};
 use super::{Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Wait, control};
 use crate::sys;
 use bell::{BellOwner, Wire};
+use missed::MissedCancels;
 use staging::Staging;
 
 /// One ring and what is staged for it.
@@ -56,6 +59,7 @@ pub(crate) struct Uring {
     /// How many bells there had been when `enter` was last asked to sleep. One that
     /// came since, and was reaped in passing, still counts as a reason not to.
     bells_heard: u64,
+    missed_cancels: MissedCancels,
     /// Errors that the next system calls are to fail with, the first one first.
     #[cfg(any(test, feature = "fault-injection"))]
     enter_errors: std::collections::VecDeque<i32>,
@@ -98,6 +102,7 @@ impl Uring {
             unsubmitted: false,
             many_ready: false,
             bells_heard: 0,
+            missed_cancels: MissedCancels::default(),
             #[cfg(any(test, feature = "fault-injection"))]
             enter_errors: std::collections::VecDeque::new(),
             not_send: PhantomData,

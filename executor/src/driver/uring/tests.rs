@@ -210,9 +210,14 @@ fn bug_058_tags_indices_and_generations_never_mix() {
 fn bug_056_results_keep_their_sign_and_restarts_are_interruptions() {
     let user_data = pack(Tag::Operation, key(3, 4));
     let decoded = |result, flags| match event(user_data, result, flags) {
-        Event::Operation(found, Completion { result, more }) if found == key(3, 4) => {
-            (result, more)
-        }
+        Event::Operation(
+            found,
+            Completion {
+                result,
+                more,
+                buffer: None,
+            },
+        ) if found == key(3, 4) => (result, more),
         event => panic!("{event:?}"),
     };
     let more = 1 << 1;
