@@ -89,7 +89,11 @@ macro_rules! write_methods {
             &self,
             buf: B,
         ) -> $crate::buf::BufResult<usize, B> {
-            let outgoing = $crate::source::Outgoing { buf, whole: false };
+            let outgoing = $crate::source::Outgoing {
+                buf,
+                whole: false,
+                committed: None,
+            };
             $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
                 .await
         }
@@ -106,7 +110,11 @@ macro_rules! write_methods {
             buf: B,
         ) -> $crate::buf::BufResult<(), B> {
             let len = buf.initialized_len();
-            let outgoing = $crate::source::Outgoing { buf, whole: true };
+            let outgoing = $crate::source::Outgoing {
+                buf,
+                whole: true,
+                committed: None,
+            };
             let (result, buf) =
                 $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
                     .await;
@@ -127,6 +135,7 @@ macro_rules! write_methods {
             let outgoing = $crate::source::Outgoing {
                 buf: bufs,
                 whole: false,
+                committed: None,
             };
             $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
                 self.source(),
@@ -150,6 +159,7 @@ macro_rules! write_methods {
             let outgoing = $crate::source::Outgoing {
                 buf: bufs,
                 whole: true,
+                committed: None,
             };
             let (result, bufs) =
                 $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(

@@ -107,6 +107,11 @@ impl Lane {
         true
     }
 
+    /// Takes the lane before those who wait for it, for what was written before them.
+    pub(super) fn take_if_free(&self) -> bool {
+        !self.is_taken.replace(true)
+    }
+
     /// The turn is over: the next one is woken.
     pub(super) fn release(&self) {
         self.is_taken.set(false);
