@@ -70,7 +70,8 @@ mod tests {
         let small = Vec::with_capacity(100);
         let address = small.as_ptr();
         drop(Recycled::new(small, spare.clone()));
-        assert_eq!(spare.take().as_ptr(), address);
+        let again = spare.take();
+        assert_eq!((again.as_ptr(), again.len()), (address, 0));
         drop(Recycled::new(
             Vec::with_capacity(KEPT_MAX + 1),
             spare.clone(),

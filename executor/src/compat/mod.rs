@@ -9,3 +9,5 @@ mod reading;
 mod writing;
 
 pub use futures_io::FuturesIo;
+#[cfg(test)]
+pub(crate) use reading::PIECE_LENGTH;

@@ -76,8 +76,8 @@ macro_rules! write_methods {
         /// Writes some of `buf`, as much as the kernel takes at once; waits if it takes none.
         /// Resolves to the count of bytes written, and the buffer.
         ///
-        /// Dropping this future before it was first polled, or while it waits for an earlier write, writes
-        /// nothing. Dropped later, the whole buffer is sent all the same, before anything
+        /// Dropping this future before it was first polled, while it waits for an earlier write, or in the turn in which it
+        /// begins (the kernel has not seen it then), writes nothing. Dropped later, the whole buffer is sent all the same, before anything
         /// written afterwards; an error of that shows at the next write, flush, shutdown or close.
         ///
         /// # Errors

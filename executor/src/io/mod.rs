@@ -67,3 +67,14 @@ pub async fn nop() -> io::Result<()> {
     let (nop, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
     nop.complete(completion)
 }
+
+#[cfg(test)]
+pub(crate) mod bounds {
+    //! What the table of bounds tells of this module.
+
+    pub(crate) const COPY: usize = super::copy::COPY_LENGTH;
+    pub(crate) const BUFFER: [usize; 2] = [
+        super::buf_reader::CAPACITY_DEFAULT,
+        super::buf_writer::CAPACITY_DEFAULT,
+    ];
+}

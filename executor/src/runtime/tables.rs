@@ -72,6 +72,30 @@ fn the_table_of_bounds_says_what_the_code_does() {
 }
 
 #[test]
+fn the_table_of_bounds_says_how_much_is_buffered() {
+    use crate::io::bounds::{BUFFER, COPY};
+    let kilobytes = |bytes: usize| format!("{} KiB", bytes >> 10);
+    says("bytes that `io::copy` reads at a time", &kilobytes(COPY));
+    for bytes in BUFFER {
+        says(
+            "buffer of a `BufReader`, of a `BufWriter`",
+            &kilobytes(bytes),
+        );
+    }
+    #[cfg(feature = "futures-io")]
+    {
+        says(
+            "accepted bytes waiting behind a send, of the borrowing traits",
+            &kilobytes(crate::source::ACCEPTED_MAX),
+        );
+        says(
+            "bytes received ahead, of the borrowing traits",
+            &kilobytes(crate::compat::PIECE_LENGTH),
+        );
+    }
+}
+
+#[test]
 fn the_table_of_errors_says_how_long_accept_waits() {
     assert_eq!(
         (PAUSE_FIRST, PAUSE_MAX),
