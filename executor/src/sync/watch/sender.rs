@@ -132,7 +132,8 @@ impl<T> Sender<T> {
         state.look(state.version)
     }
 
-    /// Makes a receiver, which counts as having seen the value.
+    /// Makes a receiver, which counts as having seen the value. Also when the last one was
+    /// dropped: the channel is open again.
     pub fn subscribe(&self) -> Receiver<T> {
         let version = self.shared.borrow().version;
         Receiver::new(self.shared.clone(), version)
