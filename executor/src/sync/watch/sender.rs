@@ -97,7 +97,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// let (sender, receiver) = krug::sync::watch::channel(3);
-    /// let raise_to = |new| sender.send_if_modified(|highest| {
+    /// let raise_to = |new: i32| sender.send_if_modified(|highest| {
     ///     let is_higher = new > *highest;
     ///     *highest = new.max(*highest);
     ///     is_higher
