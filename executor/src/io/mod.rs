@@ -11,7 +11,7 @@
 //! | you want | use | copies of each byte | what dropping a future does |
 //! |---|---|---|---|
 //! | the least work for each byte; the buffer is yours | `stream.read(buf)`, `write_all(buf)` | none | bytes go to the next read; a write that has begun is sent whole |
-//! | everything from here to there | [`copy`], [`copy_bidirectional`] | none | nothing is lost: what was read is sent |
+//! | everything from here to there | [`copy`](copy()), [`copy_bidirectional`] | none | nothing is lost: what was read is sent |
 //! | everything up to the end | [`read_to_end`], [`read_to_string`] | none, but for the growth of the buffer | what was read so far is dropped with the buffer |
 //! | lines, records, small reads | [`BufReader`] | one, to you; one more for what spans two reads | nothing is lost: it stays in the reader |
 //! | many small writes | [`BufWriter`] | one | what was accepted is sent |

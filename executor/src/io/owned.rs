@@ -7,7 +7,7 @@ use crate::buf::{BufResult, IoBuf, IoBufMut};
 
 /// What bytes can be read from, into owned buffers: all streams of this crate, references to them, a
 /// [`BufReader`](super::BufReader). Implement it for a wrapper of your own to use it with
-/// [`copy`](super::copy), [`read_to_end`](super::read_to_end) and [`BufReader`](super::BufReader).
+/// [`copy`](super::copy()), [`read_to_end`](super::read_to_end) and [`BufReader`](super::BufReader).
 ///
 /// ```
 /// use krug::buf::{BufResult, IoBufMut};
@@ -37,7 +37,7 @@ pub trait AsyncReadOwned {
 }
 
 /// What bytes can be written to, from owned buffers: all streams of this crate and references to them.
-/// Implement it for a wrapper of your own to use it with [`copy`](super::copy) and [`BufWriter`](super::BufWriter).
+/// Implement it for a wrapper of your own to use it with [`copy`](super::copy()) and [`BufWriter`](super::BufWriter).
 pub trait AsyncWriteOwned {
     /// Writes all of `buf`.
     ///
