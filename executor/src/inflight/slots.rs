@@ -247,6 +247,10 @@ impl Slots {
                 .is_some_and(|attachment| attachment.role == Role::Close);
             return !is_close;
         }
+        if completion.result == -libc::EINTR {
+            // A thread of the kernel's that is asked to stop answers as if a signal had come.
+            completion.result = -libc::ECANCELED;
+        }
         if slot.with_op(|op| op.advance(completion)) == Step::Done {
             return false;
         }
