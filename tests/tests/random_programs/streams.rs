@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use krug::buf::BufResult;
+use krug::buf::{BufResult, IoBuf};
 use krug::io::Canceller;
 use krug::net::{
     OwnedReadHalf, OwnedUnixReadHalf, OwnedUnixWriteHalf, OwnedWriteHalf, TcpListener, TcpStream,
@@ -115,37 +115,40 @@ fn readings<R: Reads>() -> [Reading<R>; 4] {
     [
         |stream, world| {
             Box::pin(async move {
-                let (result, buf) = stream.read(world.room()).await;
-                came(result, buf.bytes())
+                let room = world.room();
+                let len = room.capacity();
+                let (result, buf) = stream.read(room).await;
+                came(result, buf.bytes(), len)
             })
         },
         |stream, world| {
             Box::pin(async move {
-                let (result, buf) = stream.read_exact(world.room()).await;
+                let room = world.room();
+                let len = room.capacity();
+                let (result, buf) = stream.read_exact(room).await;
                 match result {
-                    Err(error)
-                        if buf.bytes().is_empty()
-                            && error.kind() == io::ErrorKind::UnexpectedEof =>
-                    {
-                        Came::End
-                    }
                     // What came before the end, or before it was cancelled, is in the buffer.
-                    Err(error) if buf.bytes().is_empty() => came(Err(error), &[]),
-                    _ => Came::Bytes(buf.bytes().to_vec()),
+                    _ if !buf.bytes().is_empty() => Came::Bytes(buf.bytes().to_vec()),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Came::End,
+                    result => came(result.map(|()| 0), &[], len),
                 }
             })
         },
         |stream, world| {
             Box::pin(async move {
-                let (result, bufs) = stream.read_vectored([world.room(), world.room()]).await;
-                came(result, &[bufs[0].bytes(), bufs[1].bytes()].concat())
+                let room = [world.room(), world.room()];
+                let len = room[0].capacity() + room[1].capacity();
+                let (result, bufs) = stream.read_vectored(room).await;
+                came(result, &[bufs[0].bytes(), bufs[1].bytes()].concat(), len)
             })
         },
         |stream, world| {
             Box::pin(async move {
-                match stream.peek(world.room()).await {
+                let room = world.room();
+                let len = room.capacity();
+                match stream.peek(room).await {
                     Some((Ok(1..), buf)) => Came::Peeked(buf.bytes().to_vec()),
-                    Some((result, _)) => came(result, &[]),
+                    Some((result, _)) => came(result, &[], len),
                     None => Came::Nothing,
                 }
             })
@@ -153,8 +156,10 @@ fn readings<R: Reads>() -> [Reading<R>; 4] {
     ]
 }
 
-fn came(result: io::Result<usize>, bytes: &[u8]) -> Came {
+/// What a result means if there was room for `len` bytes.
+fn came(result: io::Result<usize>, bytes: &[u8], len: usize) -> Came {
     match result {
+        Ok(0) if len == 0 => Came::Nothing,
         Ok(0) => Came::End,
         Ok(_) => Came::Bytes(bytes.to_vec()),
         Err(error) if Canceller::was_cancelled(&error) => Came::Nothing,
@@ -253,7 +258,7 @@ async fn writer<W: Writes>(world: Rc<World>, stream: Rc<W>, direction: Rc<Direct
                 if !direction.is_doomed.get() {
                     world.complain(format!("a write failed: {error}"));
                 }
-                return;
+                break;
             }
         };
         direction.sent(sent);

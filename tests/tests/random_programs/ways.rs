@@ -136,10 +136,10 @@ impl World {
         buffer
     }
 
-    /// An empty buffer with room.
+    /// An empty buffer with room, rarely with none.
     pub(crate) fn room(&self) -> Tracked {
         let most = if self.random.below(8) == 0 { 5000 } else { 100 };
-        self.buffer(Vec::with_capacity(1 + self.random.below(most)))
+        self.buffer(Vec::with_capacity(self.random.below(most)))
     }
 
     pub(crate) fn buffers_alive(&self) -> usize {
@@ -151,8 +151,8 @@ impl World {
     pub(crate) fn message_length(&self) -> usize {
         match self.random.below(40) {
             0 if self.has_big_messages => 1 + self.random.below(1 << 20),
-            1..4 => 1 + self.random.below(5000),
-            _ => 1 + self.random.below(60),
+            1..4 => self.random.below(5000),
+            _ => self.random.below(60),
         }
     }
 
