@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::{
     Answer, Bell, Capabilities, Completion, Config, Control, Descriptor, Driver, DriverCounters,
-    Key, Operation, Wait,
+    Key, Operation, Wait, Work,
 };
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
@@ -314,6 +314,10 @@ impl Faulty {
 
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
         self.driver.control(control)
+    }
+
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        self.driver.blocking(work)
     }
 
     pub(crate) fn bell(&self) -> Bell {

@@ -42,6 +42,8 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
+//! | kernel threads for regular files | the kernel's: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
+//! | threads for work that blocks | 64 a core, each for 10 s after its last work; more work waits, without a bound | [`Builder::blocking_threads`] |
 //!
 //! # Errors of the kernel
 //!
