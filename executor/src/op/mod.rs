@@ -17,6 +17,7 @@
 //! | [`open`] | `OPENAT` | cancelled; a file opened all the same is closed |
 //! | [`read_at`] | `READ` at an offset | cancelled |
 //! | [`write_at`] | `WRITE` at an offset or the end | goes on until all is written; the file tracks it |
+//! | [`vectored_at`] | `READV`, `WRITEV` at an offset | as read and write at an offset |
 //! | [`file_change`] | `FSYNC`, `FTRUNCATE`, `FALLOCATE` | goes on; the file tracks it |
 //! | [`path_change`] | `RENAMEAT`, `UNLINKAT`, `MKDIRAT`, `LINKAT`, `SYMLINKAT` | goes on |
 //! | [`status`] | `STATX` | cancelled |
@@ -49,6 +50,7 @@ pub(crate) mod shutdown;
 pub(crate) mod socket;
 pub(crate) mod status;
 pub(crate) mod vectored;
+pub(crate) mod vectored_at;
 pub(crate) mod write_at;
 
 use std::io;

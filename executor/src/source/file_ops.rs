@@ -6,12 +6,13 @@ use super::access::FileOp;
 use super::file::File;
 use super::span::Span;
 use super::transfer::{Begin, Incoming, Outgoing};
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::driver;
 use crate::inflight::Role;
 use crate::op::file_change::{Change, FileChange};
 use crate::op::read_at::ReadAt;
 use crate::op::status::Status;
+use crate::op::vectored_at::{ReadVectoredAt, WriteVectoredAt};
 use crate::op::write_at::{Target, WriteAt};
 
 /// What a write touches: its own bytes, or everything if only the kernel knows where the end is.
@@ -136,4 +137,65 @@ impl FileOp for Status {
     }
 
     fn into_resource(self) {}
+}
+
+impl<B: IoVectoredBufMut> FileOp for ReadVectoredAt<B> {
+    /// The buffers, and how many bytes they have room for.
+    type Resource = (B, usize);
+    const ROLE: Role = Role::Look;
+
+    fn span(_: &File, (_, room): &(B, usize), offset: u64) -> Span {
+        Span::bytes(offset, *room)
+    }
+
+    fn begin(file: &File, (bufs, room): (B, usize), offset: u64) -> Begin<Self> {
+        if room == 0 {
+            return Begin::Ready((Ok(0), bufs));
+        }
+        Begin::Submit(ReadVectoredAt::new(file.descriptor(), bufs, offset))
+    }
+
+    fn failed(error: io::Error, (bufs, _): (B, usize)) -> BufResult<usize, B> {
+        (Err(error), bufs)
+    }
+
+    fn into_resource(self) -> (B, usize) {
+        (self.into_bufs(), 0)
+    }
+
+    fn moved(&self) -> usize {
+        self.done()
+    }
+}
+
+impl<B: IoVectoredBuf> FileOp for WriteVectoredAt<B> {
+    type Resource = Outgoing<B>;
+    const ROLE: Role = Role::Change;
+
+    fn span(file: &File, outgoing: &Outgoing<B>, offset: u64) -> Span {
+        written(file, offset, outgoing.buf.total_len())
+    }
+
+    fn begin(file: &File, Outgoing { buf, whole }: Outgoing<B>, offset: u64) -> Begin<Self> {
+        if buf.total_len() == 0 {
+            return Begin::Ready((Ok(0), buf));
+        }
+        let target = target(file, offset);
+        Begin::Submit(WriteVectoredAt::new(file.descriptor(), buf, target, whole))
+    }
+
+    fn failed(error: io::Error, Outgoing { buf, .. }: Outgoing<B>) -> BufResult<usize, B> {
+        (Err(error), buf)
+    }
+
+    fn into_resource(self) -> Outgoing<B> {
+        Outgoing {
+            buf: self.into_bufs(),
+            whole: false,
+        }
+    }
+
+    fn moved(&self) -> usize {
+        self.done()
+    }
 }
