@@ -49,6 +49,7 @@ enum Fault {
     EndMultishot { nth: u64 },
     Operation { nth: u64, errno: i32 },
     Withhold { nth: u64 },
+    Short { nth: u64, len: u32 },
 }
 
 /// What is planned for an operation.
@@ -56,6 +57,7 @@ enum Fault {
 enum Fate {
     Answer(i32),
     Withhold,
+    Short(u32),
 }
 
 impl Faults {
@@ -81,12 +83,20 @@ impl Faults {
         self.with(Fault::EndMultishot { nth })
     }
 
-    /// The `nth` operation that transfers data (receive, send, read, write) is answered
+    /// The `nth` operation that transfers data (receive, send, read, write), or otherwise changes an open file, is answered
     /// with `errno` without being submitted: `ENOBUFS`, `EINTR`, `EAGAIN` and `ECANCELED`
     /// are what a kernel may answer to an operation that is right.
     #[must_use]
     pub fn operation(self, nth: u64, errno: i32) -> Faults {
         self.with(Fault::Operation { nth, errno })
+    }
+
+    /// The `nth` operation that transfers data asks for at most `len` bytes, at least one: the kernel's answer is short. One
+    /// of several buffers asks for the first of them alone.
+    #[must_use]
+    pub fn short(self, nth: u64, len: u32) -> Faults {
+        let len = len.max(1);
+        self.with(Fault::Short { nth, len })
     }
 
     /// The `nth` operation that transfers data never ends, whatever is done about it: it is submitted, but neither is it
@@ -145,6 +155,7 @@ impl Faults {
         self.take(|fault| match fault {
             Fault::Operation { nth, errno } if nth == now => Some(Fate::Answer(errno)),
             Fault::Withhold { nth } if nth == now => Some(Fate::Withhold),
+            Fault::Short { nth, len } if nth == now => Some(Fate::Short(len)),
             _ => None,
         })
     }
@@ -196,7 +207,7 @@ impl Faulty {
         self.driver.capabilities()
     }
 
-    pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
+    pub(crate) fn submit(&mut self, key: Key, mut operation: Operation) {
         let fate = transfers_data(&operation)
             .then(|| self.faults.on_operation())
             .flatten();
@@ -205,6 +216,7 @@ impl Faulty {
                 return self.answers.push((key, Completion::last(-errno)));
             }
             Some(Fate::Withhold) => self.withheld.push(key),
+            Some(Fate::Short(len)) => shorten(&mut operation, len),
             None => {}
         }
         self.driver.submit(key, operation);
@@ -337,6 +349,20 @@ impl Faulty {
     }
 }
 
+/// Makes it ask for at most `len` bytes.
+fn shorten(operation: &mut Operation, len: u32) {
+    match operation {
+        Operation::Receive { length, .. }
+        | Operation::Send { length, .. }
+        | Operation::Read { length, .. }
+        | Operation::Write { length, .. } => *length = len.min(*length),
+        Operation::ReadVectored { count, .. } | Operation::WriteVectored { count, .. } => {
+            *count = 1.min(*count);
+        }
+        _ => {}
+    }
+}
+
 fn transfers_data(operation: &Operation) -> bool {
     matches!(
         operation,
@@ -348,6 +374,9 @@ fn transfers_data(operation: &Operation) -> bool {
             | Operation::Write { .. }
             | Operation::ReadVectored { .. }
             | Operation::WriteVectored { .. }
+            | Operation::Sync { .. }
+            | Operation::Truncate { .. }
+            | Operation::Allocate { .. }
     )
 }
 
@@ -452,6 +481,21 @@ mod tests {
             while driver.has_staged() || driver.own_in_flight() > 0 {
                 driver.enter(Wait::No, &mut completed).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn the_nth_operation_is_short() {
+        for nth in 1..=2u64 {
+            let mut driver = driver(&Faults::new().short(nth, 2));
+            let (one, other) = UnixStream::pair().unwrap();
+            let (mut completed, mut buffer) = (Vec::new(), [0; 3]);
+            driver.submit(key(1, 1), send(&one, b"abc"));
+            complete(&mut driver, &mut completed, 1);
+            driver.submit(key(2, 1), receive(&other, &mut buffer));
+            complete(&mut driver, &mut completed, 2);
+            let results: Vec<i32> = completed.iter().map(|(_, it)| it.result).collect();
+            assert_eq!(results, if nth == 1 { [2, 2] } else { [3, 2] });
         }
     }
 
