@@ -48,7 +48,8 @@
 //! A write, a change of the length or a sync that is under way cannot be taken back: asked to cancel it, the kernel often does it all the
 //! same. So it is not asked. The file keeps it, with its buffer, and:
 //!
-//! - reads and writes of the same bytes wait until it is over: a later write is the one that stays, a later read sees it;
+//! - writes of the same bytes wait until it is over, and so do reads of these bytes or any before them, whose end
+//!   it may move: a later write is the one that stays, a later read sees it;
 //! - `sync_all`, `sync_data`, `set_len`, `allocate`, `metadata`, `close` and `into_std` wait for all such changes;
 //! - its error is told once: to the first later change of the same bytes, which is then not done, or to the first later
 //!   `sync_all`, `sync_data`, `set_len`, `allocate`, `close` or `into_std`. If several fail before that, the first error stands for all;

@@ -3,15 +3,16 @@
 use super::Readiness;
 use super::send::progress;
 use crate::buf::{self, BufResult, IoBuf};
-use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation};
+use crate::driver::{Address, Completion, Descriptor, Operation};
 use crate::inflight::{Op, Orphan, Step};
 
 /// Where a write begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Offset(u64),
-    /// Wherever the end of the file is at that moment.
-    End,
+    /// Wherever the end of the file is at that moment. The kernel moves its own cursor behind what
+    /// it wrote if this is [`CURSOR`](crate::driver::CURSOR), and else does not look at it.
+    End(u64),
 }
 
 impl Target {
@@ -19,13 +20,13 @@ impl Target {
     pub(super) fn after(self, done: usize) -> u64 {
         match self {
             Target::Offset(offset) => offset + done as u64,
-            Target::End => CURSOR,
+            Target::End(offset) => offset,
         }
     }
 
     /// Written twice at the end it would be there twice.
     pub(super) fn repeats(self, errno: i32) -> bool {
-        errno == libc::EINTR || self != Target::End
+        errno == libc::EINTR || matches!(self, Target::Offset(_))
     }
 }
 

@@ -9,6 +9,7 @@ use super::span::Span;
 use super::transfer::Begin;
 use super::waiters::Place;
 use super::{SourceId, at_home, file};
+use crate::driver::CURSOR;
 use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::task::budget;
 
@@ -146,7 +147,9 @@ impl<T: FileOp> Access<T> {
         else {
             unreachable!("looked at by the caller");
         };
-        let output = match T::begin(file, resource, offset) {
+        let appends = self.at == At::Cursor && T::ROLE == Role::Change && file.appends();
+        let from = if appends { CURSOR } else { offset };
+        let output = match T::begin(file, resource, from) {
             Begin::Ready(output) => output,
             Begin::Submit(op) => match InFlight::start(op, Some(file.attachment(T::ROLE))) {
                 Ok(in_flight) => {

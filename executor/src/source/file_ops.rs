@@ -24,9 +24,15 @@ fn written(file: &File, offset: u64, length: usize) -> Span {
     }
 }
 
+/// What a read touches: also what is behind it, because a write there makes the file longer, and a hole that
+/// reads as zeros of what was its end.
+fn read(offset: u64) -> Span {
+    Span::Bytes(offset, u64::MAX)
+}
+
 fn target(file: &File, offset: u64) -> Target {
     if file.appends() {
-        Target::End
+        Target::End(offset)
     } else {
         Target::Offset(offset)
     }
@@ -36,8 +42,8 @@ impl<B: IoBufMut> FileOp for ReadAt<B> {
     type Resource = Incoming<B>;
     const ROLE: Role = Role::Look;
 
-    fn span(_: &File, incoming: &Incoming<B>, offset: u64) -> Span {
-        Span::bytes(offset, incoming.buf.capacity())
+    fn span(_: &File, _: &Incoming<B>, offset: u64) -> Span {
+        read(offset)
     }
 
     fn begin(file: &File, Incoming { buf, whole }: Incoming<B>, offset: u64) -> Begin<Self> {
@@ -144,8 +150,8 @@ impl<B: IoVectoredBufMut> FileOp for ReadVectoredAt<B> {
     type Resource = (B, usize);
     const ROLE: Role = Role::Look;
 
-    fn span(_: &File, (_, room): &(B, usize), offset: u64) -> Span {
-        Span::bytes(offset, *room)
+    fn span(_: &File, _: &(B, usize), offset: u64) -> Span {
+        read(offset)
     }
 
     fn begin(file: &File, (bufs, room): (B, usize), offset: u64) -> Begin<Self> {
