@@ -1,4 +1,4 @@
-//! A thread-per-core async executor for Linux on which every socket and pipe operation
+//! A thread-per-core async executor for Linux on which every socket, pipe and file operation
 //! is an io_uring submission, batched into one system call per turn of the loop.
 //!
 //! *Krug* (круг) is Russian for circle: the ring that a program shares with the kernel.
@@ -46,6 +46,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`net`], [`pipe`] | sockets and pipes |
+//! | [`fs`] | files and directories |
 //! | [`buf`] | buffers that operations own |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
@@ -85,7 +86,7 @@
 //!
 //! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
 //! - A runtime is one core. Several run side by side, each on its own thread.
-//! - Regular files, UDP, signals and child processes are not there yet.
+//! - UDP, signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features
