@@ -41,6 +41,7 @@ struct Shared {
     enters: AtomicU64,
     multishot_completions: AtomicU64,
     operations: AtomicU64,
+    connects: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,8 @@ enum Fault {
     EndMultishot { nth: u64 },
     Operation { nth: u64, errno: i32 },
     Withhold { nth: u64 },
-    Short { nth: u64, len: u32 },
+    Short { nth: u64, length: u32 },
+    InterruptConnect { nth: u64 },
 }
 
 /// What is planned for an operation.
@@ -91,20 +93,26 @@ impl Faults {
         self.with(Fault::Operation { nth, errno })
     }
 
-    /// The `nth` operation that transfers data asks for at most `len` bytes, at least one: the kernel's answer is short. One
-    /// of several buffers asks for the first of them alone.
-    #[must_use]
-    pub fn short(self, nth: u64, len: u32) -> Faults {
-        let len = len.max(1);
-        self.with(Fault::Short { nth, len })
-    }
-
     /// The `nth` operation that transfers data never ends, whatever is done about it: it is submitted, but neither is it
     /// cancelled nor does its completion arrive. No healthy kernel does this for long; a disk or a
     /// server behind a network file system that does not answer may.
     #[must_use]
     pub fn withhold(self, nth: u64) -> Faults {
         self.with(Fault::Withhold { nth })
+    }
+
+    /// The `nth` operation that transfers data is submitted with at most `length` bytes, as if there were no more or no
+    /// more room: a short read, or a short write. A file's or pipe's operation with several buffers has only the
+    /// first of them; a socket's is not cut.
+    #[must_use]
+    pub fn short(self, nth: u64, length: u32) -> Faults {
+        self.with(Fault::Short { nth, length })
+    }
+
+    /// The `nth` connect is carried out, but its caller is told that a signal interrupted it (`EINTR`).
+    #[must_use]
+    pub fn interrupt_connect(self, nth: u64) -> Faults {
+        self.with(Fault::InterruptConnect { nth })
     }
 
     /// How many turns have submitted or waited.
@@ -155,9 +163,16 @@ impl Faults {
         self.take(|fault| match fault {
             Fault::Operation { nth, errno } if nth == now => Some(Fate::Answer(errno)),
             Fault::Withhold { nth } if nth == now => Some(Fate::Withhold),
-            Fault::Short { nth, len } if nth == now => Some(Fate::Short(len)),
+            Fault::Short { nth, length } if nth == now => Some(Fate::Short(length)),
             _ => None,
         })
+    }
+
+    /// Whether this connect is planned to be interrupted.
+    fn on_connect(&self) -> bool {
+        let now = count(&self.shared.connects);
+        let is_due = |fault| (fault == Fault::InterruptConnect { nth: now }).then_some(());
+        self.take(is_due).is_some()
     }
 
     /// Whether the shot is planned to end with this completion.
@@ -190,6 +205,8 @@ pub(crate) struct Faulty {
     held: Vec<(Key, Completion)>,
     /// Operations of which nothing is to be heard.
     withheld: Vec<Key>,
+    /// Connects whose results are replaced by an interruption.
+    interrupted: Vec<Key>,
 }
 
 impl Faulty {
@@ -200,6 +217,7 @@ impl Faulty {
             answers: Vec::new(),
             held: Vec::new(),
             withheld: Vec::new(),
+            interrupted: Vec::new(),
         })
     }
 
@@ -216,8 +234,11 @@ impl Faulty {
                 return self.answers.push((key, Completion::last(-errno)));
             }
             Some(Fate::Withhold) => self.withheld.push(key),
-            Some(Fate::Short(len)) => shorten(&mut operation, len),
+            Some(Fate::Short(length)) => shorten(&mut operation, length),
             None => {}
+        }
+        if matches!(operation, Operation::Connect { .. }) && self.faults.on_connect() {
+            self.interrupted.push(key);
         }
         self.driver.submit(key, operation);
     }
@@ -229,7 +250,10 @@ impl Faulty {
                 self.answers.remove(position);
                 true
             }
-            None => self.driver.take_back(key),
+            None => {
+                self.interrupted.retain(|found| *found != key);
+                self.driver.take_back(key)
+            }
         }
     }
 
@@ -284,6 +308,13 @@ impl Faulty {
             if self.withheld.contains(&key) {
                 completions.remove(position);
                 continue;
+            }
+            let interrupted = self.interrupted.iter().position(|found| *found == key);
+            if let Some(interrupted) = interrupted {
+                self.interrupted.swap_remove(interrupted);
+                if completion.result != -libc::ECANCELED {
+                    completions[position].1.result = -libc::EINTR;
+                }
             }
             let held = self.held.iter().position(|(held, _)| *held == key);
             let ends = completion.more && self.faults.on_multishot_completion();
@@ -349,13 +380,13 @@ impl Faulty {
     }
 }
 
-/// Makes it ask for at most `len` bytes.
-fn shorten(operation: &mut Operation, len: u32) {
+/// Makes it ask for at most `to` bytes.
+fn shorten(operation: &mut Operation, to: u32) {
     match operation {
         Operation::Receive { length, .. }
         | Operation::Send { length, .. }
         | Operation::Read { length, .. }
-        | Operation::Write { length, .. } => *length = len.min(*length),
+        | Operation::Write { length, .. } => *length = to.min(*length),
         Operation::ReadVectored { count, .. } | Operation::WriteVectored { count, .. } => {
             *count = 1.min(*count);
         }
