@@ -42,6 +42,8 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
+//! | permits of a semaphore | as many as it is made with, at most 2⁶¹ − 1 | [`Semaphore::new`](crate::sync::Semaphore::new) |
+//! | readers of an `RwLock` at the same time | 2²⁹ − 1 | [`RwLock::with_max_readers`](crate::sync::RwLock::with_max_readers) |
 //!
 //! # Errors of the kernel
 //!

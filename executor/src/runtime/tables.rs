@@ -7,6 +7,7 @@ use crate::buf::OPERATION_LENGTH_MAX;
 use crate::driver::{Config, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
 use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+use crate::sync::{RwLock, Semaphore};
 use crate::task::budget::PER_POLL;
 use crate::worker::{POLLS_MAX, RUN_MAX};
 
@@ -69,6 +70,10 @@ fn the_table_of_bounds_says_what_the_code_does() {
         "kernel threads for requests that block",
         &format!("{threads} a core"),
     );
+    assert_eq!(Semaphore::MAX_PERMITS, (1 << 61) - 1);
+    says("permits of a semaphore", "at most 2⁶¹ − 1");
+    assert_eq!(RwLock::<()>::MAX_READERS, (1 << 29) - 1);
+    says("readers of an `RwLock` at the same time", "2²⁹ − 1");
 }
 
 #[test]
