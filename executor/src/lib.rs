@@ -100,6 +100,7 @@ compile_error!(
 );
 
 pub mod buf;
+pub mod fs;
 pub mod io;
 pub mod net;
 pub mod pipe;
@@ -108,6 +109,7 @@ pub mod sync;
 pub mod task;
 pub mod time;
 
+mod blocking;
 mod context;
 mod cores;
 mod driver;
@@ -119,6 +121,7 @@ mod sys;
 mod wheel;
 mod worker;
 
+pub use blocking::{Blocking, spawn_blocking};
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, test};
 pub use runtime::{Builder, Handle, Runtime};

@@ -111,7 +111,10 @@ fn many_appenders_share_one_write_and_one_sync() {
                     let journal = journal.clone();
                     krug::spawn(async move {
                         for round in 0..10 {
-                            journal.append(payload(number * 10 + round)).await.expect("an append");
+                            journal
+                                .append(payload(number * 10 + round))
+                                .await
+                                .expect("an append");
                         }
                     })
                 })
@@ -120,7 +123,10 @@ fn many_appenders_share_one_write_and_one_sync() {
                 task.await.expect("a task");
             }
             let batches = journal.batches();
-            assert!(batches <= 20, "{batches} batches for 10 rounds of 32 records");
+            assert!(
+                batches <= 20,
+                "{batches} batches for 10 rounds of 32 records"
+            );
             let operations = runtime.metrics().operations - before;
             // The next segment is being prepared meanwhile: its writes are of a quarter of a megabyte.
             assert!(operations <= 2 * batches + 300, "{operations} operations");
@@ -135,13 +141,22 @@ fn an_empty_record_and_the_longest_one_are_records() {
         let folder = folder();
         runtime.block_on(async {
             let longest = vec![7; small().record_length_max()];
-            let expected = vec![vec![], longest.clone(), vec![], longest.clone(), b"x".to_vec()];
+            let expected = vec![
+                vec![],
+                longest.clone(),
+                vec![],
+                longest.clone(),
+                b"x".to_vec(),
+            ];
             let journal = small().open(folder.path()).await.expect("a journal");
             for payload in &expected {
                 journal.append(payload).await.expect("an append");
             }
             let too_long = journal.append(vec![7; longest.len() + 1]).await;
-            assert_eq!(too_long.expect_err("too long").kind(), ErrorKind::InvalidInput);
+            assert_eq!(
+                too_long.expect_err("too long").kind(),
+                ErrorKind::InvalidInput
+            );
             journal.close().await.expect("a close");
             assert_eq!(payloads(folder.path()).await, expected);
         });
@@ -299,7 +314,8 @@ fn a_closed_journal_takes_nothing_more_and_its_last_handle_may_simply_be_dropped
             }
             drop(journal);
             until("the journal can be opened again", || {
-                std::fs::File::open(folder.path().join("lock")).is_ok_and(|file| file.try_lock().is_ok())
+                std::fs::File::open(folder.path().join("lock"))
+                    .is_ok_and(|file| file.try_lock().is_ok())
             })
             .await;
             assert_eq!(payloads(folder.path()).await, [b"dropped handle"]);
@@ -313,7 +329,11 @@ fn appends_that_are_dropped_disturb_nobody() {
     run(|runtime| {
         let folder = folder();
         runtime.block_on(async {
-            let journal = small().pending_max(512).open(folder.path()).await.expect("a journal");
+            let journal = small()
+                .pending_max(512)
+                .open(folder.path())
+                .await
+                .expect("a journal");
             let acknowledged = Rc::new(RefCell::new(Vec::new()));
             let mut tasks = Vec::new();
             for task in 0..8 {
@@ -353,7 +373,11 @@ fn a_record_that_waits_for_room_is_not_overtaken() {
     run(|runtime| {
         let folder = folder();
         runtime.block_on(async {
-            let journal = small().pending_max(64).open(folder.path()).await.expect("a journal");
+            let journal = small()
+                .pending_max(64)
+                .open(folder.path())
+                .await
+                .expect("a journal");
             let order = Rc::new(RefCell::new(Vec::new()));
             let tasks: Vec<_> = (0..20)
                 .map(|number| {
@@ -361,7 +385,9 @@ fn a_record_that_waits_for_room_is_not_overtaken() {
                     krug::spawn(async move {
                         let length = if number % 3 == 0 { 60 } else { 1 };
                         let sequence = journal.append(vec![number; length]).await;
-                        order.borrow_mut().push((sequence.expect("an append"), number));
+                        order
+                            .borrow_mut()
+                            .push((sequence.expect("an append"), number));
                     })
                 })
                 .collect();
@@ -450,7 +476,10 @@ fn a_process_that_is_killed_leaves_what_was_acknowledged() {
     for _ in 0..iterations(5) {
         let folder = folder();
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "a_process_that_is_killed_leaves_what_was_acknowledged"])
+            .args([
+                "--exact",
+                "a_process_that_is_killed_leaves_what_was_acknowledged",
+            ])
             .arg("--nocapture")
             .env(CHILD, folder.path())
             .stdout(Stdio::piped())
@@ -504,7 +533,11 @@ fn an_append_that_times_out_is_written_or_not_but_never_in_part() {
             assert!(lost > 0, "nothing timed out");
             journal.close().await.expect("a close");
             let found = payloads(folder.path()).await;
-            assert!(found.iter().all(|found| (0..30).any(|number| payload(number) == *found)));
+            assert!(
+                found
+                    .iter()
+                    .all(|found| (0..30).any(|number| payload(number) == *found))
+            );
         });
     });
 }
@@ -513,9 +546,13 @@ fn an_append_that_times_out_is_written_or_not_but_never_in_part() {
 fn a_journal_whose_runtime_is_gone_says_so() {
     let folder = folder();
     let runtime = Runtime::new().expect("a runtime");
-    let journal = runtime.block_on(small().open(folder.path())).expect("a journal");
+    let journal = runtime
+        .block_on(small().open(folder.path()))
+        .expect("a journal");
     runtime.shutdown(Duration::from_secs(5));
     let runtime = Runtime::new().expect("a runtime");
-    let error = runtime.block_on(journal.append("late")).expect_err("nobody writes it");
+    let error = runtime
+        .block_on(journal.append("late"))
+        .expect_err("nobody writes it");
     assert!(error.to_string().contains("runtime"), "{error}");
 }

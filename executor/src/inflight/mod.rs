@@ -73,7 +73,7 @@ use std::rc::Rc;
 pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
-pub(crate) use pending::{InFlight, Ticket, outside_error};
+pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error};
 pub(crate) use slot::{Attachment, Role};
 pub(crate) use slots::{Abandoned, Delivery, Slots};
 

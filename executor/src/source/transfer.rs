@@ -32,7 +32,8 @@ pub(crate) trait LaneOp: Op {
     fn into_resource(self) -> Self::Resource;
 }
 
-pub(crate) enum Begin<T: LaneOp> {
+/// What an operation that may begin comes to.
+pub(crate) enum Begin<T: Op> {
     Ready(T::Output),
     Submit(T),
 }

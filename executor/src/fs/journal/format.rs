@@ -261,7 +261,12 @@ mod tests {
 
     #[test]
     fn records_are_read_as_they_were_written_in_order_up_to_the_zeros() {
-        let payloads: [&[u8]; 4] = [b"first", b"", b"exactly8", b"the fourth, longer than the others"];
+        let payloads: [&[u8]; 4] = [
+            b"first",
+            b"",
+            b"exactly8",
+            b"the fourth, longer than the others",
+        ];
         let mut bytes = batch(&payloads);
         let (sealed, count) = seal(&mut bytes, SEAL, u64::MAX);
         assert_eq!((sealed, count), (bytes.len(), 4));

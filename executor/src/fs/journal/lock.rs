@@ -19,7 +19,10 @@ impl Lock {
             .open(folder.join(NAME))
             .await?;
         file.try_lock().map_err(|error| {
-            let text = format!("the journal in {} is open elsewhere: {error}", folder.display());
+            let text = format!(
+                "the journal in {} is open elsewhere: {error}",
+                folder.display()
+            );
             io::Error::new(error.kind(), text)
         })?;
         Ok(Lock(file))

@@ -134,7 +134,9 @@ impl Journal {
             pending_max: options.pending_max,
         };
         // Detached: it ends when the last handle is gone and everything is written.
-        drop(spawn(Writer::new(shared, folder, options, lock, segment).run()));
+        drop(spawn(
+            Writer::new(shared, folder, options, lock, segment).run(),
+        ));
         Journal {
             handle: Rc::new(handle),
         }
@@ -234,7 +236,11 @@ impl Journal {
                 // Somebody else who removes at the same time was faster.
                 _ => {}
             }
-            shared.state.borrow_mut().firsts.retain(|first| *first != oldest);
+            shared
+                .state
+                .borrow_mut()
+                .firsts
+                .retain(|first| *first != oldest);
             is_changed = true;
         }
         if is_changed {

@@ -145,8 +145,7 @@ impl Recovery {
         let segment = match self.reader.take() {
             Some(reader) => reader.into_clean_segment().await?,
             None => {
-                let file =
-                    segment::prepare(self.folder.clone(), self.options.segment_size).await?;
+                let file = segment::prepare(self.folder.clone(), self.options.segment_size).await?;
                 let header = self.options.header(self.next);
                 self.firsts.push(self.next);
                 segment::install(file, &self.folder, header).await?
@@ -237,7 +236,11 @@ impl Reader {
         while block.len() < count {
             let have = block.len();
             let offset = self.block_at + have as u64;
-            let (read, slice) = self.segment.file.read_at(block.slice(have..wanted), offset).await;
+            let (read, slice) = self
+                .segment
+                .file
+                .read_at(block.slice(have..wanted), offset)
+                .await;
             block = slice.into_inner();
             if read? == 0 {
                 // The file is shorter than its header says: what is missing was never written.

@@ -56,7 +56,11 @@ pub(super) async fn list(folder: &Path) -> io::Result<Vec<u64>> {
 /// Opens the segment whose first record is `first`, and checks its header.
 pub(super) async fn open(folder: &Path, first: u64) -> io::Result<Segment> {
     let path = folder.join(name(first));
-    let file = OpenOptions::new().read(true).write(true).open(&path).await?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .await?;
     let mut block = Vec::with_capacity(HEADER_SIZE);
     while block.len() < HEADER_SIZE {
         let have = block.len();
@@ -67,7 +71,10 @@ pub(super) async fn open(folder: &Path, first: u64) -> io::Result<Segment> {
         }
     }
     let invalid = |what: String| {
-        let text = format!("cannot use the journal's segment {}: {what}", path.display());
+        let text = format!(
+            "cannot use the journal's segment {}: {what}",
+            path.display()
+        );
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
     let header = Header::decode(&block).map_err(|flaw| invalid(flaw.to_string()))?;

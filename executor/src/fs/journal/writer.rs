@@ -253,6 +253,7 @@ struct Gone(Rc<Shared>);
 impl Drop for Gone {
     fn drop(&mut self) {
         let text = "the runtime of this journal has ended before the record was written";
-        self.0.end(End::Failed(io::ErrorKind::Other, text.to_owned()));
+        self.0
+            .end(End::Failed(io::ErrorKind::Other, text.to_owned()));
     }
 }
