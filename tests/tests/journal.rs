@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use krug::Runtime;
-use krug::fs::{Journal, JournalOptions, Record, Recovery};
+use krug::fs::journal::{Record, Recovery};
+use krug::fs::{Journal, JournalOptions};
 use krug_tests::{Random, iterations, run, times_out, turns, until};
 
 const SMALL: u64 = 16 * 1024;

@@ -121,7 +121,8 @@ pub(super) struct Writer {
     shared: Rc<Shared>,
     folder: Rc<Path>,
     options: JournalOptions,
-    _lock: Lock,
+    /// Given back before the end is told.
+    lock: Option<Lock>,
     segment: Segment,
     /// The number of the next record to be written.
     sequence: u64,
@@ -142,7 +143,7 @@ impl Writer {
             shared,
             folder,
             options,
-            _lock: lock,
+            lock: Some(lock),
             segment,
             sequence,
             preparing: None,
@@ -153,8 +154,6 @@ impl Writer {
     /// second sync that succeeds would prove nothing (the kernel may have dropped what it could not write): so
     /// the first failure is the end.
     pub(super) async fn run(mut self) {
-        // Dropped last, also if this future is dropped.
-        let gone = Gone(self.shared.clone());
         self.prepare_next();
         let mut batch = Vec::new();
         let mut outcome = Ok(());
@@ -173,8 +172,8 @@ impl Writer {
             drop(preparing.await);
         }
         // Whoever hears of the end may open the journal anew.
-        drop(self);
-        gone.0.end(end);
+        self.lock = None;
+        self.shared.end(end);
     }
 
     fn explain(&self, error: &io::Error) -> String {
@@ -247,13 +246,11 @@ impl Writer {
     }
 }
 
-/// Tells everybody when the writer's task ends, also when it is dropped with its runtime.
-struct Gone(Rc<Shared>);
-
-impl Drop for Gone {
+impl Drop for Writer {
+    /// Its task was dropped together with its runtime, possibly before it was first polled.
     fn drop(&mut self) {
         let text = "the runtime of this journal has ended before the record was written";
-        self.0
+        self.shared
             .end(End::Failed(io::ErrorKind::Other, text.to_owned()));
     }
 }
