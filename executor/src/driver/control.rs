@@ -17,13 +17,22 @@ pub(crate) enum Control {
         option: SocketOption,
     },
     /// Answered by [`Answer::Option`] of the same kind.
-    GetOption { fd: Descriptor, option: OptionName },
+    GetOption {
+        fd: Descriptor,
+        option: OptionName,
+    },
     /// Answered by [`Answer::Number`]: the pending `SO_ERROR`, 0 if there is none. Reading clears it.
-    TakeError { fd: Descriptor },
+    TakeError {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Name`].
-    SocketName { fd: Descriptor },
+    SocketName {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Name`].
-    PeerName { fd: Descriptor },
+    PeerName {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Pair`]: two connected sockets.
     SocketPair {
         domain: i32,
@@ -31,13 +40,30 @@ pub(crate) enum Control {
         protocol: i32,
     },
     /// Answered by [`Answer::Offset`]: where the file's own cursor is, or `ESPIPE` if it can have none.
-    Position { fd: Descriptor },
+    Position {
+        fd: Descriptor,
+    },
     /// Moves the file's own cursor. Answered by [`Answer::Offset`].
-    SetPosition { fd: Descriptor, offset: u64 },
+    SetPosition {
+        fd: Descriptor,
+        offset: u64,
+    },
     /// Answered by [`Answer::Number`]: the `O_…` flags that it was opened with.
-    StatusFlags { fd: Descriptor },
+    StatusFlags {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Descriptor`]: another number for the same open file, closed on exec.
-    Duplicate { fd: Descriptor },
+    Duplicate {
+        fd: Descriptor,
+    },
+    /// Takes the advisory lock of an open file, or fails with `EWOULDBLOCK`.
+    Lock {
+        fd: Descriptor,
+        exclusive: bool,
+    },
+    Unlock {
+        fd: Descriptor,
+    },
 }
 
 /// What a [`Control`] is answered with; each says which.
@@ -119,6 +145,8 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
         Control::SetPosition { fd, offset } => sys::set_position(fd, offset).map(Answer::Offset),
         Control::StatusFlags { fd } => sys::status_flags(fd).map(Answer::Number),
         Control::Duplicate { fd } => sys::duplicate(fd).map(Answer::Descriptor),
+        Control::Lock { fd, exclusive } => sys::try_lock(fd, exclusive).map(|()| Answer::Done),
+        Control::Unlock { fd } => sys::unlock(fd).map(|()| Answer::Done),
     }
 }
 

@@ -243,6 +243,40 @@ impl File {
         Access::<FileChange>::new(self.source, At::Offset(0), change).await
     }
 
+    /// Takes the file's advisory lock for this handle alone, as `flock(2)` does, without waiting. It is given back
+    /// by [`unlock`](File::unlock), and when this handle and its clones are closed.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if somebody else has it; on a core that is not the file's own.
+    pub fn try_lock(&self) -> io::Result<()> {
+        self.lock(true)
+    }
+
+    /// As [`try_lock`](File::try_lock), together with others who take it like this.
+    ///
+    /// # Errors
+    ///
+    /// As `try_lock`.
+    pub fn try_lock_shared(&self) -> io::Result<()> {
+        self.lock(false)
+    }
+
+    fn lock(&self, exclusive: bool) -> io::Result<()> {
+        let fd = self.descriptor()?;
+        control(Control::Lock { fd, exclusive }).map(drop)
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    ///
+    /// On a core that is not the file's own.
+    pub fn unlock(&self) -> io::Result<()> {
+        let fd = self.descriptor()?;
+        control(Control::Unlock { fd }).map(drop)
+    }
+
     /// Closes the file, after every change in flight, and tells of errors that nobody was told of.
     /// That the bytes are on the disk only a sync can tell.
     ///

@@ -78,6 +78,8 @@ mod cursor;
 mod directory;
 mod error;
 mod file;
+#[cfg(feature = "journal")]
+pub mod journal;
 mod metadata;
 mod names;
 mod open_options;
@@ -90,6 +92,8 @@ mod whole;
 pub use directory::{DirEntry, ReadDir, read_dir};
 pub use error::{PathError, raw_os_error};
 pub use file::{File, KeepSize};
+#[cfg(feature = "journal")]
+pub use journal::{Journal, JournalOptions};
 pub use metadata::{FileType, Metadata, Permissions};
 pub use names::{
     create_dir, create_dir_all, hard_link, remove_dir, remove_dir_all, remove_file, rename, symlink,

@@ -60,3 +60,19 @@ pub(crate) fn duplicate(fd: i32) -> io::Result<i32> {
     // SAFETY: takes no memory.
     check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
 }
+
+/// `flock(2)`, without waiting.
+pub(crate) fn try_lock(fd: i32, exclusive: bool) -> io::Result<()> {
+    let mode = match exclusive {
+        true => libc::LOCK_EX,
+        false => libc::LOCK_SH,
+    };
+    // SAFETY: takes no memory.
+    check(unsafe { libc::flock(fd, mode | libc::LOCK_NB) }).map(drop)
+}
+
+/// `flock(2)` with `LOCK_UN`.
+pub(crate) fn unlock(fd: i32) -> io::Result<()> {
+    // SAFETY: takes no memory.
+    check(unsafe { libc::flock(fd, libc::LOCK_UN) }).map(drop)
+}

@@ -9,7 +9,9 @@ mod ring;
 mod socket;
 
 pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event};
-pub(crate) use file::{Status, duplicate, position, set_position, status_flags, truncate};
+pub(crate) use file::{
+    Status, duplicate, position, set_position, status_flags, truncate, try_lock, unlock,
+};
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
     Name, bind, get_option, listen, peer_name, set_linger, set_option, shutdown, socket,
