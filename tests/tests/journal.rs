@@ -10,6 +10,7 @@ use std::time::Duration;
 use krug::Runtime;
 use krug::fs::journal::{Record, Recovery};
 use krug::fs::{Journal, JournalOptions};
+use krug::runtime::Faults;
 use krug_tests::{Random, iterations, run, times_out, turns, until};
 
 const SMALL: u64 = 16 * 1024;
@@ -556,4 +557,54 @@ fn a_journal_whose_runtime_is_gone_says_so() {
         .block_on(journal.append("late"))
         .expect_err("nobody writes it");
     assert!(error.to_string().contains("runtime"), "{error}");
+}
+
+#[test]
+fn bug_017_after_an_error_nothing_more_is_written_and_what_was_acknowledged_is_there() {
+    let operations = {
+        let (folder, faults) = (folder(), Faults::new());
+        append_until_it_fails(folder.path(), &faults);
+        faults.operations()
+    };
+    assert!(operations > 30, "{operations}");
+    for errno in [5, 28] {
+        for nth in 1..=operations {
+            let (folder, faults) = (folder(), Faults::new().operation(nth, errno));
+            let acknowledged = append_until_it_fails(folder.path(), &faults);
+            let runtime = Runtime::new().expect("a runtime");
+            let found = runtime.block_on(payloads(folder.path()));
+            assert!(
+                found.len() >= acknowledged,
+                "error {errno} at operation {nth}"
+            );
+            for (number, found) in found.iter().enumerate() {
+                assert_eq!(*found, payload(number));
+            }
+        }
+    }
+}
+
+/// Appends forty records one after the other; once one has failed, so must all. Returns how many were acknowledged.
+fn append_until_it_fails(folder: &Path, faults: &Faults) -> usize {
+    let runtime = Runtime::builder()
+        .faults(faults.clone())
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let Ok(journal) = JournalOptions::new().segment_size(8192).open(folder).await else {
+            return 0;
+        };
+        let mut acknowledged = 0;
+        let mut error = None;
+        for number in 0..40 {
+            match (journal.append(payload(number)).await, &error) {
+                (Ok(_), None) => acknowledged += 1,
+                (Ok(_), Some(_)) => panic!("record {number} was acknowledged after a failure"),
+                (Err(now), None) => error = Some(now.to_string()),
+                (Err(now), Some(first)) => assert_eq!(now.to_string(), *first),
+            }
+        }
+        assert_eq!(journal.close().await.is_err(), error.is_some());
+        acknowledged
+    })
 }

@@ -37,18 +37,27 @@ pub(crate) struct WriteAt<B> {
     done: usize,
     /// Goes on until everything is written. Becomes true when the future is dropped.
     whole: bool,
+    /// The most bytes that the kernel is given at once.
+    piece_max: u32,
     readiness: Readiness,
 }
 
 impl<B: IoBuf> WriteAt<B> {
     /// `whole`: a short write is continued; else it is the result.
-    pub(crate) fn new(fd: Descriptor, buf: B, target: Target, whole: bool) -> WriteAt<B> {
+    pub(crate) fn new(
+        fd: Descriptor,
+        buf: B,
+        target: Target,
+        whole: bool,
+        piece_max: u32,
+    ) -> WriteAt<B> {
         WriteAt {
             fd,
             buf,
             target,
             done: 0,
             whole,
+            piece_max,
             readiness: Readiness::default(),
         }
     }
@@ -80,7 +89,7 @@ unsafe impl<B: IoBuf> Op for WriteAt<B> {
         Operation::Write {
             fd: self.fd,
             address: Address::of(pointer),
-            length,
+            length: length.min(self.piece_max),
             offset: self.target.after(self.done),
         }
     }

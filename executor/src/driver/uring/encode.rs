@@ -175,6 +175,6 @@ fn sync(fd: Descriptor, data_only: bool) -> Entry {
 fn status(fd: Descriptor, path: Address, flags: i32, status: Address) -> Entry {
     opcode::Statx::new(types::Fd(fd), path.as_ptr(), status.as_mut_ptr())
         .flags(flags)
-        .mask(libc::STATX_BASIC_STATS | libc::STATX_BTIME)
+        .mask(libc::STATX_BASIC_STATS | libc::STATX_BTIME | libc::STATX_DIOALIGN)
         .build()
 }
