@@ -608,3 +608,88 @@ fn append_until_it_fails(folder: &Path, faults: &Faults) -> usize {
         acknowledged
     })
 }
+
+#[test]
+fn whatever_is_done_to_its_files_recovery_ends_with_good_records_or_an_error() {
+    let random = Random::new();
+    let (mut good, mut refused) = (0, 0);
+    for round in 0..iterations(150) {
+        let folder = folder();
+        let runtime = Runtime::new().expect("a runtime");
+        let count = 1 + random.below(60);
+        runtime.block_on(async {
+            let options = JournalOptions::new().segment_size(8192);
+            let journal = options.open(folder.path()).await.expect("a journal");
+            for number in 0..count {
+                journal.append(payload(number)).await.expect("an append");
+            }
+            journal.close().await.expect("a close");
+        });
+        for _ in 0..1 + random.below(3) {
+            damage(&segments(folder.path()), &random);
+        }
+        let recovered = runtime.block_on(recover_and_go_on(folder.path()));
+        match recovered {
+            Ok(found) => {
+                good += 1;
+                for record in found {
+                    assert_eq!(record.payload, payload(record.sequence as usize), "round {round}");
+                }
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+            }
+        }
+    }
+    assert!(good > 0 && refused > 0, "{good} recovered, {refused} refused");
+}
+
+/// Reads everything, appends a record, and demands that it is there at the next recovery.
+async fn recover_and_go_on(folder: &Path) -> std::io::Result<Vec<Record>> {
+    let mut recovery = small().recover(folder).await?;
+    let mut found = Vec::new();
+    while let Some(record) = recovery.next().await? {
+        found.push(record);
+    }
+    let journal = recovery.finish().await?;
+    let sequence = journal.append("one more").await?;
+    journal.close().await?;
+    let mut recovery = small().recover(folder).await?;
+    let mut last = None;
+    while let Some(record) = recovery.next().await? {
+        last = Some(record);
+    }
+    let last = last.expect("the record that was appended");
+    assert_eq!((last.sequence, &last.payload[..]), (sequence, &b"one more"[..]));
+    Ok(found)
+}
+
+fn damage(segments: &[PathBuf], random: &Random) {
+    let Some(victim) = segments.get(random.below(segments.len().max(1))) else {
+        return;
+    };
+    let mut bytes = std::fs::read(victim).expect("a segment");
+    match random.below(6) {
+        0 => bytes.truncate(random.below(bytes.len() + 1)),
+        1 => {
+            let from = random.below(bytes.len() + 1);
+            bytes[from..].fill(0);
+        }
+        2 => bytes.extend(random.bytes(100)),
+        3 => return std::fs::remove_file(victim).expect("a segment less"),
+        4 => {
+            let other = &segments[random.below(segments.len())];
+            bytes = std::fs::read(other).expect("another segment");
+        }
+        _ => {
+            for _ in 0..1 + random.below(5) {
+                let place = random.below(bytes.len().max(1));
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte = random.number() as u8;
+                }
+            }
+        }
+    }
+    std::fs::write(victim, bytes).expect("a damaged segment");
+}
