@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::buf::{Pool, ReceiveSettings, pool};
 use crate::context::{self, Clock, Core, Counters, Expiry, Random};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{Completion, Config, DriverCounters, Key, Outside, Wait};
@@ -37,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) driver: Config,
     pub(crate) seed: u64,
     pub(crate) linger: Duration,
+    pub(crate) receive: ReceiveSettings,
     pub(crate) start_paused: bool,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct Worker {
     // Fields are dropped in this order: what refers to tasks before the scheduler, the ring after all of them.
     sources: Rc<Sources>,
     slots: Rc<Slots>,
+    pool: Rc<Pool>,
     core: Rc<Core>,
     lease: MailboxLease,
     completions: RefCell<Vec<(Key, Completion)>>,
@@ -81,6 +84,7 @@ impl Worker {
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id)),
+            pool: Rc::new(Pool::new(settings.receive)),
             core: Rc::new(core),
             lease,
             completions: RefCell::default(),
@@ -100,6 +104,10 @@ impl Worker {
         self.slots.in_use()
     }
 
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     pub(crate) fn sources(&self) -> usize {
         self.sources.len()
     }
@@ -113,6 +121,7 @@ impl Worker {
         Inside {
             scheduler: Some(self.core.scheduler.enter()),
             core: context::replace(Some(self.core.clone())),
+            pool: pool::replace(Some(self.pool.clone())),
             slots: inflight::replace(Some(self.slots.clone())),
             sources: source::replace(Some(self.sources.clone())),
         }
@@ -355,18 +364,21 @@ impl Worker {
                 stragglers.operations
             );
             mem::forget(self.slots.clone());
+            mem::forget(self.pool.clone());
             mem::forget(self.core.clone());
             mem::forget(self.sources.clone());
         }
         let Worker {
             sources,
             slots,
+            pool,
             core,
             lease,
             ..
         } = self;
         drop(sources);
         drop(slots);
+        drop(pool);
         core.scheduler.shut_down();
         drop(inside);
         drop(lease);
@@ -381,6 +393,7 @@ pub(crate) struct Inside {
     // Restored before the others, which wakers of tasks may need.
     scheduler: Option<Entered<'static>>,
     core: Option<Rc<Core>>,
+    pool: Option<Rc<Pool>>,
     slots: Option<Rc<Slots>>,
     sources: Option<Rc<Sources>>,
 }
@@ -389,6 +402,7 @@ impl Drop for Inside {
     fn drop(&mut self) {
         drop(source::replace(self.sources.take()));
         drop(inflight::replace(self.slots.take()));
+        drop(pool::replace(self.pool.take()));
         drop(context::replace(self.core.take()));
         drop(self.scheduler.take());
     }

@@ -58,21 +58,25 @@
 
 use std::io;
 
+mod chunk;
+mod inlet;
 mod kernel;
+mod locked;
 mod owned;
+pub(crate) mod pool;
 mod slice;
 mod vectored;
 
 #[cfg(test)]
 mod tests;
 
+pub use chunk::Chunk;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
-pub(crate) use kernel::{
-    Vectors, copy_from, fill_from, fill_vectored_from, filled, salvage_vectored, set_filled,
-    set_filled_vectored,
-};
+pub(crate) use inlet::{Inlet, copy_from, fill_from, fill_vectored_from};
+pub(crate) use kernel::{Vectors, filled, salvage_vectored, set_filled, set_filled_vectored};
+pub(crate) use pool::{Offer, Pool, ReceiveSettings};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 
 /// The most bytes that one operation carries: the kernel's own bound, 2 GiB less a page.

@@ -40,6 +40,7 @@ pub(crate) enum Delivery {
     /// One of several results of an operation that its source owns.
     More {
         attachment: Attachment,
+        completion: Completion,
         descriptor: Option<OwnedFd>,
     },
     /// Ended, and its source owns it.
@@ -195,6 +196,9 @@ impl Slots {
             );
             return Delivery::Nothing;
         };
+        if completion.buffer.is_some() {
+            slot.with_op(|op| op.take_buffers(completion));
+        }
         if completion.more {
             return self.one_of_several(slot, completion);
         }
@@ -227,6 +231,7 @@ impl Slots {
                 let descriptor = slot.with_op(|op| op.leftover(completion));
                 Delivery::More {
                     attachment,
+                    completion,
                     descriptor,
                 }
             }

@@ -30,8 +30,9 @@ impl<B: IoBufMut> Receive<B> {
         }
     }
 
-    pub(crate) fn into_buf(self) -> B {
-        self.buf
+    /// The buffer, and how many bytes of it are filled.
+    pub(crate) fn into_parts(self) -> (B, usize) {
+        (self.buf, self.done)
     }
 }
 

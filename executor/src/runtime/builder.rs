@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Runtime;
+use crate::buf::ReceiveSettings;
 use crate::driver::Config;
 use crate::worker::{Settings, Worker};
 
@@ -45,6 +46,7 @@ impl Builder {
             driver: Config::default(),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
             linger: LINGER_DEFAULT,
+            receive: ReceiveSettings::default(),
             start_paused: false,
         };
         Builder {
@@ -84,6 +86,28 @@ impl Builder {
     /// How long a dropped or closed stream may go on sending what was written; 5 s unless set.
     pub fn linger(mut self, linger: Duration) -> Builder {
         self.settings.linger = linger;
+        self
+    }
+
+    /// The size of the buffers into which `recv` receives, in bytes; 4096 unless set, at least 64 and at most 1 MiB, rounded up to a
+    /// multiple of 64. A chunk is never longer.
+    pub fn receive_buffer_size(mut self, bytes: usize) -> Builder {
+        self.settings.receive.buffer_size = bytes.clamp(64, 1 << 20).next_multiple_of(64);
+        self
+    }
+
+    /// How many buffers `recv` has to receive into; 4096 unless set, at most 32768. It begins with 64 and doubles their number
+    /// whenever there are too few. 0: each receive allocates its memory.
+    pub fn receive_buffers_max(mut self, count: usize) -> Builder {
+        self.settings.receive.buffers_max = count.min(1 << 15);
+        self
+    }
+
+    /// How much memory of these buffers, in bytes, one stream may fill ahead, 256 KiB unless set. Chunks that are kept count.
+    /// At this mark it stops, and goes on at a quarter of it; in between `recv` receives one piece for
+    /// each call, into memory of its own.
+    pub fn receive_ahead(mut self, bytes: usize) -> Builder {
+        self.settings.receive.ahead_max = bytes;
         self
     }
 

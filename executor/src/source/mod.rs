@@ -8,6 +8,7 @@
 mod accept;
 mod closing;
 mod listener;
+mod receiving;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub(crate) use accept::{AcceptNext, CloseListener};
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+pub(crate) use receiving::ReceiveNext;
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
 
@@ -174,14 +176,13 @@ impl Sources {
         match delivery {
             Delivery::More {
                 attachment,
+                completion,
                 descriptor,
-            } => {
-                if let Some(Source::Listener(listener)) =
-                    self.get(attachment.index, attachment.generation)
-                {
-                    listener.one_more(descriptor);
-                }
-            }
+            } => match self.get(attachment.index, attachment.generation) {
+                Some(Source::Listener(listener)) => listener.one_more(descriptor),
+                Some(Source::Stream(stream)) => stream.received_more(completion),
+                None => {}
+            },
             Delivery::Source {
                 attachment,
                 finished,
@@ -207,6 +208,9 @@ impl Sources {
             (Source::Listener(listener), Role::Close) => {
                 drop(finished);
                 self.closed(index, generation, listener.closing.finish());
+            }
+            (Source::Stream(stream), Role::Receive) if stream.is_armed() => {
+                stream.disarmed(finished);
             }
             (Source::Stream(stream), _) => {
                 let completion = finished.completion();

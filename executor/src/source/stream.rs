@@ -6,16 +6,18 @@
 //! stream: what was received waits in `received` for the next reader, what was to be
 //! sent is sent whole.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::closing::Closing;
+use super::receiving::Receiving;
 use super::waiters::Lane;
 use super::{SourceId, closed_error};
-use crate::buf::{self, IoBufMut, IoVectoredBufMut};
+use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
 use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
@@ -33,7 +35,7 @@ pub(crate) enum Kind {
 
 /// How receiving ended, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Terminal {
+pub(super) enum Terminal {
     EndOfStream,
     Error(i32),
 }
@@ -62,8 +64,9 @@ pub(crate) struct Stream {
     owned: Cell<Option<OwnedFd>>,
     receive: Direction,
     send: Direction,
-    /// Bytes of receives whose futures were dropped, in order.
-    received: RefCell<VecDeque<u8>>,
+    /// What was received and not yet read, in order. Made when there is something.
+    inlet: OnceCell<Rc<Inlet>>,
+    pub(super) receiving: Receiving,
     terminal: Cell<Option<Terminal>>,
     /// The error of a send whose future was dropped: the stream has a gap from then on.
     poison: Cell<Option<i32>>,
@@ -82,7 +85,8 @@ impl Stream {
             owned: Cell::new(Some(fd)),
             receive: Direction::default(),
             send: Direction::default(),
-            received: RefCell::default(),
+            inlet: OnceCell::new(),
+            receiving: Receiving::default(),
             terminal: Cell::new(None),
             poison: Cell::new(None),
             linger: Cell::new(linger),
@@ -106,6 +110,10 @@ impl Stream {
         self.linger.set(linger);
     }
 
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn direction(&self, role: Role) -> &Direction {
         if role == Role::Receive {
             &self.receive
@@ -126,21 +134,22 @@ impl Stream {
         }
     }
 
-    /// Serves a read without the kernel, if that can be: with adopted bytes, or with the end.
-    pub(super) fn receive_without_kernel<B: IoBufMut>(
-        &self,
-        buf: &mut B,
-    ) -> Option<io::Result<usize>> {
-        if buf.capacity() == 0 {
-            return Some(Ok(0));
-        }
-        if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::fill_from(buf, &mut self.received.borrow_mut())));
-        }
-        self.ended(|| buf::set_filled(buf, 0))
+    pub(super) fn inlet(&self) -> &Rc<Inlet> {
+        self.inlet.get_or_init(Rc::default)
     }
 
-    /// As [`receive_without_kernel`](Stream::receive_without_kernel), for several buffers.
+    fn waiting(&self) -> Option<&Inlet> {
+        let inlet = self.inlet.get()?;
+        (!inlet.is_empty()).then_some(&**inlet)
+    }
+
+    /// Moves what waits into `buf`, behind its first `done` bytes; returns how many bytes that were.
+    pub(super) fn take_waiting<B: IoBufMut>(&self, buf: &mut B, done: usize) -> usize {
+        self.waiting()
+            .map_or(0, |inlet| buf::fill_from(buf, done, inlet))
+    }
+
+    /// Serves a read into several buffers without the kernel, if that can be: with what waits, or with the end.
     pub(super) fn receive_vectored_without_kernel<B: IoVectoredBufMut>(
         &self,
         bufs: &mut B,
@@ -148,16 +157,14 @@ impl Stream {
         if bufs.total_capacity() == 0 {
             return Some(Ok(0));
         }
-        if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::fill_vectored_from(
-                bufs,
-                &mut self.received.borrow_mut(),
-            )));
+        if let Some(inlet) = self.waiting() {
+            return Some(Ok(buf::fill_vectored_from(bufs, inlet)));
         }
         self.ended(|| buf::set_filled_vectored(bufs, 0))
     }
 
-    /// As [`receive_without_kernel`](Stream::receive_without_kernel), but the bytes stay.
+    /// As [`receive_vectored_without_kernel`](Stream::receive_vectored_without_kernel), into one buffer, but the
+    /// bytes stay.
     pub(super) fn peek_without_kernel<B: IoBufMut>(
         &self,
         buf: &mut B,
@@ -165,21 +172,14 @@ impl Stream {
         if buf.capacity() == 0 {
             return Some(Ok(0));
         }
-        if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::copy_from(buf, &self.received.borrow())));
+        if let Some(inlet) = self.waiting() {
+            return Some(Ok(buf::copy_from(buf, inlet)));
         }
         self.ended(|| buf::set_filled(buf, 0))
     }
 
-    /// How receiving ended, if it has, for a reader that wants more: an error in any case.
-    pub(super) fn receive_error(&self) -> Option<io::Error> {
-        match self.terminal.get()? {
-            Terminal::EndOfStream => Some(io::ErrorKind::UnexpectedEof.into()),
-            Terminal::Error(errno) => Some(io::Error::from_raw_os_error(errno)),
-        }
-    }
-
-    fn ended(&self, empty: impl FnOnce()) -> Option<io::Result<usize>> {
+    /// How receiving ended, if it has and nothing is left to read.
+    pub(super) fn ended(&self, empty: impl FnOnce()) -> Option<io::Result<usize>> {
         match self.terminal.get()? {
             Terminal::EndOfStream => {
                 empty();
@@ -189,12 +189,23 @@ impl Stream {
         }
     }
 
+    /// Bytes that were taken and not used: the next reader sees them first.
+    pub(super) fn unread(&self, bytes: Vec<u8>) {
+        self.inlet().push_front(Chunk::from(bytes));
+    }
+
     /// The error of a write whose future was dropped, from then on at every later one.
     pub(super) fn check_poison(&self) -> io::Result<()> {
         match self.poison.get() {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
             None => Ok(()),
         }
+    }
+
+    /// A receive of the stream's own has ended, with nothing that says how the stream ends.
+    pub(super) fn ended_without_terminal(&self) {
+        self.receive.in_flight.set(None);
+        self.progress();
     }
 
     /// An operation has ended, whoever gets its result.
@@ -230,9 +241,10 @@ impl Stream {
     pub(super) fn adopt(&self, role: Role, finished: Finished) {
         let result = finished.completion().result;
         if role == Role::Receive {
-            let before = self.received.borrow().len();
-            finished.salvage(&mut self.received.borrow_mut());
-            if self.received.borrow().len() > before {
+            let mut salvaged = VecDeque::new();
+            finished.salvage(&mut salvaged);
+            if !salvaged.is_empty() {
+                self.inlet().push(Chunk::from(Vec::from(salvaged)));
                 context::with(|core| Counters::add(&core.counters.adopted, 1));
             }
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
@@ -282,6 +294,10 @@ impl Stream {
         if !self.closing.begin() {
             return;
         }
+        if let Some(inlet) = self.inlet.get() {
+            inlet.close();
+        }
+        self.receiving.wake();
         self.receive.lane.wake_all();
         self.send.lane.wake_all();
         self.cancel(Role::Receive);

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buf::ReceiveSettings;
 use crate::driver::Config;
 use crate::net::{TcpListener, TcpStream};
 use crate::task::{spawn, yield_now};
@@ -18,6 +19,7 @@ fn without_multishot_connections_are_taken_one_by_one_and_only_when_wanted() {
         driver,
         seed: 1,
         linger: Duration::from_secs(5),
+        receive: ReceiveSettings::default(),
         start_paused: false,
     };
     let worker = Worker::new(&settings).unwrap();
