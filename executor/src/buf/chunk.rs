@@ -40,7 +40,7 @@ pub struct Chunk {
 /// Where the memory of a chunk comes from, and goes to.
 enum Origin {
     Pool { shared: Arc<Shared>, id: u16 },
-    Heap { _bytes: Vec<u8> },
+    Heap { bytes: Vec<u8> },
 }
 
 // SAFETY: the memory is the chunk's alone while it lives (the pool lends each buffer once), and the way back
@@ -71,6 +71,18 @@ impl Chunk {
         Chunk { start, len, origin }
     }
 
+    /// Memory of its own, emptied; the pool's goes back there.
+    pub(super) fn into_memory(mut self) -> Option<Vec<u8>> {
+        match &mut self.origin {
+            Origin::Pool { .. } => None,
+            Origin::Heap { bytes } => {
+                let mut bytes = std::mem::take(bytes);
+                bytes.clear();
+                Some(bytes)
+            }
+        }
+    }
+
     /// Forgets the first `count` bytes.
     ///
     /// # Panics
@@ -98,7 +110,7 @@ impl From<Vec<u8>> for Chunk {
     fn from(mut bytes: Vec<u8>) -> Chunk {
         let len = bytes.len();
         let start = NonNull::new(bytes.as_mut_ptr()).expect("the address of a vector is not null");
-        let origin = Origin::Heap { _bytes: bytes };
+        let origin = Origin::Heap { bytes };
         Chunk { start, len, origin }
     }
 }

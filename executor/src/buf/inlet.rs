@@ -5,32 +5,75 @@ use std::collections::VecDeque;
 
 use super::{Chunk, IoBufMut, IoVectoredBufMut};
 
+/// Larger memory of an adopted read is not kept for the next one.
+const SPARE_MAX: usize = 4096;
+
 /// Received chunks in order. Everything that reads the stream reads from its front.
 #[derive(Default)]
 pub(crate) struct Inlet {
-    chunks: RefCell<VecDeque<Chunk>>,
-    /// Bytes in the queue.
-    len: Cell<usize>,
-    /// Memory of the pool, in bytes, that waits here or is leased out from here.
-    held: Cell<usize>,
+    queue: RefCell<Queue>,
+    /// Buffers of the pool that wait here or are leased out from here.
+    held: Cell<u32>,
     is_closed: Cell<bool>,
+}
+
+/// One chunk is what a request usually is: more memory is taken only when there are more.
+#[derive(Default)]
+struct Queue {
+    first: Option<Chunk>,
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Default)]
+struct Rest {
+    /// Not empty only if there is a first one.
+    chunks: VecDeque<Chunk>,
+    /// Memory of an adopted read that was read, for the next one.
+    spare: Vec<u8>,
+}
+
+impl Queue {
+    fn push_back(&mut self, chunk: Chunk) {
+        match self.first {
+            None => self.first = Some(chunk),
+            Some(_) => self.rest.get_or_insert_default().chunks.push_back(chunk),
+        }
+    }
+
+    fn push_front(&mut self, chunk: Chunk) {
+        if let Some(first) = self.first.replace(chunk) {
+            self.rest.get_or_insert_default().chunks.push_front(first);
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<Chunk> {
+        let next = self.rest.as_mut().and_then(|rest| rest.chunks.pop_front());
+        std::mem::replace(&mut self.first, next)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Chunk> {
+        self.first
+            .iter()
+            .chain(self.rest.iter().flat_map(|rest| &rest.chunks))
+    }
 }
 
 impl Inlet {
     pub(crate) fn is_empty(&self) -> bool {
-        self.len.get() == 0
+        self.queue.borrow().first.is_none()
     }
 
+    /// How many buffers of the pool wait here or are leased out from here.
     pub(crate) fn held(&self) -> usize {
-        self.held.get()
+        self.held.get() as usize
     }
 
-    pub(super) fn add_held(&self, bytes: usize) {
-        self.held.set(self.held.get() + bytes);
+    pub(super) fn hold(&self) {
+        self.held.set(self.held.get() + 1);
     }
 
-    pub(super) fn subtract_held(&self, bytes: usize) {
-        self.held.set(self.held.get() - bytes);
+    pub(super) fn let_go(&self) {
+        self.held.set(self.held.get() - 1);
     }
 
     /// Adds what was received last. After the end nobody wants it any more.
@@ -38,8 +81,7 @@ impl Inlet {
         if self.is_closed.get() || chunk.is_empty() {
             return drop(chunk);
         }
-        self.len.set(self.len.get() + chunk.len());
-        self.chunks.borrow_mut().push_back(chunk);
+        self.queue.borrow_mut().push_back(chunk);
     }
 
     /// Gives back what was taken from the front and not used.
@@ -47,22 +89,30 @@ impl Inlet {
         if self.is_closed.get() || chunk.is_empty() {
             return drop(chunk);
         }
-        self.len.set(self.len.get() + chunk.len());
-        self.chunks.borrow_mut().push_front(chunk);
+        self.queue.borrow_mut().push_front(chunk);
+    }
+
+    /// Adds the bytes that `salvage` puts into an empty queue, as one chunk. True if there were any.
+    pub(crate) fn adopt(&self, salvage: impl FnOnce(&mut VecDeque<u8>)) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        let rest = queue.rest.get_or_insert_default();
+        let mut bytes = VecDeque::from(std::mem::take(&mut rest.spare));
+        drop(queue);
+        salvage(&mut bytes);
+        let adopted = !bytes.is_empty();
+        self.push(Chunk::from(Vec::from(bytes)));
+        adopted
     }
 
     /// The first chunk, whole.
     pub(crate) fn pop(&self) -> Option<Chunk> {
-        let chunk = self.chunks.borrow_mut().pop_front()?;
-        self.len.set(self.len.get() - chunk.len());
-        Some(chunk)
+        self.queue.borrow_mut().pop_front()
     }
 
     /// Drops everything, also what is still to come.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
-        self.len.set(0);
-        drop(self.chunks.take());
+        drop(self.queue.take());
     }
 
     /// Copies bytes from the front to `room` without taking them; returns how many.
@@ -72,7 +122,7 @@ impl Inlet {
     /// `room` is valid for writes of `capacity` bytes, none of which are the queue's.
     unsafe fn copy(&self, room: *mut u8, capacity: usize) -> usize {
         let mut copied = 0;
-        for chunk in &*self.chunks.borrow() {
+        for chunk in self.queue.borrow().iter() {
             let share = chunk.len().min(capacity - copied);
             // SAFETY: `share` is within the chunk and within what is left of the room.
             unsafe {
@@ -87,21 +137,32 @@ impl Inlet {
         copied
     }
 
+    /// Keeps `memory` for the next adopted read, if there have been any and it is not too much.
+    fn keep(&self, memory: Vec<u8>) {
+        if let Some(rest) = &mut self.queue.borrow_mut().rest
+            && memory.capacity() <= SPARE_MAX
+        {
+            rest.spare = memory;
+        }
+    }
+
     /// Takes `count` bytes off the front, of those there are.
     fn consume(&self, count: usize) {
-        self.len.set(self.len.get() - count);
         let mut left = count;
         while left > 0 {
-            let mut chunks = self.chunks.borrow_mut();
-            let Some(first) = chunks.front_mut() else {
+            let mut queue = self.queue.borrow_mut();
+            let Some(first) = &mut queue.first else {
                 return;
             };
             if left < first.len() {
                 return first.advance(left);
             }
-            let read = chunks.pop_front();
-            drop(chunks);
-            left -= read.as_ref().map_or(0, |chunk| chunk.len());
+            left -= first.len();
+            let read = queue.pop_front();
+            drop(queue);
+            if let Some(memory) = read.and_then(Chunk::into_memory) {
+                self.keep(memory);
+            }
         }
     }
 }

@@ -68,9 +68,14 @@ impl Default for ReceiveSettings {
 }
 
 impl ReceiveSettings {
-    /// A stream that has stopped receiving ahead begins again when it holds no more than this.
-    pub(crate) fn ahead_again(&self) -> usize {
-        self.ahead_max / 4
+    /// Whether a stream that holds so many buffers has received far enough ahead.
+    pub(crate) fn is_far_ahead(&self, held: usize) -> bool {
+        held * self.buffer_size >= self.ahead_max
+    }
+
+    /// Whether a stream that has stopped receiving ahead may begin again.
+    pub(crate) fn may_go_ahead(&self, held: usize) -> bool {
+        held * self.buffer_size <= self.ahead_max / 4
     }
 }
 
@@ -163,7 +168,6 @@ pub(crate) struct Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) group: u16,
-    pub(crate) length: u32,
     pub(crate) multishot: bool,
     pub(crate) bundle: bool,
 }
@@ -249,7 +253,6 @@ impl Pool {
         let (multishot, bundle) = context::with(capabilities)?;
         Some(Offer {
             group: id,
-            length: self.settings.buffer_size as u32,
             multishot: multishot && self.has_multishot.get(),
             bundle,
         })
@@ -263,7 +266,8 @@ impl Pool {
     /// The kernel has found no buffer. True if there are more now.
     pub(crate) fn starved(&self) -> bool {
         self.starvations.set(self.starvations.get() + 1);
-        self.take_in() || self.grow()
+        // Another stream may have found it empty first, and had it grow.
+        self.take_in() || self.leased.get() < self.total() || self.grow()
     }
 
     /// Takes what a completion says the kernel has filled, `len` bytes beginning with the buffer `first`, and
@@ -283,7 +287,7 @@ impl Pool {
             });
             let (start, next) = taken.expect("buffers come from the group");
             self.leased.set(self.leased.get() + 1);
-            inlet.add_held(size);
+            inlet.hold();
             // SAFETY: the completion says that the kernel has filled so much of this buffer and let go of it;
             // nobody else has it until it is given back, which the holder in its record shows.
             let chunk = unsafe { Chunk::lease(start, share, self.shared.clone(), id) };
@@ -312,7 +316,7 @@ impl Pool {
         };
         self.leased.set(self.leased.get() - 1);
         if let Some(holder) = holder {
-            holder.subtract_held(self.settings.buffer_size);
+            holder.let_go();
         }
         true
     }

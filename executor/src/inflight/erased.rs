@@ -8,7 +8,7 @@ use super::op::{Op, Orphan, Step};
 use crate::driver::{Completion, Operation};
 
 /// Space for an operation inside its slot. Larger ones are boxed.
-#[repr(C, align(16))]
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Inline(MaybeUninit<[u8; 64]>);
 

@@ -276,7 +276,7 @@ impl Slots {
             Watcher::Here(waiter) => Some(waiter),
             Watcher::Nobody => None,
         };
-        slot.completion.set(completion);
+        slot.result.set(completion.result);
         slot.state.set(State::Done);
         Delivery::Ready {
             waiter,
@@ -306,7 +306,7 @@ impl Slots {
     ) -> Option<(T, Completion)> {
         let slot = self.find(key)?;
         if slot.state.get() == State::Done {
-            let completion = slot.completion.get();
+            let completion = slot.completion();
             // SAFETY: the caller names the type of what is under `key`, which is in this slot.
             let op = unsafe { slot.take_typed::<T>() };
             self.free(key, slot);
@@ -326,7 +326,7 @@ impl Slots {
             return Sent::Never;
         };
         if slot.state.get() == State::Done {
-            return Sent::Now(self.finish(key, slot, slot.completion.get()));
+            return Sent::Now(self.finish(key, slot, slot.completion()));
         }
         slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
         Sent::Later
@@ -340,7 +340,7 @@ impl Slots {
         // The waiter may be the last reference to a task: it is dropped when the slot is in order.
         let _watcher = slot.watcher.replace(Watcher::Nobody);
         if slot.state.get() == State::Done {
-            return Abandoned::Ended(self.finish(key, slot, slot.completion.get()));
+            return Abandoned::Ended(self.finish(key, slot, slot.completion()));
         }
         if !slot.with_op(|op| op.has_begun()) && take_back(key) {
             self.in_flight.set(self.in_flight.get() - 1);
@@ -382,7 +382,7 @@ impl Slots {
         let mut ended = Vec::new();
         self.each(|key, slot| {
             if slot.state.get() == State::Done {
-                ended.push((key, self.finish(key, slot, slot.completion.get())));
+                ended.push((key, self.finish(key, slot, slot.completion())));
             }
         });
         ended

@@ -71,8 +71,8 @@ macro_rules! read_methods {
         /// # Errors
         ///
         /// As `read`. Running out of buffers is none.
-        pub async fn recv(&self) -> std::io::Result<$crate::buf::Chunk> {
-            $crate::source::ReceiveNext::new(self.source()).await
+        pub fn recv(&self) -> impl Future<Output = std::io::Result<$crate::buf::Chunk>> + use<> {
+            $crate::source::ReceiveNext::new(self.source())
         }
 
         /// As [`read`](Self::read), into several buffers, each filled before the next.

@@ -13,14 +13,16 @@ pub(crate) enum Way {
     /// Into provided buffers, until it is cancelled. `bundle`: several of them at once.
     Multishot { group: u16, bundle: bool },
     /// Into one provided buffer, once.
-    Provided { group: u16, length: u32 },
+    Provided { group: u16 },
     /// Into memory of its own, once; waits for data first, so that waiting costs no memory.
-    Plain { length: u32 },
+    Plain,
 }
 
 pub(crate) struct ReceiveAhead {
     endpoint: Endpoint,
     way: Way,
+    /// Bytes that a single receive may bring.
+    length: u32,
     inlet: Rc<Inlet>,
     /// Only of the plain way, and only when data is there.
     own: Vec<u8>,
@@ -28,19 +30,20 @@ pub(crate) struct ReceiveAhead {
 }
 
 impl ReceiveAhead {
-    pub(crate) fn new(endpoint: Endpoint, way: Way, inlet: Rc<Inlet>) -> ReceiveAhead {
-        let is_waiting = matches!(way, Way::Plain { .. });
+    pub(crate) fn new(endpoint: Endpoint, way: Way, length: u32, inlet: Rc<Inlet>) -> ReceiveAhead {
+        let is_waiting = way == Way::Plain;
         ReceiveAhead {
             endpoint,
             way,
+            length,
             inlet,
             own: Vec::new(),
             readiness: Readiness { is_waiting },
         }
     }
 
-    fn plain(&mut self, length: u32) -> Operation {
-        let Endpoint { fd, is_socket } = self.endpoint;
+    fn plain(&mut self) -> Operation {
+        let (Endpoint { fd, is_socket }, length) = (self.endpoint, self.length);
         self.own.reserve_exact(length as usize);
         let (pointer, _) = buf::to_fill(&mut self.own, 0);
         let address = Address::of_mut(pointer);
@@ -73,18 +76,19 @@ unsafe impl Op for ReceiveAhead {
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
+        let length = self.length;
         match self.way {
             Way::Multishot { group, bundle } => Operation::ReceiveMultishot { fd, group, bundle },
-            Way::Provided { group, length } if is_socket => {
+            Way::Provided { group } if is_socket => {
                 Operation::ReceiveProvided { fd, group, length }
             }
-            Way::Provided { group, length } => Operation::ReadProvided {
+            Way::Provided { group } => Operation::ReadProvided {
                 fd,
                 group,
                 length,
                 offset: CURSOR,
             },
-            Way::Plain { length } => self.plain(length),
+            Way::Plain => self.plain(),
         }
     }
 
@@ -97,7 +101,7 @@ unsafe impl Op for ReceiveAhead {
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {
-        let is_plain = matches!(self.way, Way::Plain { .. });
+        let is_plain = self.way == Way::Plain;
         let is_starved = completion.result == -libc::ENOBUFS && !self.readiness.is_waiting;
         // Without a provided buffer it is for the stream to decide what is next.
         if (is_plain || !is_starved)

@@ -19,7 +19,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -239,8 +238,7 @@ impl Sources {
 
 /// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.
 pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
-    let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
-    with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind, linger)))))
+    with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind)))))
         .ok_or_else(outside_error)
 }
 

@@ -10,8 +10,8 @@
 //! | any, without provided buffers to be had | a poll, then one receive into memory of its own | something arrives |
 //!
 //! A stream is armed only by somebody who waits in `recv`, or takes a chunk there. It *holds* the buffers that wait in
-//! its inlet and those that its chunks lease; at [`ahead_max`](crate::buf::ReceiveSettings::ahead_max) the multishot
-//! is cancelled, and from [`ahead_again`](crate::buf::ReceiveSettings::ahead_again) on `recv` arms it again. In between `recv` receives into memory
+//! its inlet and those that its chunks lease; at its [mark](crate::buf::ReceiveSettings::ahead_max) the multishot
+//! is cancelled, and from a quarter of that on `recv` arms it again. In between `recv` receives into memory
 //! of its own, one piece for each call: whoever keeps his chunks pays for them, and waits for nobody.
 //!
 //! Other reads of an armed stream are served from the inlet, by copying, and wait for it when it is empty: the
@@ -98,7 +98,9 @@ impl Stream {
     }
 
     fn arm(&self, way: Way) {
-        let receive = ReceiveAhead::new(self.endpoint(), way, self.inlet().clone());
+        let settings = pool::with(|pool| pool.settings()).unwrap_or_default();
+        let (length, inlet) = (settings.buffer_size as u32, self.inlet().clone());
+        let receive = ReceiveAhead::new(self.endpoint(), way, length, inlet);
         let key = inflight::start_for_source(receive, self.attachment(Role::Receive));
         self.receiving.way.set(key.map(|_| way));
         self.direction(Role::Receive).in_flight.set(key);
@@ -106,7 +108,7 @@ impl Stream {
 
     fn way(&self) -> Way {
         let settings = pool::with(|pool| pool.settings()).unwrap_or_default();
-        let may = !self.receiving.starved.take() && self.inlet().held() <= settings.ahead_again();
+        let may = !self.receiving.starved.take() && settings.may_go_ahead(self.inlet().held());
         let offer = if may {
             pool::with(|pool| pool.offer())
         } else {
@@ -119,17 +121,15 @@ impl Stream {
                 bundle,
                 ..
             }) if self.kind() == Kind::Tcp => Way::Multishot { group, bundle },
-            Some(Offer { group, length, .. }) => Way::Provided { group, length },
-            None => Way::Plain {
-                length: settings.buffer_size as u32,
-            },
+            Some(Offer { group, .. }) => Way::Provided { group },
+            None => Way::Plain,
         }
     }
 
     /// Something has arrived, and the operation goes on.
     pub(super) fn received_more(&self, _: Completion) {
         let settings = pool::with(|pool| pool.settings()).unwrap_or_default();
-        if self.inlet().held() >= settings.ahead_max {
+        if settings.is_far_ahead(self.inlet().held()) {
             self.cancel(Role::Receive);
         }
         self.receiving.wake();
@@ -159,18 +159,13 @@ impl Stream {
 /// Resolves to the next chunk. Dropping it loses none: what arrives belongs to the stream until it is handed out.
 pub(crate) struct ReceiveNext {
     id: SourceId,
+    /// [`Place::TURN`] when it is this future's turn.
     place: Option<Place>,
-    /// It is this future's turn.
-    has_turn: bool,
 }
 
 impl ReceiveNext {
     pub(crate) fn new(id: SourceId) -> ReceiveNext {
-        ReceiveNext {
-            id,
-            place: None,
-            has_turn: false,
-        }
+        ReceiveNext { id, place: None }
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
@@ -180,26 +175,26 @@ impl ReceiveNext {
             return Poll::Ready(Err(cancelled_error()));
         }
         ready!(budget::consume(cx));
-        if !self.has_turn {
-            let lane = &stream.direction(Role::Receive).lane;
-            self.has_turn = lane.acquire(&mut self.place, cx);
-            if !self.has_turn {
+        if self.place != Some(Place::TURN) {
+            let lane = &stream.direction(Role::Receive);
+            if !lane.acquire(&mut self.place, cx) {
                 return Poll::Pending;
             }
+            self.place = Some(Place::TURN);
         }
         stream.poll_chunk(cx)
     }
 
     fn leave(&mut self) {
-        let (id, place) = (self.id, self.place.take());
-        if std::mem::take(&mut self.has_turn) {
-            at_home(id, move || end_waiting(id));
-        } else if let Some(place) = place {
-            at_home(id, move || {
+        let id = self.id;
+        match self.place.take() {
+            Some(Place::TURN) => at_home(id, move || end_waiting(id)),
+            Some(place) => at_home(id, move || {
                 if let Ok(stream) = stream(id) {
-                    stream.direction(Role::Receive).lane.leave(place);
+                    stream.direction(Role::Receive).leave(place);
                 }
-            });
+            }),
+            None => {}
         }
     }
 }

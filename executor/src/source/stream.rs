@@ -7,7 +7,6 @@
 //! sent is sent whole.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -20,7 +19,7 @@ use super::{SourceId, closed_error};
 use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
+use crate::driver::{Completion, Control, Descriptor, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
@@ -49,47 +48,40 @@ enum HalfClose {
     Sent,
 }
 
-/// One direction of a stream.
-#[derive(Default)]
-pub(super) struct Direction {
-    pub(super) lane: Lane,
-    pub(super) in_flight: Cell<Option<Key>>,
-}
-
 pub(crate) struct Stream {
-    id: SourceId,
+    index: u32,
+    generation: u32,
     kind: Kind,
     fd: Descriptor,
     /// Taken by the operation that closes it.
     owned: Cell<Option<OwnedFd>>,
-    receive: Direction,
-    send: Direction,
+    receive: Lane,
+    send: Lane,
     /// What was received and not yet read, in order. Made when there is something.
     inlet: OnceCell<Rc<Inlet>>,
     pub(super) receiving: Receiving,
     terminal: Cell<Option<Terminal>>,
     /// The error of a send whose future was dropped: the stream has a gap from then on.
     poison: Cell<Option<i32>>,
-    linger: Cell<Duration>,
     /// The writing half is gone: the end of the stream follows what is still to be sent.
     half_close: Cell<HalfClose>,
     pub(super) closing: Closing,
 }
 
 impl Stream {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, kind: Kind, linger: Duration) -> Stream {
+    pub(super) fn new(id: SourceId, fd: OwnedFd, kind: Kind) -> Stream {
         Stream {
-            id,
+            index: id.index,
+            generation: id.generation,
             kind,
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
-            receive: Direction::default(),
-            send: Direction::default(),
+            receive: Lane::default(),
+            send: Lane::default(),
             inlet: OnceCell::new(),
             receiving: Receiving::default(),
             terminal: Cell::new(None),
             poison: Cell::new(None),
-            linger: Cell::new(linger),
             half_close: Cell::default(),
             closing: Closing::default(),
         }
@@ -107,14 +99,14 @@ impl Stream {
     }
 
     pub(crate) fn set_linger(&self, linger: Duration) {
-        self.linger.set(linger);
+        self.closing.set_linger(linger);
     }
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 
-    pub(super) fn direction(&self, role: Role) -> &Direction {
+    pub(super) fn direction(&self, role: Role) -> &Lane {
         if role == Role::Receive {
             &self.receive
         } else {
@@ -123,7 +115,11 @@ impl Stream {
     }
 
     pub(super) fn attachment(&self, role: Role) -> Attachment {
-        self.id.attachment(role)
+        Attachment {
+            index: self.index,
+            generation: self.generation,
+            role,
+        }
     }
 
     pub(super) fn check_open(&self) -> io::Result<()> {
@@ -241,10 +237,7 @@ impl Stream {
     pub(super) fn adopt(&self, role: Role, finished: Finished) {
         let result = finished.completion().result;
         if role == Role::Receive {
-            let mut salvaged = VecDeque::new();
-            finished.salvage(&mut salvaged);
-            if !salvaged.is_empty() {
-                self.inlet().push(Chunk::from(Vec::from(salvaged)));
+            if self.inlet().adopt(|bytes| finished.salvage(bytes)) {
                 context::with(|core| Counters::add(&core.counters.adopted, 1));
             }
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
@@ -263,7 +256,7 @@ impl Stream {
     }
 
     pub(super) fn end_turn(&self, role: Role) {
-        self.direction(role).lane.release();
+        self.direction(role).release();
         self.send_end();
     }
 
@@ -298,11 +291,13 @@ impl Stream {
             inlet.close();
         }
         self.receiving.wake();
-        self.receive.lane.wake_all();
-        self.send.lane.wake_all();
+        self.receive.wake_all();
+        self.send.wake_all();
         self.cancel(Role::Receive);
         if self.send.in_flight.get().is_some() {
-            self.closing.set_deadline(self.id, self.linger.get());
+            let linger = self.closing.linger();
+            self.closing
+                .set_deadline(self.attachment(Role::Send), linger);
         }
         self.progress();
     }
@@ -344,7 +339,8 @@ impl Stream {
             // If it fails, the peer sees an ordinary end: nothing better can be done.
             context::with(|core| core.driver.borrow_mut().control(control).ok());
         }
-        self.closing.close(self.id, self.owned.take());
+        self.closing
+            .close(self.attachment(Role::Close), self.owned.take());
     }
 
     /// How sending ended, for `close().await`.

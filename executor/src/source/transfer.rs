@@ -94,7 +94,7 @@ impl<T: LaneOp> Transfer<T> {
         }
         ready!(budget::consume(cx));
         if let State::Waiting { place, .. } = &mut self.state
-            && !stream.direction(T::ROLE).lane.acquire(place, cx)
+            && !stream.direction(T::ROLE).acquire(place, cx)
         {
             return Poll::Pending;
         }
@@ -195,7 +195,7 @@ fn give_back(id: SourceId, bytes: Vec<u8>) {
 fn leave(id: SourceId, role: Role, place: Place) {
     at_home(id, move || {
         if let Ok(stream) = stream(id) {
-            stream.direction(role).lane.leave(place);
+            stream.direction(role).leave(place);
         }
     });
 }
