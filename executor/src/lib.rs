@@ -46,7 +46,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`net`], [`pipe`] | sockets and pipes |
-//! | [`buf`] | buffers that operations own |
+//! | [`buf`] | buffers that operations own, chunks that are received without one |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels and signals between tasks, waiting for several futures |
@@ -91,6 +91,7 @@
 //! # Features
 //!
 //! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `bytes`: `Bytes` and `BytesMut` as buffers, received chunks as `Bytes`.
 //! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.
 
 #[cfg(not(target_os = "linux"))]

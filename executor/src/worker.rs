@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::buf::arena::{self, Arena};
 use crate::buf::{Pool, ReceiveSettings, pool};
 use crate::context::{self, Clock, Core, Counters, Expiry, Random};
 use crate::cores::{CoreId, MailboxLease, quietly};
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) linger: Duration,
     pub(crate) receive: ReceiveSettings,
+    /// Bytes, a power of two.
+    pub(crate) registered_memory: usize,
     pub(crate) start_paused: bool,
 }
 
@@ -47,6 +50,7 @@ pub(crate) struct Worker {
     sources: Rc<Sources>,
     slots: Rc<Slots>,
     pool: Rc<Pool>,
+    arena: Rc<Arena>,
     core: Rc<Core>,
     lease: MailboxLease,
     completions: RefCell<Vec<(Key, Completion)>>,
@@ -85,6 +89,7 @@ impl Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id)),
             pool: Rc::new(Pool::new(settings.receive)),
+            arena: Rc::new(Arena::new(settings.registered_memory)),
             core: Rc::new(core),
             lease,
             completions: RefCell::default(),
@@ -121,6 +126,7 @@ impl Worker {
         Inside {
             scheduler: Some(self.core.scheduler.enter()),
             core: context::replace(Some(self.core.clone())),
+            arena: arena::replace(Some(self.arena.clone())),
             pool: pool::replace(Some(self.pool.clone())),
             slots: inflight::replace(Some(self.slots.clone())),
             sources: source::replace(Some(self.sources.clone())),
@@ -393,6 +399,7 @@ pub(crate) struct Inside {
     // Restored before the others, which wakers of tasks may need.
     scheduler: Option<Entered<'static>>,
     core: Option<Rc<Core>>,
+    arena: Option<Rc<Arena>>,
     pool: Option<Rc<Pool>>,
     slots: Option<Rc<Slots>>,
     sources: Option<Rc<Sources>>,
@@ -403,6 +410,7 @@ impl Drop for Inside {
         drop(source::replace(self.sources.take()));
         drop(inflight::replace(self.slots.take()));
         drop(pool::replace(self.pool.take()));
+        drop(arena::replace(self.arena.take()));
         drop(context::replace(self.core.take()));
         drop(self.scheduler.take());
     }

@@ -91,7 +91,11 @@ async fn measure(runtime: &Runtime, pairs: Vec<(Waiting, Peer)>) -> [usize; 2] {
     }
     turns(10).await;
     let used = each();
-    assert_eq!(runtime.metrics().buffers_leased, 0, "an idle connection holds a buffer");
+    assert_eq!(
+        runtime.metrics().buffers_leased,
+        0,
+        "an idle connection holds a buffer"
+    );
     assert_eq!(runtime.metrics().operations_alive, CONNECTIONS);
     for task in tasks {
         task.abort();
@@ -133,6 +137,9 @@ fn an_idle_connection_that_waits_in_recv_costs_at_most_600_bytes() {
     let unix = runtime.block_on(measure(&runtime, pairs));
     println!("bytes for each idle connection, fresh and used: TCP {tcp:?}, Unix {unix:?}");
     for bytes in [tcp, unix].concat() {
-        assert!(bytes <= BOUND, "{bytes} bytes for a connection that is idle");
+        assert!(
+            bytes <= BOUND,
+            "{bytes} bytes for a connection that is idle"
+        );
     }
 }

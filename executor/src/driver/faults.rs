@@ -359,6 +359,10 @@ impl Faulty {
         self.driver.own_in_flight()
     }
 
+    pub(crate) fn register_buffer(&mut self, address: Address, length: usize) -> io::Result<u16> {
+        self.driver.register_buffer(address, length)
+    }
+
     pub(crate) fn add_buffer_group(&mut self, count: u16) -> io::Result<u16> {
         self.driver.add_buffer_group(count)
     }
@@ -395,6 +399,8 @@ fn transfers_data(operation: &Operation) -> bool {
             | Operation::ReceiveProvided { .. }
             | Operation::ReceiveMultishot { .. }
             | Operation::ReadProvided { .. }
+            | Operation::ReadFixed { .. }
+            | Operation::WriteFixed { .. }
             | Operation::Send { .. }
             | Operation::ReceiveMessage { .. }
             | Operation::SendMessage { .. }

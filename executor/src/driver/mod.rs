@@ -269,6 +269,18 @@ impl Driver {
         }
     }
 
+    /// Makes memory known to the kernel, once, and answers its number for operations on *fixed* buffers. Its pages are
+    /// locked; it must stay allocated while such operations are in flight.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM or EPERM if so much may not be locked; EBUSY the second time.
+    pub(crate) fn register_buffer(&mut self, address: Address, length: usize) -> io::Result<u16> {
+        match self {
+            Driver::Uring(uring) => uring.register_buffer(address, length),
+        }
+    }
+
     /// Makes a group of provided buffers with room for `count`, a power of two up to 32768, and
     /// answers its number.
     ///

@@ -127,6 +127,22 @@ pub(crate) enum Operation {
         length: u32,
         offset: u64,
     },
+    /// As `Read`, within the registered buffer of this number.
+    ReadFixed {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        buffer: u16,
+    },
+    /// As `Write`, within the registered buffer of this number.
+    WriteFixed {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        buffer: u16,
+    },
     /// As `Read`, into a buffer that the kernel takes from `group` when data is there.
     ReadProvided {
         fd: Descriptor,
@@ -174,6 +190,7 @@ impl Operation {
             Operation::Receive { .. }
             | Operation::ReceiveProvided { .. }
             | Operation::ReceiveMultishot { .. }
+            | Operation::ReadFixed { offset: CURSOR, .. }
             | Operation::ReadProvided { offset: CURSOR, .. }
             | Operation::ReceiveMessage { .. }
             | Operation::Read { offset: CURSOR, .. }

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::Runtime;
 use crate::buf::ReceiveSettings;
+use crate::buf::arena::ARENA_MAX;
 use crate::driver::Config;
 use crate::worker::{Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
 pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
+/// How much memory a core registers for buffers, unless set.
+pub(super) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,7 @@ impl Builder {
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
             linger: LINGER_DEFAULT,
             receive: ReceiveSettings::default(),
+            registered_memory: REGISTERED_MEMORY_DEFAULT,
             start_paused: false,
         };
         Builder {
@@ -86,6 +90,17 @@ impl Builder {
     /// How long a dropped or closed stream may go on sending what was written; 5 s unless set.
     pub fn linger(mut self, linger: Duration) -> Builder {
         self.settings.linger = linger;
+        self
+    }
+
+    /// How much memory, in bytes, [`buf::alloc`](crate::buf::alloc) carves buffers from that the kernel knows; 1 MiB unless set,
+    /// rounded up to a power of two, at most 1 GiB. It is locked when the first buffer is made, and counts against
+    /// `RLIMIT_MEMLOCK`. 0: none, all buffers come from the heap.
+    pub fn registered_memory(mut self, bytes: usize) -> Builder {
+        self.settings.registered_memory = match bytes {
+            0 => 0,
+            _ => bytes.min(ARENA_MAX).next_power_of_two(),
+        };
         self
     }
 

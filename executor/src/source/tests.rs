@@ -20,6 +20,7 @@ fn without_multishot_connections_are_taken_one_by_one_and_only_when_wanted() {
         seed: 1,
         linger: Duration::from_secs(5),
         receive: ReceiveSettings::default(),
+        registered_memory: 0,
         start_paused: false,
     };
     let worker = Worker::new(&settings).unwrap();

@@ -1,4 +1,4 @@
-//! Rings of provided buffers: memory from which the kernel takes a buffer when data arrives.
+//! Registered memory, and rings of provided buffers: memory from which the kernel takes a buffer when data arrives.
 //!
 //! A ring is an array of entries that we write and the kernel reads. The last two bytes of
 //! its first entry are the *tail*: how many buffers were ever put in, modulo 2¹⁶. The
@@ -101,6 +101,17 @@ impl fmt::Debug for BufferRing {
 }
 
 impl Uring {
+    pub(crate) fn register_buffer(&mut self, address: Address, length: usize) -> io::Result<u16> {
+        let buffer = libc::iovec {
+            iov_base: address.as_mut_ptr(),
+            iov_len: length,
+        };
+        // SAFETY: the kernel locks the pages itself; the memory is kept by whoever names it in an operation, which is
+        // the contract of `driver`.
+        unsafe { self.ring.0.submitter().register_buffers(&[buffer]) }?;
+        Ok(0)
+    }
+
     pub(crate) fn add_buffer_group(&mut self, count: u16) -> io::Result<u16> {
         let group = self.buffer_rings.len() as u16;
         let ring = BufferRing::register(&self.ring.0, group, count)?;

@@ -28,6 +28,8 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         ReceiveMessage { fd, header, flags } => receive_message(fd, header, flags),
         SendMessage { fd, header, flags } => send_message(fd, header, flags),
         Read { fd, address, length, offset } => read(fd, address, length, offset),
+        ReadFixed { fd, address, length, offset, buffer } => read_fixed(fd, address, length, offset, buffer),
+        WriteFixed { fd, address, length, offset, buffer } => write_fixed(fd, address, length, offset, buffer),
         ReadProvided { fd, group, length, offset } => read_provided(fd, group, length, offset),
         Write { fd, address, length, offset } => write(fd, address, length, offset),
         ReadVectored { fd, vectors, count, offset } => read_vectored(fd, vectors, count, offset),
@@ -144,6 +146,20 @@ fn read(fd: Descriptor, address: Address, length: u32, offset: u64) -> Entry {
 #[inline]
 fn write(fd: Descriptor, address: Address, length: u32, offset: u64) -> Entry {
     opcode::Write::new(types::Fd(fd), address.as_ptr(), length)
+        .offset(offset)
+        .build()
+}
+
+#[inline]
+fn read_fixed(fd: Descriptor, address: Address, length: u32, offset: u64, buffer: u16) -> Entry {
+    opcode::ReadFixed::new(types::Fd(fd), address.as_mut_ptr(), length, buffer)
+        .offset(offset)
+        .build()
+}
+
+#[inline]
+fn write_fixed(fd: Descriptor, address: Address, length: u32, offset: u64, buffer: u16) -> Entry {
+    opcode::WriteFixed::new(types::Fd(fd), address.as_ptr(), length, buffer)
         .offset(offset)
         .build()
 }
