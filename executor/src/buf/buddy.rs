@@ -54,7 +54,7 @@ impl Buddy {
     pub(super) fn new(size: usize) -> Buddy {
         let orders = (size / BLOCK_MIN).ilog2();
         let map = |order: u32| {
-            let blocks = size / BLOCK_MIN >> order;
+            let blocks = (size / BLOCK_MIN) >> order;
             let bits = vec![0; blocks.div_ceil(64)];
             Map { bits, count: 0 }
         };
