@@ -131,6 +131,8 @@ impl Drop for Segment {
 /// One buffer, by its number.
 struct Buffer {
     start: NonNull<u8>,
+    /// Where it was provided last.
+    place: u16,
     /// The buffer that was provided after this one.
     next: u16,
     /// Who received into it, while it is neither the kernel's nor unused.
@@ -277,15 +279,16 @@ impl Pool {
         let size = self.settings.buffer_size;
         let (mut id, mut left) = (first, len);
         loop {
-            let share = left.min(size);
-            left -= share;
             let taken = self.group(|group| {
                 let buffer = &mut group.buffers[usize::from(id)];
+                let length = filled_at_most(group.id, buffer.place, id).unwrap_or(size);
                 debug_assert!(buffer.holder.is_none(), "buffer {id} was filled twice");
                 buffer.holder = Some(inlet.clone());
-                (buffer.start, buffer.next)
+                (buffer.start, buffer.next, length.min(size))
             });
-            let (start, next) = taken.expect("buffers come from the group");
+            let (start, next, length) = taken.expect("buffers come from the group");
+            let share = left.min(length);
+            left -= share;
             self.leased.set(self.leased.get() + 1);
             inlet.hold();
             // SAFETY: the completion says that the kernel has filled so much of this buffer and let go of it;
@@ -394,6 +397,7 @@ impl Group {
         let id = self.buffers.len() as u16;
         self.buffers.push(Buffer {
             start,
+            place: 0,
             next: id,
             holder: None,
         });
@@ -404,8 +408,16 @@ impl Group {
         self.buffers[usize::from(self.provided_last)].next = id;
         self.provided_last = id;
         let address = Address::of_mut(self.buffers[usize::from(id)].start.as_ptr());
-        driver.provide_buffer(self.id, id, address, size as u32);
+        self.buffers[usize::from(id)].place =
+            driver.provide_buffer(self.id, id, address, size as u32);
     }
+}
+
+/// How much of a buffer the kernel may have filled, if that is known.
+fn filled_at_most(group: u16, place: u16, id: u16) -> Option<usize> {
+    let length = context::with(|core| core.driver.borrow().provided_length(group, place, id));
+    let length = length.flatten().map(|length| length as usize);
+    length.filter(|length| *length > 0)
 }
 
 /// A group with room for `count` buffers, or for as many as the kernel lets us lock memory for.

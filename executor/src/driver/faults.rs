@@ -367,8 +367,18 @@ impl Faulty {
         self.driver.add_buffer_group(count)
     }
 
-    pub(crate) fn provide_buffer(&mut self, group: u16, id: u16, address: Address, length: u32) {
-        self.driver.provide_buffer(group, id, address, length);
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
+        self.driver.provide_buffer(group, id, address, length)
+    }
+
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        self.driver.provided_length(group, place, id)
     }
 
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {

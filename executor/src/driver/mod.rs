@@ -293,11 +293,25 @@ impl Driver {
         }
     }
 
-    /// Lends a buffer to `group`, which has room for it: see the [module's docs](self).
+    /// Lends a buffer to `group`, which has room for it, and answers its place there: see the [module's docs](self).
     #[inline]
-    pub(crate) fn provide_buffer(&mut self, group: u16, id: u16, address: Address, length: u32) {
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
         match self {
             Driver::Uring(uring) => uring.provide_buffer(group, id, address, length),
+        }
+    }
+
+    /// How much of a buffer that a completion names was at the kernel's disposal. The kernel may have made it shorter
+    /// than what was provided; what a bundle leaves of it is then not filled. `None`: nothing is known of that place any more.
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        match self {
+            Driver::Uring(uring) => uring.provided_length(group, place, id),
         }
     }
 

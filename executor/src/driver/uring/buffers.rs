@@ -63,9 +63,10 @@ impl BufferRing {
         Ok(made)
     }
 
-    /// Puts one buffer in. The entry is complete before the tail tells the kernel of it.
-    fn provide(&mut self, id: u16, address: Address, length: u32) {
-        let index = usize::from(self.tail & self.mask);
+    /// Puts one buffer in, and answers its place. The entry is complete before the tail tells the kernel of it.
+    fn provide(&mut self, id: u16, address: Address, length: u32) -> u16 {
+        let place = self.tail;
+        let index = usize::from(place & self.mask);
         // SAFETY: the mask keeps the index within the ring. The kernel does not look at an entry that is not below
         // the tail, and this one is free: the caller puts in no more buffers than the ring has room for.
         let entry = unsafe { &mut *self.entries.as_ptr().add(index) };
@@ -76,10 +77,20 @@ impl BufferRing {
         // SAFETY: the tail lies in the first entry, is aligned, and is written by us alone; the kernel reads it.
         // `set_…` above leave it alone, also in the first entry.
         let tail = unsafe {
-            let place = BufRingEntry::tail(self.entries.as_ptr());
-            AtomicU16::from_ptr(place.cast_mut())
+            let tail = BufRingEntry::tail(self.entries.as_ptr());
+            AtomicU16::from_ptr(tail.cast_mut())
         };
         tail.store(self.tail, Ordering::Release);
+        place
+    }
+
+    /// How long the kernel took the buffer to be; `None` if its place is another's by now.
+    fn length(&self, place: u16, id: u16) -> Option<u32> {
+        let index = usize::from(place & self.mask);
+        // SAFETY: the mask keeps the index within the ring. The kernel changes lengths only inside system calls of this
+        // thread, or before it has posted the completion that made the caller ask.
+        let entry = unsafe { self.entries.as_ptr().add(index).read_volatile() };
+        (entry.bid() == id).then(|| entry.len())
     }
 }
 
@@ -120,8 +131,18 @@ impl Uring {
     }
 
     #[inline]
-    pub(crate) fn provide_buffer(&mut self, group: u16, id: u16, address: Address, length: u32) {
-        self.buffer_rings[usize::from(group)].provide(id, address, length);
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
+        self.buffer_rings[usize::from(group)].provide(id, address, length)
+    }
+
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        self.buffer_rings[usize::from(group)].length(place, id)
     }
 
     /// Takes the groups away from the kernel. Nothing is in flight on them.
@@ -135,5 +156,37 @@ impl Uring {
             }
         }
         self.buffer_rings.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_buffer_is_what_its_entry_says_until_the_place_is_anothers() {
+        let ring = IoUring::new(1).unwrap();
+        let mut buffers = BufferRing::register(&ring, 0, 2).unwrap();
+        let memory = [0_u8; 64];
+        let address = Address::of(memory.as_ptr());
+        let first = buffers.provide(7, address, 64);
+        assert_eq!(buffers.length(first, 7), Some(64));
+        // The kernel shortens an entry when it knows that less is there.
+        // SAFETY: the entry is in the ring.
+        unsafe { (*buffers.entries.as_ptr().add(usize::from(first))).set_len(20) };
+        assert_eq!(buffers.length(first, 7), Some(20));
+        assert_eq!(buffers.provide(8, address, 64), first + 1);
+        assert_eq!(buffers.provide(9, address, 64), first + 2);
+        assert_eq!(buffers.length(first, 7), None);
+        ring.submitter().unregister_buf_ring(0).unwrap();
+    }
+
+    #[test]
+    fn a_ring_of_buffers_has_a_power_of_two_of_them() {
+        let ring = IoUring::new(1).unwrap();
+        for count in [0, 3, 40_000] {
+            let error = BufferRing::register(&ring, 0, count).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{count}");
+        }
     }
 }
