@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use krug::buf::{IoBuf, IoBufMut};
+use krug::buf::{BufResult, IoBuf, IoBufMut};
+use krug::compat::FuturesIo;
+use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
@@ -115,11 +117,14 @@ macro_rules! plain {
 }
 
 macro_rules! generic {
-    ($name:literal, $parameter:literal: $($type:ident)::+) => {
-        row($name, $parameter, [
+    ($name:literal, $parameter:literal: $($($type:ident)::+),+) => {{
+        let rows = [$(row($name, $parameter, [
             traits!($($type)::+<u8>), traits!($($type)::+<Cell<u8>>), traits!($($type)::+<Rc<u8>>),
-        ])
-    };
+        ])),+];
+        assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
+        let [first, ..] = rows;
+        first
+    }};
 }
 
 /// Futures of methods that take a buffer.
@@ -178,6 +183,27 @@ unsafe impl<T: 'static> IoBufMut for Buffer<T> {
     }
 }
 
+/// A writer as `Send` and `Sync` as `T` is.
+struct Writer<T>(PhantomData<T>);
+
+impl<T> AsyncWriteOwned for Writer<T> {
+    async fn write_all<B: IoBuf>(&mut self, buf: B) -> BufResult<(), B> {
+        (Ok(()), buf)
+    }
+
+    async fn commit(&mut self, bytes: Vec<u8>) -> BufResult<(), Vec<u8>> {
+        (Ok(()), bytes)
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn rows() -> Vec<Row> {
     let mut rows = vec![
         plain!("`Runtime`": Runtime),
@@ -197,6 +223,17 @@ fn rows() -> Vec<Row> {
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
         plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
         plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
+        generic!("`compat::FuturesIo<S>`", "S": FuturesIo),
+        generic!("`io::BufReader<S>`, `io::Lines<S>`, `io::Split<S>`", "S": io::BufReader, io::Lines, io::Split),
+        row(
+            "`io::BufWriter<S>`",
+            "S",
+            [
+                traits!(io::BufWriter<Writer<u8>>),
+                traits!(io::BufWriter<Writer<Cell<u8>>>),
+                traits!(io::BufWriter<Writer<Rc<u8>>>),
+            ],
+        ),
     ];
     rows.extend([
         plain!("`buf::Buffer`": krug::buf::Buffer),
@@ -232,7 +269,29 @@ fn rows() -> Vec<Row> {
         plain!("`sync::mpsc::Receiver<T>`": sync::mpsc::Receiver<u8>),
         plain!("`sync::Notify`": sync::Notify),
     ]);
+    rows.extend(rows_of_sync());
     rows
+}
+
+fn rows_of_sync() -> Vec<Row> {
+    use sync::*;
+    vec![
+        plain!("`sync::watch::Sender<T>`": watch::Sender<u8>),
+        plain!("`sync::watch::Receiver<T>`": watch::Receiver<u8>),
+        plain!("`sync::broadcast::Sender<T>`": broadcast::Sender<u8>),
+        plain!("`sync::broadcast::Receiver<T>`": broadcast::Receiver<u8>),
+        plain!("`sync::Semaphore`, `sync::Barrier`": Semaphore, Barrier),
+        plain!("`sync::SemaphorePermit`, `sync::OwnedSemaphorePermit`":
+            SemaphorePermit<'static>, OwnedSemaphorePermit),
+        plain!("`sync::Mutex<T>`, `sync::RwLock<T>`, `sync::OnceCell<T>`":
+            Mutex<u8>, RwLock<u8>, OnceCell<Cell<u8>>),
+        plain!("`sync::MutexGuard<T>`, `sync::OwnedMutexGuard<T>`":
+            MutexGuard<'static, u8>, OwnedMutexGuard<u8>),
+        plain!("`sync::RwLockReadGuard<T>`, `sync::OwnedRwLockReadGuard<T>`":
+            RwLockReadGuard<'static, u8>, OwnedRwLockReadGuard<u8>),
+        plain!("`sync::RwLockWriteGuard<T>`, `sync::RwLockMappedWriteGuard<T>`, `sync::OwnedRwLockWriteGuard<T>`":
+            RwLockWriteGuard<'static, u8>, RwLockMappedWriteGuard<'static, u8>, OwnedRwLockWriteGuard<u8>),
+    ]
 }
 
 fn rows_of_futures() -> Vec<Row> {

@@ -29,6 +29,19 @@ pub(crate) fn set_filled<B: IoBufMut>(buf: &mut B, len: usize) {
     unsafe { buf.set_initialized(len) }
 }
 
+/// Copies as many of `bytes` into `buf` as fit, and tells it.
+pub(crate) fn fill_from_slice<B: IoBufMut>(buf: &mut B, bytes: &[u8]) -> usize {
+    let count = buf.capacity().min(bytes.len());
+    let room = buf.as_mut_ptr();
+    // SAFETY: `count` is within the capacity, which the contract of `IoBufMut` makes valid for writes; the
+    // memory is not the same, as `buf` is borrowed exclusively.
+    unsafe {
+        room.copy_from_nonoverlapping(bytes.as_ptr(), count);
+        buf.set_initialized(count);
+    }
+    count
+}
+
 /// Tells `bufs` that an operation has filled their first `len` bytes, as its completion says.
 pub(crate) fn set_filled_vectored<B: IoVectoredBufMut>(bufs: &mut B, len: usize) {
     // SAFETY: an operation fills at most the room it was given, and has filled `len` bytes of it.

@@ -87,6 +87,7 @@ mod kernel;
 mod locked;
 mod owned;
 pub(crate) mod pool;
+mod recycled;
 mod slice;
 mod vectored;
 
@@ -99,8 +100,11 @@ pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
 pub(crate) use inlet::{Inlet, copy_from, fill_from, fill_vectored_from};
-pub(crate) use kernel::{Vectors, filled, salvage_vectored, set_filled, set_filled_vectored};
+pub(crate) use kernel::{
+    Vectors, fill_from_slice, filled, salvage_vectored, set_filled, set_filled_vectored,
+};
 pub(crate) use pool::{Offer, Pool, ReceiveSettings};
+pub(crate) use recycled::{Recycled, Spare};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 
 /// The most bytes that one operation carries: the kernel's own bound, 2 GiB less a page.

@@ -38,6 +38,11 @@
 //! | buffers to receive into | 4096 of 4096 bytes a core, 64 at first; beyond them memory of the stream's own | [`Builder::receive_buffers_max`], [`Builder::receive_buffer_size`] |
 //! | received ahead of `recv` | 256 KiB of buffers a TCP stream, kept chunks included, looked at once a completion; on again below a quarter of it | [`Builder::receive_ahead`] |
 //! | registered memory | 1024 KiB a core, locked when first used; beyond it the heap | [`Builder::registered_memory`] |
+//! | accepted bytes waiting behind a send, of the borrowing traits | 64 KiB; then a write waits | |
+//! | bytes received ahead, of the borrowing traits | 16 KiB | |
+//! | bytes that `io::copy` reads at a time | 64 KiB | |
+//! | buffer of a `BufReader`, of a `BufWriter` | 8 KiB | `with_capacity` |
+//! | length of a line | none | [`BufReader::max_length`](crate::io::BufReader::max_length) |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
 //! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |
 //! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |
@@ -45,6 +50,8 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
+//! | permits of a semaphore | as many as it is made with, at most 2⁶¹ − 1 | [`Semaphore::new`](crate::sync::Semaphore::new) |
+//! | readers of an `RwLock` at the same time | 2²⁹ − 1 | [`RwLock::with_max_readers`](crate::sync::RwLock::with_max_readers) |
 //!
 //! # Errors of the kernel
 //!
@@ -153,7 +160,7 @@ impl Runtime {
         Ok(self.worker().block_on(future))
     }
 
-    /// Spawns a task; it runs during [`block_on`](Runtime::block_on).
+    /// Spawns a task; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.worker().core().scheduler.spawn(future)

@@ -35,6 +35,8 @@ pub(super) struct Closing {
     phase: Cell<Phase>,
     /// Somebody will ask for the outcome: the source stays until then.
     is_awaited: Cell<bool>,
+    /// The linger time is over: futures that have not looked at their results are not waited for.
+    is_impatient: Cell<bool>,
     rare: OnceCell<Box<Rare>>,
 }
 
@@ -84,6 +86,20 @@ impl Closing {
     /// True from the beginning of the end until the descriptor is handed to the close operation.
     pub(super) fn may_close(&self) -> bool {
         matches!(self.phase.get(), Phase::Draining | Phase::GivenUp)
+    }
+
+    /// True while the rest of a write whose future was dropped is still sent.
+    pub(super) fn takes_the_rest(&self) -> bool {
+        matches!(self.phase.get(), Phase::Open | Phase::Draining) && self.waits()
+    }
+
+    pub(super) fn stop_waiting(&self) {
+        self.is_impatient.set(true);
+    }
+
+    /// True while closing waits for futures to look at their results.
+    pub(super) fn waits(&self) -> bool {
+        !self.is_impatient.get()
     }
 
     pub(super) fn was_given_up(&self) -> bool {

@@ -27,6 +27,8 @@ pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 pub(crate) use receiving::ReceiveNext;
+#[cfg(all(test, feature = "futures-io"))]
+pub(crate) use stream::ACCEPTED_MAX;
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
 
@@ -305,6 +307,25 @@ pub(crate) fn close(id: SourceId) {
             drop(listener.take_accepted());
         }
         Err(_) => {}
+    });
+}
+
+/// Bytes were accepted for sending, and nobody waits for that any more.
+fn send_later(id: SourceId, bytes: Vec<u8>) {
+    at_home(id, move || {
+        if let Err(error) = stream(id).and_then(|stream| stream.send_later(bytes)) {
+            tracing::debug!(%error, "written bytes are given up");
+        }
+    });
+}
+
+#[cfg(feature = "futures-io")]
+/// Bytes that were read and not used go back to their stream.
+pub(crate) fn give_back(id: SourceId, bytes: Vec<u8>) {
+    at_home(id, move || {
+        if let Ok(stream) = stream(id) {
+            stream.give_back(&bytes);
+        }
     });
 }
 

@@ -6,6 +6,10 @@
 //! stream: what was received waits in `received` for the next reader, what was to be
 //! sent is sent whole.
 
+#[cfg(feature = "futures-io")]
+mod borrowed;
+mod outbox;
+
 use std::cell::{Cell, OnceCell};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -23,6 +27,10 @@ use crate::driver::{Completion, Control, Descriptor, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
+
+#[cfg(all(test, feature = "futures-io"))]
+pub(crate) use borrowed::ACCEPTED_MAX;
+use outbox::Outbox;
 
 /// What kind of descriptor a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +65,7 @@ pub(crate) struct Stream {
     owned: Cell<Option<OwnedFd>>,
     receive: Lane,
     send: Lane,
+    outbox: OnceCell<Box<Outbox>>,
     /// What was received and not yet read, in order. Made when there is something.
     inlet: OnceCell<Rc<Inlet>>,
     pub(super) receiving: Receiving,
@@ -78,6 +87,7 @@ impl Stream {
             owned: Cell::new(Some(fd)),
             receive: Lane::default(),
             send: Lane::default(),
+            outbox: OnceCell::new(),
             inlet: OnceCell::new(),
             receiving: Receiving::default(),
             terminal: Cell::new(None),
@@ -224,7 +234,7 @@ impl Stream {
     /// Takes the result of an operation that had ended before its future was dropped. What a short send has left is
     /// sent now, in the same turn.
     pub(super) fn abandoned(&self, role: Role, finished: Finished) {
-        if !self.closing.is_open() {
+        if !self.closing.takes_the_rest() {
             return self.adopt(role, finished);
         }
         match finished.resume(self.attachment(role)) {
@@ -242,6 +252,8 @@ impl Stream {
             }
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
+            let error = io::Error::from_raw_os_error(-result);
+            tracing::debug!(%error, "a write that nobody waits for has failed");
         }
         // The user's buffer is dropped while nothing of ours is borrowed, and may panic.
         quietly(|| drop(finished));
@@ -252,12 +264,15 @@ impl Stream {
     pub(super) fn taken_back(&self, role: Role) {
         self.direction(role).in_flight.set(None);
         self.end_turn(role);
-        self.progress();
     }
 
     pub(super) fn end_turn(&self, role: Role) {
+        if role == Role::Send && self.send_accepted() {
+            return;
+        }
         self.direction(role).release();
         self.send_end();
+        self.progress();
     }
 
     /// The writing half is gone: sends the end of the stream after everything that was written.
@@ -269,8 +284,7 @@ impl Stream {
     }
 
     fn send_end(&self) {
-        let is_due =
-            self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
+        let is_due = self.half_close.get() == HalfClose::Wanted && !self.is_sending();
         if is_due && self.closing.is_open() {
             self.half_close.set(HalfClose::Sent);
             let shutdown = Shutdown {
@@ -293,8 +307,9 @@ impl Stream {
         self.receiving.wake();
         self.receive.wake_all();
         self.send.wake_all();
+        self.refuse_more();
         self.cancel(Role::Receive);
-        if self.send.in_flight.get().is_some() {
+        if self.is_sending() {
             let linger = self.closing.linger();
             self.closing
                 .set_deadline(self.attachment(Role::Send), linger);
@@ -304,8 +319,13 @@ impl Stream {
 
     /// The linger time is over: what has not been sent is given up, and the peer sees a reset.
     pub(super) fn linger_is_over(&self) {
+        self.closing.stop_waiting();
+        if self.has_accepted() {
+            self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
+            self.forget_accepted();
+        }
         if self.send.in_flight.get().is_none() {
-            return;
+            return self.progress();
         }
         context::with(|core| Counters::add(&core.counters.lingered_out, 1));
         self.closing.give_up();
@@ -320,12 +340,23 @@ impl Stream {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.send.in_flight.get().is_some()
+        self.send.in_flight.get().is_some() || self.has_accepted()
+    }
+
+    /// True while a write may still leave something to send: it is in flight, or it has ended and its future has not
+    /// looked at it yet. A future that was dropped on another core says so by letter, which may arrive after the last
+    /// handle is gone here.
+    fn is_sending(&self) -> bool {
+        self.send.in_flight.get().is_some() || self.send.is_taken()
     }
 
     /// Goes on with closing, if nothing is in flight any more.
     fn progress(&self) {
-        let idle = self.receive.in_flight.get().is_none() && self.send.in_flight.get().is_none();
+        let sends = match self.closing.waits() {
+            true => self.is_sending(),
+            false => self.send.in_flight.get().is_some(),
+        };
+        let idle = self.receive.in_flight.get().is_none() && !sends;
         if !idle || !self.closing.may_close() {
             return;
         }

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buf::pool::BUFFERS_FIRST;
 use crate::buf::{Inlet, ReceiveSettings, pool};
+use crate::context;
 use crate::driver::{Capabilities, Completion, Config};
 use crate::inflight::Op;
 use crate::net::{TcpListener, TcpStream};
@@ -118,7 +120,15 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
         let way = Way::Provided { group };
         let endpoint = Endpoint { fd, is_socket };
         let mut receive = ReceiveAhead::new(endpoint, way, 4096, inlet.clone());
+        // The places after those of the first buffers are empty until one is provided anew.
+        let provided = |place: u16, id| {
+            context::with(|core| core.driver.borrow().provided_length(group, place, id))
+                .flatten()
+                .filter(|length| *length > 0)
+        };
         for (id, result) in [(0, -libc::ECONNRESET), (1, 0)] {
+            let place = BUFFERS_FIRST as u16 + id;
+            assert_eq!(provided(place, id), None);
             let buffer = Some(id);
             let more = false;
             receive.take_buffers(Completion {
@@ -128,6 +138,7 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
             });
             assert_eq!((worker.pool().leased(), inlet.held()), (0, 0));
             assert!(inlet.is_empty());
+            assert_eq!(provided(place, id), Some(4096));
         }
         // With data it is kept, until the data is read.
         let completion = Completion::last(5);
