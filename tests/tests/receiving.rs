@@ -372,7 +372,7 @@ fn a_stream_that_nobody_reads_stops_at_its_mark_and_goes_on_later() {
         |runtime| {
             runtime.block_on(async {
                 let (stream, writer) = tcp_and_peer();
-                let sent = Random::of(5).bytes(2_000_000);
+                let sent = Random::of(5).bytes(8_000_000);
                 let writing = write_in_pieces(Box::new(writer), sent.clone());
                 let first = stream.recv().await.unwrap();
                 // Until it is stopped: the operation of the stream is the only one there is.

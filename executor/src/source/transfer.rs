@@ -296,10 +296,6 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
     }
 }
 
-fn unexpected_end() -> io::Result<usize> {
-    Err(io::ErrorKind::UnexpectedEof.into())
-}
-
 impl<B: IoBufMut> LaneOp for Peek<B> {
     type Resource = B;
     const ROLE: Role = Role::Receive;
