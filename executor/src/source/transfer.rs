@@ -261,12 +261,8 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
             if done > 0 || end.is_ok() {
                 buf::set_filled(&mut buf, done);
             }
-            let end = if whole {
-                end.and(unexpected_end())
-            } else {
-                end
-            };
-            return Begin::Ready((end, buf));
+            let too_short = (whole && end.is_ok()).then(|| io::ErrorKind::UnexpectedEof.into());
+            return Begin::Ready((too_short.map_or(end, Err), buf));
         }
         if stream.is_armed() {
             return Begin::Wait(Incoming { buf, whole, done });
