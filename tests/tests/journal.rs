@@ -633,7 +633,11 @@ fn whatever_is_done_to_its_files_recovery_ends_with_good_records_or_an_error() {
             Ok(found) => {
                 good += 1;
                 for record in found {
-                    assert_eq!(record.payload, payload(record.sequence as usize), "round {round}");
+                    assert_eq!(
+                        record.payload,
+                        payload(record.sequence as usize),
+                        "round {round}"
+                    );
                 }
             }
             Err(error) => {
@@ -642,7 +646,10 @@ fn whatever_is_done_to_its_files_recovery_ends_with_good_records_or_an_error() {
             }
         }
     }
-    assert!(good > 0 && refused > 0, "{good} recovered, {refused} refused");
+    assert!(
+        good > 0 && refused > 0,
+        "{good} recovered, {refused} refused"
+    );
 }
 
 /// Reads everything, appends a record, and demands that it is there at the next recovery.
@@ -661,7 +668,10 @@ async fn recover_and_go_on(folder: &Path) -> std::io::Result<Vec<Record>> {
         last = Some(record);
     }
     let last = last.expect("the record that was appended");
-    assert_eq!((last.sequence, &last.payload[..]), (sequence, &b"one more"[..]));
+    assert_eq!(
+        (last.sequence, &last.payload[..]),
+        (sequence, &b"one more"[..])
+    );
     Ok(found)
 }
 

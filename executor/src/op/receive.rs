@@ -30,8 +30,9 @@ impl<B: IoBufMut> Receive<B> {
         }
     }
 
-    pub(crate) fn into_buf(self) -> B {
-        self.buf
+    /// The buffer, and how many bytes of it are filled.
+    pub(crate) fn into_parts(self) -> (B, usize) {
+        (self.buf, self.done)
     }
 }
 
@@ -53,6 +54,14 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
                 address,
                 length,
                 flags: 0,
+            }
+        } else if let Some(buffer) = buf::fixed(&self.buf) {
+            Operation::ReadFixed {
+                fd,
+                address,
+                length,
+                offset: CURSOR,
+                buffer,
             }
         } else {
             Operation::Read {

@@ -286,7 +286,8 @@ impl File {
         if self.handed_over.get() {
             self.closing.finish();
         } else {
-            self.closing.close(self.id, self.owned.take());
+            let attachment = self.id.attachment(Role::Close);
+            self.closing.close(attachment, self.owned.take());
         }
     }
 

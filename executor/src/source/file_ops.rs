@@ -46,7 +46,7 @@ impl<B: IoBufMut> FileOp for ReadAt<B> {
         read(offset)
     }
 
-    fn begin(file: &File, Incoming { buf, whole }: Incoming<B>, offset: u64) -> Begin<Self> {
+    fn begin(file: &File, Incoming { buf, whole, .. }: Incoming<B>, offset: u64) -> Begin<Self> {
         if buf.capacity() == 0 {
             return Begin::Ready((Ok(0), buf));
         }
@@ -68,6 +68,7 @@ impl<B: IoBufMut> FileOp for ReadAt<B> {
         Incoming {
             buf: self.into_buf(),
             whole: false,
+            done: 0,
         }
     }
 
