@@ -455,7 +455,9 @@ fn shorten(operation: &mut Operation, to: u32) {
         Operation::Receive { length, .. }
         | Operation::Send { length, .. }
         | Operation::Read { length, .. }
-        | Operation::Write { length, .. } => *length = to.min(*length),
+        | Operation::Write { length, .. }
+        | Operation::ReadFixed { length, .. }
+        | Operation::WriteFixed { length, .. } => *length = to.min(*length),
         Operation::ReadVectored { count, .. } | Operation::WriteVectored { count, .. } => {
             *count = 1.min(*count);
         }

@@ -233,6 +233,56 @@ pub(crate) enum Stage {
 }
 
 impl Operation {
+    /// A read into memory that may lie in the registered buffer of this number.
+    pub(crate) fn read(
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        registered: Option<u16>,
+    ) -> Operation {
+        match registered {
+            Some(buffer) => Operation::ReadFixed {
+                fd,
+                address,
+                length,
+                offset,
+                buffer,
+            },
+            None => Operation::Read {
+                fd,
+                address,
+                length,
+                offset,
+            },
+        }
+    }
+
+    /// A write from memory that may lie in the registered buffer of this number.
+    pub(crate) fn write(
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        registered: Option<u16>,
+    ) -> Operation {
+        match registered {
+            Some(buffer) => Operation::WriteFixed {
+                fd,
+                address,
+                length,
+                offset,
+                buffer,
+            },
+            None => Operation::Write {
+                fd,
+                address,
+                length,
+                offset,
+            },
+        }
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Operation::Receive { .. }

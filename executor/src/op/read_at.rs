@@ -59,12 +59,16 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
             return poll;
         }
         let (pointer, length) = buf::to_fill(&mut self.buf, self.done);
-        Operation::Read {
-            fd: self.fd,
-            address: Address::of_mut(pointer),
-            length: length.min(self.piece_max),
-            offset: self.offset + self.done as u64,
-        }
+        let length = length.min(self.piece_max);
+        let offset = self.offset + self.done as u64;
+        let registered = buf::fixed(&self.buf);
+        Operation::read(
+            self.fd,
+            Address::of_mut(pointer),
+            length,
+            offset,
+            registered,
+        )
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {

@@ -55,21 +55,8 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
                 length,
                 flags: 0,
             }
-        } else if let Some(buffer) = buf::fixed(&self.buf) {
-            Operation::ReadFixed {
-                fd,
-                address,
-                length,
-                offset: CURSOR,
-                buffer,
-            }
         } else {
-            Operation::Read {
-                fd,
-                address,
-                length,
-                offset: CURSOR,
-            }
+            Operation::read(fd, address, length, CURSOR, buf::fixed(&self.buf))
         }
     }
 

@@ -63,21 +63,8 @@ unsafe impl<B: IoBuf> Op for Send<B> {
                 length,
                 flags: libc::MSG_NOSIGNAL,
             }
-        } else if let Some(buffer) = buf::fixed(&self.buf) {
-            Operation::WriteFixed {
-                fd,
-                address,
-                length,
-                offset: CURSOR,
-                buffer,
-            }
         } else {
-            Operation::Write {
-                fd,
-                address,
-                length,
-                offset: CURSOR,
-            }
+            Operation::write(fd, address, length, CURSOR, buf::fixed(&self.buf))
         }
     }
 

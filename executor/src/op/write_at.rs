@@ -86,12 +86,10 @@ unsafe impl<B: IoBuf> Op for WriteAt<B> {
             return poll;
         }
         let (pointer, length) = buf::to_send(&self.buf, self.done);
-        Operation::Write {
-            fd: self.fd,
-            address: Address::of(pointer),
-            length: length.min(self.piece_max),
-            offset: self.target.after(self.done),
-        }
+        let length = length.min(self.piece_max);
+        let offset = self.target.after(self.done);
+        let registered = buf::fixed(&self.buf);
+        Operation::write(self.fd, Address::of(pointer), length, offset, registered)
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {
