@@ -95,7 +95,7 @@ use std::io;
 use std::time::Instant;
 
 pub(crate) use capabilities::{Capabilities, Config};
-pub(crate) use control::{Answer, Control, OptionName, SocketOption};
+pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]

@@ -27,6 +27,8 @@
 //! | staged | drop | rest of a write that has begun | goes on, as in flight | `life_staged_continuation_drop` |
 //! | in flight | drop | accept | the listener keeps the connection for the next accept | `life_in_flight_drop_accept` |
 //! | in flight | drop | read of a stream or pipe | adopted: the bytes go to the next read | `life_in_flight_drop_read` |
+//! | in flight | drop | receive of a datagram | adopted: the datagram, whole and with its sender, goes to the next receive | `life_in_flight_drop_receive_of_a_datagram` |
+//! | in flight | drop | send of a datagram | goes out whole; its error is dropped | `life_in_flight_drop_send_of_a_datagram` |
 //! | in flight | drop | write to a stream or pipe | sent whole, in order; its error surfaces at the next write, flush or shutdown | `life_in_flight_drop_write` |
 //! | in flight | drop | makes a descriptor (socket, connect) | cancelled; if it succeeded all the same, closed | `life_in_flight_drop_descriptor` |
 //! | in flight | drop | result does not matter (nop, poll, peek) | cancelled; memory stays until the last completion | `life_in_flight_drop_no_matter` |
@@ -60,6 +62,7 @@
 
 mod afterlife;
 mod cancel;
+mod datagram;
 mod erased;
 mod finished;
 mod foreign;
@@ -71,6 +74,7 @@ mod slots;
 use std::rc::Rc;
 
 pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
+pub(crate) use datagram::Datagram;
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
 pub(crate) use pending::{InFlight, Ticket, outside_error};

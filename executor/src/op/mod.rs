@@ -11,6 +11,9 @@
 //! | [`peek`] | `RECV` with `MSG_PEEK` | cancelled |
 //! | [`send`] | `SEND` on sockets, `WRITE` on pipes | goes on until all is sent |
 //! | [`vectored`] | `RECVMSG`, `SENDMSG`, `READV`, `WRITEV` | as receive and send |
+//! | [`associate`] | `CONNECT` of a datagram socket | cancelled |
+//! | [`receive_from`] | `RECVMSG`, with `MSG_PEEK` for peeking | adopted by the source with its sender; a peek is cancelled |
+//! | [`send_to`] | `SENDMSG`, `SEND` if connected | goes out whole |
 //! | [`shutdown`] | `SHUTDOWN` | goes on |
 //! | [`close`] | `CLOSE` | belongs to the source, no future |
 //! | [`pipe`] | `PIPE` | cancelled; both ends are closed |
@@ -25,6 +28,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod address;
+pub(crate) mod associate;
 pub(crate) mod bind;
 pub(crate) mod close;
 pub(crate) mod connect;
@@ -34,7 +38,9 @@ pub(crate) mod peek;
 pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod receive;
+pub(crate) mod receive_from;
 pub(crate) mod send;
+pub(crate) mod send_to;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
 pub(crate) mod vectored;

@@ -7,6 +7,8 @@
 
 mod accept;
 mod closing;
+mod datagrams;
+mod exchange;
 mod listener;
 mod stream;
 #[cfg(test)]
@@ -23,15 +25,17 @@ use std::time::Duration;
 use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
+pub(crate) use datagrams::Datagrams;
+pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 pub(crate) use stream::{Kind, Stream};
-pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
+pub(crate) use transfer::{CloseLanes, CloseStream, Incoming, Outgoing, Transfer};
 
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::Completion;
+use crate::driver::{Completion, Descriptor};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -57,6 +61,7 @@ impl SourceId {
 enum Source {
     Stream(Rc<Stream>),
     Listener(Rc<Listener>),
+    Datagrams(Rc<Datagrams>),
 }
 
 struct Entry {
@@ -142,30 +147,37 @@ impl Sources {
                     listener.close();
                     drop(listener.take_accepted());
                 }
+                Source::Datagrams(datagrams) => datagrams.close(),
             }
         }
     }
 
     /// True while bytes that were accepted for sending are on their way.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.all()
-            .iter()
-            .any(|source| matches!(source, Source::Stream(stream) if stream.has_unsent()))
+        self.all().iter().any(|source| match source {
+            Source::Stream(stream) => stream.has_unsent(),
+            Source::Datagrams(datagrams) => datagrams.has_unsent(),
+            Source::Listener(_) => false,
+        })
     }
 
     /// Gives up what has not been sent.
     pub(crate) fn give_up(&self) {
         for source in self.all() {
-            if let Source::Stream(stream) = source {
-                stream.linger_is_over();
+            match source {
+                Source::Stream(stream) => stream.linger_is_over(),
+                Source::Datagrams(datagrams) => datagrams.linger_is_over(),
+                Source::Listener(_) => {}
             }
         }
     }
 
     /// Tells a source of what has happened to one of its operations. The caller wakes afterwards.
     pub(crate) fn observe(&self, attachment: Attachment, completion: Completion) {
-        if let Some(Source::Stream(stream)) = self.get(attachment.index, attachment.generation) {
-            stream.observe(attachment.role, completion);
+        match self.get(attachment.index, attachment.generation) {
+            Some(Source::Stream(stream)) => stream.observe(attachment.role, completion),
+            Some(Source::Datagrams(datagrams)) => datagrams.observe(attachment.role, completion),
+            Some(Source::Listener(_)) | None => {}
         }
     }
 
@@ -208,6 +220,14 @@ impl Sources {
                 drop(finished);
                 self.closed(index, generation, listener.closing.finish());
             }
+            (Source::Datagrams(datagrams), Role::Close) => {
+                drop(finished);
+                self.closed(index, generation, datagrams.closing.finish());
+            }
+            (Source::Datagrams(datagrams), _) => {
+                datagrams.observe(role, finished.completion());
+                datagrams.adopt(role, finished);
+            }
             (Source::Stream(stream), _) => {
                 let completion = finished.completion();
                 stream.observe(role, completion);
@@ -228,6 +248,7 @@ impl Sources {
         match self.get(index, generation) {
             Some(Source::Stream(stream)) => stream.linger_is_over(),
             Some(Source::Listener(listener)) => listener.timer_fired(),
+            Some(Source::Datagrams(datagrams)) => datagrams.linger_is_over(),
             None => {}
         }
     }
@@ -243,6 +264,13 @@ pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
 /// Makes a listener of a listening socket. Outside a runtime the socket is closed.
 pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
     with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd)))))
+        .ok_or_else(outside_error)
+}
+
+/// Makes a source of a datagram socket. Outside a runtime the socket is closed.
+pub(crate) fn add_datagrams(fd: OwnedFd) -> io::Result<SourceId> {
+    let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
+    with(|sources| sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, linger)))))
         .ok_or_else(outside_error)
 }
 
@@ -266,7 +294,7 @@ fn find(id: SourceId) -> io::Result<Source> {
 pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
     match find(id)? {
         Source::Stream(stream) => Ok(stream),
-        Source::Listener(_) => Err(closed_error()),
+        Source::Listener(_) | Source::Datagrams(_) => Err(closed_error()),
     }
 }
 
@@ -274,8 +302,25 @@ pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
 pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
     match find(id)? {
         Source::Listener(listener) => Ok(listener),
-        Source::Stream(_) => Err(closed_error()),
+        Source::Stream(_) | Source::Datagrams(_) => Err(closed_error()),
     }
+}
+
+/// The datagram socket of this name, if it lives on the current core.
+pub(crate) fn datagrams(id: SourceId) -> io::Result<Rc<Datagrams>> {
+    match find(id)? {
+        Source::Datagrams(datagrams) => Ok(datagrams),
+        Source::Stream(_) | Source::Listener(_) => Err(closed_error()),
+    }
+}
+
+/// The descriptor of the source of this name, if that lives on the current core.
+pub(crate) fn descriptor(id: SourceId) -> io::Result<Descriptor> {
+    Ok(match find(id)? {
+        Source::Stream(stream) => stream.descriptor(),
+        Source::Listener(listener) => listener.descriptor(),
+        Source::Datagrams(datagrams) => datagrams.descriptor(),
+    })
 }
 
 /// Runs `f` on the core where the source lives: now, if that is this one, else by letter.
@@ -302,6 +347,7 @@ pub(crate) fn close(id: SourceId) {
             listener.close();
             drop(listener.take_accepted());
         }
+        Ok(Source::Datagrams(datagrams)) => datagrams.close(),
         Err(_) => {}
     });
 }

@@ -10,11 +10,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
+use super::SourceId;
 use super::closing::Closing;
+use super::transfer::Lanes;
 use super::waiters::Lane;
-use super::{SourceId, closed_error};
 use crate::buf::{self, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
@@ -49,7 +51,7 @@ enum HalfClose {
 
 /// One direction of a stream.
 #[derive(Default)]
-pub(super) struct Direction {
+pub(crate) struct Direction {
     pub(super) lane: Lane,
     pub(super) in_flight: Cell<Option<Key>>,
 }
@@ -116,14 +118,6 @@ impl Stream {
 
     pub(super) fn attachment(&self, role: Role) -> Attachment {
         self.id.attachment(role)
-    }
-
-    pub(super) fn check_open(&self) -> io::Result<()> {
-        if self.closing.is_open() {
-            Ok(())
-        } else {
-            Err(closed_error())
-        }
     }
 
     /// Serves a read without the kernel, if that can be: with adopted bytes, or with the end.
@@ -334,5 +328,43 @@ impl Stream {
     /// How sending ended, for `close().await`.
     pub(super) fn outcome(&self) -> io::Result<()> {
         self.check_poison()
+    }
+}
+
+impl Lanes for Stream {
+    fn find(id: SourceId) -> io::Result<Rc<Stream>> {
+        super::stream(id)
+    }
+
+    fn closing(&self) -> &Closing {
+        &self.closing
+    }
+
+    fn direction(&self, role: Role) -> &Direction {
+        Stream::direction(self, role)
+    }
+
+    fn attachment(&self, role: Role) -> Attachment {
+        Stream::attachment(self, role)
+    }
+
+    fn end_turn(&self, role: Role) {
+        Stream::end_turn(self, role);
+    }
+
+    fn taken_back(&self, role: Role) {
+        Stream::taken_back(self, role);
+    }
+
+    fn abandoned(&self, role: Role, finished: Finished) {
+        Stream::abandoned(self, role, finished);
+    }
+
+    fn close(&self) {
+        Stream::close(self);
+    }
+
+    fn outcome(&self) -> io::Result<()> {
+        Stream::outcome(self)
     }
 }

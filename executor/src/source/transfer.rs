@@ -1,14 +1,19 @@
-//! [`Transfer`]: the future of everything that takes a lane of a stream.
+//! [`Transfer`]: the future of everything that takes a lane of a source.
 
 use std::io;
+use std::marker::PhantomData;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::stream::Stream;
+use super::closing::Closing;
+use super::stream::{Direction, Stream};
 use super::waiters::Place;
-use super::{SourceId, at_home, stream};
+use super::{SourceId, at_home, closed_error};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
+use crate::inflight::{
+    Abandoned, Attachment, Finished, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled,
+};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
@@ -16,14 +21,41 @@ use crate::op::shutdown::Shutdown;
 use crate::op::vectored::{ReceiveVectored, SendVectored};
 use crate::task::budget;
 
-/// An operation that takes a lane of its stream.
-pub(crate) trait LaneOp: Op {
+/// A source with two lanes, one for what is received and one for what is sent.
+pub(crate) trait Lanes: Sized + 'static {
+    /// The source of this name, if it lives on the current core.
+    fn find(id: SourceId) -> io::Result<Rc<Self>>;
+
+    fn closing(&self) -> &Closing;
+
+    fn direction(&self, role: Role) -> &Direction;
+
+    fn attachment(&self, role: Role) -> Attachment;
+
+    /// A turn is over.
+    fn end_turn(&self, role: Role);
+
+    /// An operation was taken out of the staging list, as if it had never been.
+    fn taken_back(&self, role: Role);
+
+    /// An operation had ended before its future was dropped.
+    fn abandoned(&self, role: Role, finished: Finished);
+
+    /// Begins to close.
+    fn close(&self);
+
+    /// What `close().await` resolves to.
+    fn outcome(&self) -> io::Result<()>;
+}
+
+/// An operation that takes a lane of a source.
+pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     /// What the future holds until its turn comes, a buffer for example.
     type Resource: 'static;
     const ROLE: Role;
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
-    fn begin(stream: &Stream, resource: Self::Resource) -> Begin<Self>;
+    fn begin(source: &S, resource: Self::Resource) -> Begin<Self>;
 
     /// The result if it could not be done.
     fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
@@ -32,19 +64,19 @@ pub(crate) trait LaneOp: Op {
     fn into_resource(self) -> Self::Resource;
 }
 
-pub(crate) enum Begin<T: LaneOp> {
+pub(crate) enum Begin<T: Op> {
     Ready(T::Output),
     Submit(T),
 }
 
 /// Waits for its turn, does its operation, passes the turn on. Dropped before its turn it has
 /// done nothing; dropped after, the operation goes on and its result belongs to the stream.
-pub(crate) struct Transfer<T: LaneOp> {
+pub(crate) struct Transfer<T: LaneOp<S>, S: Lanes = Stream> {
     id: SourceId,
-    state: State<T>,
+    state: State<T, S>,
 }
 
-enum State<T: LaneOp> {
+enum State<T: LaneOp<S>, S: Lanes> {
     Waiting {
         resource: T::Resource,
         place: Option<Place>,
@@ -54,10 +86,10 @@ enum State<T: LaneOp> {
 }
 
 // Nothing inside is pinned: the operation lives in its slot.
-impl<T: LaneOp> Unpin for Transfer<T> {}
+impl<T: LaneOp<S>, S: Lanes> Unpin for Transfer<T, S> {}
 
-impl<T: LaneOp> Transfer<T> {
-    pub(crate) fn new(id: SourceId, resource: T::Resource) -> Transfer<T> {
+impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
+    pub(crate) fn new(id: SourceId, resource: T::Resource) -> Transfer<T, S> {
         Transfer {
             id,
             state: State::Waiting {
@@ -72,34 +104,34 @@ impl<T: LaneOp> Transfer<T> {
         let State::Waiting { place, .. } = &mut self.state else {
             return Poll::Ready(None);
         };
-        let stream = match stream(self.id).and_then(|stream| stream.check_open().map(|()| stream)) {
-            Ok(stream) => stream,
+        let source = match S::find(self.id).and_then(check_open) {
+            Ok(source) => source,
             Err(error) => return Poll::Ready(self.fail(error)),
         };
         if is_cancelled() {
             return Poll::Ready(self.fail(cancelled_error()));
         }
         ready!(budget::consume(cx));
-        if !stream.direction(T::ROLE).lane.acquire(place, cx) {
+        if !source.direction(T::ROLE).lane.acquire(place, cx) {
             return Poll::Pending;
         }
         let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
         else {
             unreachable!("looked at above");
         };
-        match T::begin(&stream, resource) {
+        match T::begin(&source, resource) {
             Begin::Ready(output) => {
-                stream.end_turn(T::ROLE);
+                source.end_turn(T::ROLE);
                 Poll::Ready(Some(output))
             }
-            Begin::Submit(op) => match InFlight::start(op, Some(stream.attachment(T::ROLE))) {
+            Begin::Submit(op) => match InFlight::start(op, Some(source.attachment(T::ROLE))) {
                 Ok(in_flight) => {
-                    stream.direction(T::ROLE).in_flight.set(in_flight.key());
+                    source.direction(T::ROLE).in_flight.set(in_flight.key());
                     self.state = State::Submitted(in_flight);
                     Poll::Ready(None)
                 }
                 Err((op, error)) => {
-                    stream.end_turn(T::ROLE);
+                    source.end_turn(T::ROLE);
                     Poll::Ready(Some(T::failed(error, op.into_resource())))
                 }
             },
@@ -110,7 +142,7 @@ impl<T: LaneOp> Transfer<T> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting { resource, place } => {
                 if let Some(place) = place {
-                    leave(self.id, T::ROLE, place);
+                    leave::<S>(self.id, T::ROLE, place);
                 }
                 Some(T::failed(error, resource))
             }
@@ -119,7 +151,7 @@ impl<T: LaneOp> Transfer<T> {
     }
 }
 
-impl<T: LaneOp> Future for Transfer<T> {
+impl<T: LaneOp<S>, S: Lanes> Future for Transfer<T, S> {
     type Output = T::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
@@ -132,21 +164,21 @@ impl<T: LaneOp> Future for Transfer<T> {
         let (op, completion) = ready!(in_flight.poll(cx));
         self.state = State::Over;
         let id = self.id;
-        at_home(id, move || end_turn(id, T::ROLE));
+        at_home(id, move || end_turn::<S>(id, T::ROLE));
         Poll::Ready(op.complete(completion))
     }
 }
 
-impl<T: LaneOp> Drop for Transfer<T> {
+impl<T: LaneOp<S>, S: Lanes> Drop for Transfer<T, S> {
     fn drop(&mut self) {
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting {
                 place: Some(place), ..
-            } => leave(id, T::ROLE, place),
+            } => leave::<S>(id, T::ROLE, place),
             State::Submitted(in_flight) => {
                 if let Some(ticket) = in_flight.into_ticket() {
-                    abandon(id, T::ROLE, ticket);
+                    abandon::<S>(id, T::ROLE, ticket);
                 }
             }
             State::Waiting { .. } | State::Over => {}
@@ -154,30 +186,38 @@ impl<T: LaneOp> Drop for Transfer<T> {
     }
 }
 
-fn leave(id: SourceId, role: Role, place: Place) {
+fn check_open<S: Lanes>(source: Rc<S>) -> io::Result<Rc<S>> {
+    if source.closing().is_open() {
+        Ok(source)
+    } else {
+        Err(closed_error())
+    }
+}
+
+fn leave<S: Lanes>(id: SourceId, role: Role, place: Place) {
     at_home(id, move || {
-        if let Ok(stream) = stream(id) {
-            stream.direction(role).lane.leave(place);
+        if let Ok(source) = S::find(id) {
+            source.direction(role).lane.leave(place);
         }
     });
 }
 
-fn end_turn(id: SourceId, role: Role) {
-    if let Ok(stream) = stream(id) {
-        stream.end_turn(role);
+fn end_turn<S: Lanes>(id: SourceId, role: Role) {
+    if let Ok(source) = S::find(id) {
+        source.end_turn(role);
     }
 }
 
 /// The future is gone in mid-flight: at home, its operation is taken back, or its result adopted.
-fn abandon(id: SourceId, role: Role, ticket: Ticket) {
-    at_home(id, move || match (ticket.abandon(), stream(id)) {
-        (Abandoned::TakenBack(finished), stream) => {
-            if let Ok(stream) = stream {
-                stream.taken_back(role);
+fn abandon<S: Lanes>(id: SourceId, role: Role, ticket: Ticket) {
+    at_home(id, move || match (ticket.abandon(), S::find(id)) {
+        (Abandoned::TakenBack(finished), source) => {
+            if let Ok(source) = source {
+                source.taken_back(role);
             }
             drop(finished);
         }
-        (Abandoned::Ended(finished), Ok(stream)) => stream.abandoned(role, finished),
+        (Abandoned::Ended(finished), Ok(source)) => source.abandoned(role, finished),
         (Abandoned::Ended(finished), Err(_)) => drop(finished),
         (Abandoned::GoesOn, _) => {}
     });
@@ -338,48 +378,55 @@ impl LaneOp for Shutdown {
     }
 }
 
-/// Closes a stream; resolves when everything accepted for sending is with the kernel
+/// Closes a source; resolves when everything accepted for sending is with the kernel
 /// and the descriptor is closed.
-pub(crate) struct CloseStream {
+pub(crate) struct CloseLanes<S: Lanes> {
     id: SourceId,
     is_over: bool,
+    source: PhantomData<fn() -> S>,
 }
 
-impl CloseStream {
-    pub(crate) fn new(id: SourceId) -> CloseStream {
-        CloseStream { id, is_over: false }
+pub(crate) type CloseStream = CloseLanes<Stream>;
+
+impl<S: Lanes> CloseLanes<S> {
+    pub(crate) fn new(id: SourceId) -> CloseLanes<S> {
+        CloseLanes {
+            id,
+            is_over: false,
+            source: PhantomData,
+        }
     }
 }
 
-impl Future for CloseStream {
+impl<S: Lanes> Future for CloseLanes<S> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let stream = stream(self.id)?;
-        stream.close();
-        if !stream.closing.is_closed() {
-            stream.closing.wait(cx);
+        let source = S::find(self.id)?;
+        source.close();
+        if !source.closing().is_closed() {
+            source.closing().wait(cx);
             return Poll::Pending;
         }
         self.is_over = true;
-        release(self.id);
-        Poll::Ready(stream.outcome())
+        release::<S>(self.id);
+        Poll::Ready(source.outcome())
     }
 }
 
-impl Drop for CloseStream {
+impl<S: Lanes> Drop for CloseLanes<S> {
     fn drop(&mut self) {
         if !self.is_over {
-            release(self.id);
+            release::<S>(self.id);
         }
     }
 }
 
 /// Closes the source if that has not begun, and lets it go when it is closed.
-fn release(id: SourceId) {
+pub(super) fn release<S: Lanes>(id: SourceId) {
     super::close(id);
     at_home(id, move || {
-        let may_go = stream(id).is_ok_and(|stream| stream.closing.release());
+        let may_go = S::find(id).is_ok_and(|source| source.closing().release());
         super::with(|sources| sources.closed(id.index, id.generation, may_go));
     });
 }

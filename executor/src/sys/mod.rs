@@ -10,8 +10,8 @@ mod socket;
 pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event};
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
-    Name, bind, get_option, listen, peer_name, set_linger, set_option, shutdown, socket,
-    socket_name, socket_pair,
+    Name, bind, get_option, listen, peer_name, set_linger, set_membership_v4, set_membership_v6,
+    set_option, shutdown, socket, socket_name, socket_pair,
 };
 
 use std::io;
