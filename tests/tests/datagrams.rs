@@ -432,6 +432,10 @@ fn a_send_waits_until_the_receiver_has_room() {
                 turns(100).await;
                 sleep(SHORT).await;
                 assert!(!task.is_finished(), "so much should not fit");
+                // It sleeps until there is room: nothing is tried in vain.
+                let before = runtime.metrics().submitted;
+                sleep(SHORT).await;
+                assert_eq!(runtime.metrics().submitted, before);
                 for number in 0..2000 {
                     assert_eq!(check_numbered(&recv!(receiver)), number);
                 }
@@ -559,4 +563,596 @@ fn a_dropped_send_sends_its_datagram_whole_or_not_at_all() {
             assert!(dropped > 0);
         });
     });
+}
+
+#[test]
+fn a_send_that_waits_for_room_goes_out_whole_although_it_was_dropped() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("receiver");
+            let receiver = UnixDatagram::bind(&path).await.unwrap();
+            let sender = UnixDatagram::unbound().await.unwrap();
+            let mut number = 0;
+            // The one that finds no room is dropped there.
+            while !times_out(sender.send_to(numbered(number, 100), &path)).await {
+                number += 1;
+            }
+            // One behind it that was dropped, too, sends nothing.
+            assert!(times_out(sender.send_to(numbered(1 << 40, 100), &path)).await);
+            for expected in 0..=number {
+                assert_eq!(check_numbered(&recv!(receiver)), expected);
+            }
+            let last = numbered(number + 1, 100);
+            sender.send_to(last, &path).await.0.unwrap();
+            assert_eq!(check_numbered(&recv!(receiver)), number + 1);
+        });
+    });
+}
+
+#[test]
+fn the_error_of_a_dropped_send_is_dropped_with_it() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixDatagram::pair().unwrap();
+            let mut send = Box::pin(one.send(vec![1; 64 << 20]));
+            assert!(poll_once(send.as_mut()).await.is_pending());
+            turns(2).await;
+            drop(send);
+            one.send("next").await.0.unwrap();
+            assert_eq!(recv!(other), b"next");
+        });
+    });
+}
+
+#[test]
+fn closing_ends_receives_and_lets_the_send_in_flight_go() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("receiver");
+            let receiver = UnixDatagram::bind(&path).await.unwrap();
+            let sender = UnixDatagram::unbound().await.unwrap();
+            sender.connect(&path).await.unwrap();
+            assert_eq!(sender.peer_path().unwrap().as_deref(), Some(&*path));
+            let mut number = 0;
+            while !times_out(sender.send(numbered(number, 100))).await {
+                number += 1;
+            }
+            let closing = sender.close();
+            let receiving = async {
+                for expected in 0..=number {
+                    assert_eq!(check_numbered(&recv!(receiver)), expected);
+                }
+            };
+            let (closed, ()) = krug::join!(closing, receiving);
+            closed.unwrap();
+
+            // Dropped: the same, in the background.
+            let sender = UnixDatagram::unbound().await.unwrap();
+            sender.connect(&path).await.unwrap();
+            let mut number = 0;
+            while !times_out(sender.send(numbered(number, 100))).await {
+                number += 1;
+            }
+            drop(sender);
+            for expected in 0..=number {
+                assert_eq!(check_numbered(&recv!(receiver)), expected);
+            }
+            until("it is closed", || runtime.metrics().sources == 1).await;
+
+            // A receive in flight does not keep the socket open.
+            assert!(times_out(receiver.recv(vec![0; 9])).await);
+            receiver.close().await.unwrap();
+            assert_eq!(runtime.metrics().operations_alive, 0);
+        });
+    });
+}
+
+#[test]
+fn what_cannot_be_sent_within_the_linger_time_is_given_up() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("receiver");
+            let _deaf = UnixDatagram::bind(&path).await.unwrap();
+            for is_connected in [true, false] {
+                let sender = UnixDatagram::unbound().await.unwrap();
+                sender.connect(&path).await.unwrap();
+                sender.set_linger_time(SHORT).unwrap();
+                let fill = async {
+                    loop {
+                        let (result, _) = match is_connected {
+                            true => sender.send("x").await,
+                            false => sender.send_to("x", &path).await,
+                        };
+                        result.unwrap();
+                    }
+                };
+                assert!(times_out(fill).await);
+                let error = sender.close().await.unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::ETIMEDOUT));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_socket_goes_back_to_std_with_what_was_received_for_nobody() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = (udp().await, udp().await);
+            let (from, to) = (one.local_addr().unwrap(), other.local_addr().unwrap());
+            let (socket, leftover) = udp().await.into_std().await.unwrap();
+            assert!(leftover.is_none());
+            drop(socket);
+            // A receive in flight is ended.
+            assert!(times_out(one.recv(vec![0; 9])).await);
+            let (one, leftover) = one.into_std().await.unwrap();
+            assert!(leftover.is_none());
+            assert_eq!(one.local_addr().unwrap(), from);
+
+            assert!(times_out(other.recv_from(vec![0; 4])).await);
+            one.send_to(b"0123456789", to).unwrap();
+            until("it is adopted", || runtime.metrics().adopted == 1).await;
+            one.send_to(b"in the kernel", to).unwrap();
+            let (other, leftover) = other.into_std().await.unwrap();
+            let leftover = leftover.unwrap();
+            assert_eq!((&leftover.bytes[..], leftover.length), (&b"0123"[..], 10));
+            assert_eq!(leftover.sender, from);
+            let mut buf = [0; 64];
+            assert_eq!(other.recv_from(&mut buf).unwrap(), (13, from));
+            // A dropped one closes the socket.
+            let other = UdpSocket::from_std(other).unwrap();
+            let sources = runtime.metrics().sources;
+            assert!(times_out(other.recv(vec![0; 9])).await);
+            let mut back = Box::pin(other.into_std());
+            assert!(poll_once(back.as_mut()).await.is_pending());
+            drop(back);
+            until("it is closed", || runtime.metrics().sources == sources - 1).await;
+            drop(std::net::UdpSocket::bind(to).unwrap());
+
+            let (one, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+            let one = UnixDatagram::from_std(one).unwrap();
+            drop(one.into_std().await.unwrap());
+        });
+    });
+}
+
+#[test]
+fn bug_072_sockets_of_std_work_whether_they_block_or_not_and_keep_their_flags() {
+    run(|runtime| {
+        runtime.block_on(async {
+            for nonblocking in [false, true] {
+                let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                std.set_nonblocking(nonblocking).unwrap();
+                let (socket, peer) = (UdpSocket::from_std(std).unwrap(), udp().await);
+                let (here, there) = (socket.local_addr().unwrap(), peer.local_addr().unwrap());
+                let echo = async {
+                    let (result, buf) = socket.recv_from(vec![0; 64]).await;
+                    let (_, sender) = result.unwrap();
+                    socket.send_to(buf, sender).await.0.unwrap();
+                };
+                let asking = async {
+                    turns(3).await;
+                    peer.send_to("echo", here).await.0.unwrap();
+                    let (result, buf) = peer.recv_from(Vec::with_capacity(64)).await;
+                    assert_eq!((result.unwrap(), &buf[..]), ((4, here), &b"echo"[..]));
+                };
+                krug::join!(echo, asking);
+                assert_ne!(here, there);
+                let (std, _) = socket.into_std().await.unwrap();
+                // SAFETY: asks for the flags of a descriptor that is open.
+                let flags =
+                    unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&std), libc::F_GETFL) };
+                assert_eq!(flags & libc::O_NONBLOCK != 0, nonblocking);
+            }
+        });
+    });
+}
+
+#[test]
+fn bug_073_a_receiver_that_is_gone_is_an_error_and_no_signal() {
+    if passes_in_a_process_of_its_own("bug_073_a_receiver_that_is_gone_is_an_error_and_no_signal") {
+        return;
+    }
+    // SAFETY: in a process of its own, to which a signal may happen.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixDatagram::pair().unwrap();
+            one.shutdown(Shutdown::Write).await.unwrap();
+            let error = one.send("x").await.0.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            other.shutdown(Shutdown::Both).await.unwrap();
+            let (one, other) = UnixDatagram::pair().unwrap();
+            other.shutdown(Shutdown::Read).await.unwrap();
+            let error = one.send("x").await.0.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            let (one, other) = UnixDatagram::pair().unwrap();
+            other.close().await.unwrap();
+            let error = one.send("x").await.0.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        });
+    });
+}
+
+#[test]
+fn after_a_shutdown_what_had_arrived_is_received_and_then_nothing() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixDatagram::pair().unwrap();
+            one.send("before").await.0.unwrap();
+            other.shutdown(Shutdown::Read).await.unwrap();
+            assert_eq!(recv!(other), b"before");
+            for _ in 0..2 {
+                assert_eq!(recv!(other), b"");
+            }
+            // One that waits is woken by it.
+            let (_one, other) = UnixDatagram::pair().unwrap();
+            let shutting_down = async {
+                turns(3).await;
+                other.shutdown(Shutdown::Read).await.unwrap();
+            };
+            let ((result, _), ()) = krug::join!(other.recv(vec![0; 9]), shutting_down);
+            assert_eq!(result.unwrap(), 0);
+        });
+    });
+}
+
+#[test]
+fn options_are_set_and_told() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let socket = udp().await;
+            for on in [true, false] {
+                socket.set_broadcast(on).unwrap();
+                assert_eq!(socket.broadcast().unwrap(), on);
+                socket.set_multicast_loop_v4(on).unwrap();
+                assert_eq!(socket.multicast_loop_v4().unwrap(), on);
+            }
+            socket.set_ttl(7).unwrap();
+            assert_eq!(socket.ttl().unwrap(), 7);
+            socket.set_tos(0x28).unwrap();
+            assert_eq!(socket.tos().unwrap(), 0x28);
+            socket.set_multicast_ttl_v4(3).unwrap();
+            assert_eq!(socket.multicast_ttl_v4().unwrap(), 3);
+            socket.set_receive_buffer_size(1 << 16).unwrap();
+            socket.set_send_buffer_size(1 << 16).unwrap();
+            assert!(socket.take_error().unwrap().is_none());
+            assert_eq!(
+                socket.peer_addr().unwrap_err().kind(),
+                io::ErrorKind::NotConnected
+            );
+            socket.close().await.unwrap();
+
+            let Ok(socket) = UdpOptions::new().only_v6(true).bind("[::1]:0").await else {
+                return println!("no IPv6 here");
+            };
+            for on in [true, false] {
+                socket.set_multicast_loop_v6(on).unwrap();
+                assert_eq!(socket.multicast_loop_v6().unwrap(), on);
+            }
+            socket.set_hop_limit_v6(9).unwrap();
+            assert_eq!(socket.hop_limit_v6().unwrap(), 9);
+            socket.set_traffic_class_v6(0x30).unwrap();
+            assert_eq!(socket.traffic_class_v6().unwrap(), 0x30);
+            socket.set_multicast_hop_limit_v6(4).unwrap();
+            assert_eq!(socket.multicast_hop_limit_v6().unwrap(), 4);
+            let address = socket.local_addr().unwrap();
+            socket.send_to("six", address).await.0.unwrap();
+            let (result, buf) = socket.recv_from(vec![0; 9]).await;
+            assert_eq!((result.unwrap(), &buf[..3]), ((3, address), &b"six"[..]));
+            let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x4b52);
+            assert!(socket.leave_multicast_v6(group, 1).is_err());
+            socket.join_multicast_v6(group, 1).unwrap();
+            socket.leave_multicast_v6(group, 1).unwrap();
+            // An option of the other family is refused.
+            assert!(udp().await.set_multicast_hop_limit_v6(4).is_err());
+        });
+    });
+}
+
+#[test]
+fn sockets_share_an_address_if_they_are_told_to() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let alone = udp().await;
+            let address = alone.local_addr().unwrap();
+            let refused = UdpSocket::bind(address).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+            for options in [
+                UdpOptions::new().reuse_port(true),
+                UdpOptions::new().reuse_address(true),
+            ] {
+                let first = options.clone().ttl(5).bind("127.0.0.1:0").await.unwrap();
+                assert_eq!(first.ttl().unwrap(), 5);
+                let second = options.bind(first.local_addr().unwrap()).await.unwrap();
+                assert_eq!(second.local_addr().unwrap(), first.local_addr().unwrap());
+            }
+        });
+    });
+}
+
+#[test]
+fn a_multicast_reaches_all_who_have_joined_until_they_leave() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let group = Ipv4Addr::new(239, 75, 82, 85);
+            let here = Ipv4Addr::LOCALHOST;
+            let options = UdpOptions::new().reuse_address(true);
+            let first = options.bind("0.0.0.0:0").await.unwrap();
+            let port = first.local_addr().unwrap().port();
+            let second = options
+                .bind(("0.0.0.0".parse::<Ipv4Addr>().unwrap(), port))
+                .await
+                .unwrap();
+            // The interface of a multicast is that of the sender's address, if there is no route.
+            let sender = udp().await;
+            first.join_multicast_v4(group, here).unwrap();
+            second.join_multicast_v4(group, here).unwrap();
+            let to = SocketAddr::from((group, port));
+            if let Err(error) = sender.send_to("to all", to).await.0 {
+                return println!("no multicast here: {error}");
+            }
+            assert_eq!(
+                (recv!(first), recv!(second)),
+                (b"to all".to_vec(), b"to all".to_vec())
+            );
+            // One member on the machine is enough for all who listen at every address.
+            second.leave_multicast_v4(group, here).unwrap();
+            sender.send_to("to one", to).await.0.unwrap();
+            assert_eq!(recv!(first), b"to one");
+            assert_eq!(recv!(second), b"to one");
+            first.leave_multicast_v4(group, here).unwrap();
+            drop(sender.send_to("to nobody", to).await);
+            assert!(times_out(first.recv(vec![0; 9])).await);
+        });
+    });
+}
+
+#[test]
+fn a_cancelled_receive_gives_its_buffer_back_and_loses_nothing() {
+    on_each_kind!(|_runtime, one, other| {
+        let canceller = Canceller::new();
+        let receiving = canceller.scope(other.recv(Vec::with_capacity(1 << 20)));
+        let stopping = async {
+            turns(3).await;
+            canceller.cancel();
+        };
+        let ((result, buf), ()) = krug::join!(receiving, stopping);
+        assert!(Canceller::was_cancelled(&result.unwrap_err()));
+        assert_eq!(buf.capacity(), 1 << 20);
+        one.send("later").await.0.unwrap();
+        assert_eq!(recv!(other), b"later");
+    });
+}
+
+#[test]
+fn any_ring_carries_the_datagrams_of_many_sockets() {
+    for entries in [1, 2, 4, 8] {
+        run_with(
+            |builder| builder.entries(entries),
+            |runtime| {
+                runtime.block_on(async {
+                    let mut tasks = Vec::new();
+                    for socket in 0..40 {
+                        let (one, other) = UnixDatagram::pair().unwrap();
+                        tasks.push(krug::spawn(async move {
+                            for number in 0..50 {
+                                let bytes = numbered(number, socket);
+                                assert_eq!(one.send(bytes).await.0.unwrap(), 8 + socket);
+                            }
+                        }));
+                        tasks.push(krug::spawn(async move {
+                            for number in 0..50 {
+                                if number % 7 == 3 {
+                                    drop(timeout(Duration::ZERO, other.recv(vec![0; 64])).await);
+                                }
+                                assert_eq!(check_numbered(&recv!(other)), number);
+                            }
+                        }));
+                    }
+                    for task in tasks {
+                        task.await.unwrap();
+                    }
+                });
+            },
+        );
+    }
+}
+
+#[test]
+fn sockets_that_come_and_go_leave_no_descriptor() {
+    run_alone(|runtime| {
+        runtime.block_on(async {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("receiver");
+            let before = open_descriptors();
+            for round in 0..100 {
+                let (one, other) = udp_pair().await;
+                let mut recv = Box::pin(one.recv(vec![0; 9]));
+                assert!(poll_once(recv.as_mut()).await.is_pending());
+                turns(round % 3).await;
+                drop(recv);
+                other.send("x").await.0.unwrap();
+                drop((one, other));
+                drop(std::fs::remove_file(&path));
+                let receiver = UnixDatagram::bind(&path).await.unwrap();
+                let sender = UnixDatagram::unbound().await.unwrap();
+                sender.set_linger_time(Duration::ZERO).unwrap();
+                // The last of them waits with a helper.
+                while !times_out(sender.send_to("x", &path)).await {}
+                drop((receiver, sender));
+                drop(UdpSocket::bind("300.0.0.1:1").await.unwrap_err());
+                let mut bind = Box::pin(UdpSocket::bind("127.0.0.1:0"));
+                drop(poll_once(bind.as_mut()).await);
+            }
+            until("all are closed", || runtime.metrics().sources == 0).await;
+            until("all descriptors are closed", || {
+                open_descriptors() == before
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn sent_descriptors_that_nobody_takes_are_closed() {
+    run_alone(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+            let other = UnixDatagram::from_std(other).unwrap();
+            let before = open_descriptors();
+            for is_dropped in [false, true] {
+                if is_dropped {
+                    assert!(times_out(other.recv(vec![0; 9])).await);
+                }
+                send_with_descriptor(&one, b"with a descriptor");
+                assert_eq!(recv!(other).len(), if is_dropped { 9 } else { 17 });
+                assert_eq!(open_descriptors(), before);
+            }
+        });
+    });
+}
+
+/// `sendmsg` with the socket's own descriptor as ancillary data.
+fn send_with_descriptor(socket: &std::os::unix::net::UnixDatagram, bytes: &[u8]) {
+    let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
+    let mut vector = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    let mut room = [0_u64; 8];
+    // SAFETY: all zeros are a valid header; what is put into it outlives the call, and the room for one descriptor is
+    // as large as the macros say.
+    unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        header.msg_control = room.as_mut_ptr().cast();
+        header.msg_controllen = libc::CMSG_SPACE(4) as usize;
+        let control = libc::CMSG_FIRSTHDR(&raw const header);
+        (*control).cmsg_level = libc::SOL_SOCKET;
+        (*control).cmsg_type = libc::SCM_RIGHTS;
+        (*control).cmsg_len = libc::CMSG_LEN(4) as usize;
+        libc::CMSG_DATA(control).cast::<i32>().write_unaligned(fd);
+        let sent = libc::sendmsg(fd, &raw const header, 0);
+        assert_eq!(sent, bytes.len() as isize);
+    }
+}
+
+#[test]
+fn outside_a_runtime_nothing_begins_and_the_buffer_comes_back() {
+    with_settings(|builder| {
+        let runtime = builder.build().unwrap();
+        let (one, other) = runtime.block_on(udp_pair());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut recv = pin!(one.recv(b"mine".to_vec()));
+        let std::task::Poll::Ready((Err(error), buf)) = recv.as_mut().poll(&mut cx) else {
+            panic!("a receive outside a runtime did something");
+        };
+        assert!(error.to_string().contains("block_on"), "{error}");
+        assert_eq!(buf, b"mine");
+        let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(UdpSocket::from_std(std).is_err());
+        assert!(UnixDatagram::pair().is_err());
+        drop(runtime);
+        let error = other.local_addr().unwrap_err();
+        assert!(error.to_string().contains("ended"), "{error}");
+    });
+}
+
+#[test]
+fn bug_027_headers_of_dropped_receives_are_not_used_again_before_the_kernel_is_done() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let sender = udp().await;
+            let mut sockets = Vec::new();
+            let mut tracks = Vec::new();
+            for _ in 0..100 {
+                let socket = udp().await;
+                let (buf, track) = Tracked::new(vec![0xaa; 64]);
+                let mut recv = Box::pin(socket.recv_from(buf));
+                assert!(poll_once(recv.as_mut()).await.is_pending());
+                turns(1).await;
+                drop(recv);
+                assert!(!track.is_dropped(), "the kernel may still write there");
+                sockets.push(socket);
+                tracks.push(track);
+            }
+            // Other operations take headers meanwhile.
+            let (one, other) = (udp().await, udp().await);
+            for number in 0..200 {
+                let to = other.local_addr().unwrap();
+                one.send_to(numbered(number, 10), to).await.0.unwrap();
+                let (result, buf) = other.recv_from(vec![0; 64]).await;
+                assert_eq!(result.unwrap().1, one.local_addr().unwrap());
+                assert_eq!(check_numbered(&buf), number);
+            }
+            for (number, socket) in sockets.iter().enumerate() {
+                let to = socket.local_addr().unwrap();
+                sender
+                    .send_to(numbered(number as u64, 10), to)
+                    .await
+                    .0
+                    .unwrap();
+            }
+            for (number, socket) in sockets.iter().enumerate() {
+                let (result, buf) = socket.recv_from(vec![0; 64]).await;
+                assert_eq!(result.unwrap().1, sender.local_addr().unwrap());
+                assert_eq!(check_numbered(&buf), number as u64);
+            }
+            assert!(tracks.iter().all(|track| track.is_dropped()));
+        });
+    });
+}
+
+/// An exchange whose result does not depend on what the kernel answers on the way.
+async fn conversation() -> Vec<Vec<u8>> {
+    let (one, other) = UnixDatagram::pair().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("receiver");
+    let bound = UnixDatagram::bind(&path).await.unwrap();
+    let mut heard = Vec::new();
+    for number in 0..6 {
+        if number % 2 == 1 {
+            assert!(times_out(other.recv(vec![0; 64])).await);
+        }
+        one.send(numbered(number, 5)).await.0.unwrap();
+        heard.push(recv!(other));
+        other.send_to(numbered(number, 7), &path).await.0.unwrap();
+        let (result, buf) = bound.recv_from(vec![0; 64]).await;
+        assert_eq!(result.unwrap().1, None);
+        heard.push(buf);
+    }
+    heard
+}
+
+#[test]
+fn a_conversation_notices_no_fault_at_any_operation() {
+    let calm = Faults::new();
+    let program = |faults: &Faults| {
+        let heard = std::cell::RefCell::default();
+        run_with(
+            |builder| builder.faults(faults.clone()).entries(4),
+            |runtime| drop(heard.replace(runtime.block_on(conversation()))),
+        );
+        heard.into_inner()
+    };
+    let expected = program(&calm);
+    assert!(calm.operations() >= 24);
+    let mut happened = 0;
+    for nth in 1..=calm.operations() {
+        for errno in [libc::EAGAIN, libc::EINTR, libc::ENOBUFS] {
+            let faults = Faults::new().operation(nth, errno);
+            assert_eq!(
+                program(&faults),
+                expected,
+                "operation {nth} answers {errno}"
+            );
+            happened += usize::from(faults.pending() == 0);
+        }
+    }
+    assert!(happened >= 60, "{happened}");
 }

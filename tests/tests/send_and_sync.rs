@@ -124,11 +124,12 @@ macro_rules! generic {
 
 /// Futures of methods that take a buffer.
 macro_rules! with_buffer {
-    ($name:literal: $($method:ident),+) => {{
+    ($name:literal: $($method:ident),+) => { with_buffer!($name: stream() => $($method()),+) };
+    ($name:literal: $handle:expr => $($method:ident($($argument:expr),*)),+) => {{
         let rows = [$(row($name, "T", [
-            traits_of!(stream().$method(unreachable::<Buffer<u8>>())),
-            traits_of!(stream().$method(unreachable::<Buffer<Cell<u8>>>())),
-            traits_of!(stream().$method(unreachable::<Buffer<Rc<u8>>>())),
+            traits_of!($handle.$method(unreachable::<Buffer<u8>>(), $($argument),*)),
+            traits_of!($handle.$method(unreachable::<Buffer<Cell<u8>>>(), $($argument),*)),
+            traits_of!($handle.$method(unreachable::<Buffer<Rc<u8>>>(), $($argument),*)),
         ])),+];
         assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
         let [first, ..] = rows;
@@ -194,6 +195,8 @@ fn rows() -> Vec<Row> {
         plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
         plain!("`TcpSocket`": TcpSocket),
         plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
+        plain!("`UdpSocket`, `UnixDatagram`": UdpSocket, UnixDatagram),
+        plain!("`UdpOptions`": UdpOptions),
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
         plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
         plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
@@ -233,6 +236,10 @@ fn rows_of_futures() -> Vec<Row> {
     vec![
         with_buffer!("futures of `read`, `read_exact`, `peek` with `T`": read, read_exact, peek),
         with_buffer!("futures of `write`, `write_all` with `T`": write, write_all),
+        with_buffer!("futures of `recv`, `recv_from`, `recv_message`, `peek_from` of datagrams with `T`":
+            unreachable::<&'static UdpSocket>() => recv(), recv_from(), recv_message(), peek_from()),
+        with_buffer!("futures of `send`, `send_to` with `T`":
+            unreachable::<&'static UdpSocket>() => send(), send_to("127.0.0.1:1")),
         futures!("futures of `flush`, `shutdown`": stream().flush(), stream().shutdown(std::net::Shutdown::Write)),
         futures!("futures of `accept`":
             unreachable::<&'static TcpListener>().accept(), unreachable::<&'static UnixListener>().accept()),
@@ -243,7 +250,10 @@ fn rows_of_futures() -> Vec<Row> {
         futures!("futures of `close`":
             unreachable::<TcpStream>().close(), unreachable::<UnixStream>().close(),
             unreachable::<TcpListener>().close(), unreachable::<UnixListener>().close(),
+            unreachable::<UdpSocket>().close(), unreachable::<UnixDatagram>().close(),
             unreachable::<pipe::Sender>().close(), unreachable::<pipe::Receiver>().close()),
+        futures!("futures of `into_std`":
+            unreachable::<UdpSocket>().into_std(), unreachable::<UnixDatagram>().into_std()),
         futures!("futures of `pipe`": pipe::pipe()),
         futures!("futures of `nop`": krug::io::nop()),
     ]

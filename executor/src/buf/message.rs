@@ -75,6 +75,12 @@ impl Message {
         self.header_mut().point_at(address.cast_mut(), length)
     }
 
+    /// To whom it is sent.
+    pub(crate) fn name(&self) -> &Name {
+        let header = self.header.as_ref().expect("there until it is dropped");
+        &header.name
+    }
+
     /// Who sent what was received.
     pub(crate) fn sender(&self) -> Name {
         let header = self.header.as_ref().expect("there until it is dropped");

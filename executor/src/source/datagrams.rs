@@ -37,6 +37,8 @@ pub(crate) struct Datagrams {
     /// the kernel reports only once.
     received: RefCell<VecDeque<Result<Datagram, i32>>>,
     linger: Cell<Duration>,
+    /// What was being sent when the socket was closed has not been sent.
+    was_given_up: Cell<bool>,
     /// The descriptor is not to be closed, but to be given back.
     is_wanted: Cell<bool>,
     pub(super) closing: Closing,
@@ -52,6 +54,7 @@ impl Datagrams {
             send: Direction::default(),
             received: RefCell::default(),
             linger: Cell::new(linger),
+            was_given_up: Cell::new(false),
             is_wanted: Cell::new(false),
             closing: Closing::default(),
         }
@@ -88,8 +91,11 @@ impl Datagrams {
     }
 
     /// An operation has ended, whoever gets its result.
-    pub(super) fn observe(&self, role: Role, _: Completion) {
+    pub(super) fn observe(&self, role: Role, completion: Completion) {
         self.direction(role).in_flight.set(None);
+        if role == Role::Send && completion.result < 0 && self.closing.was_given_up() {
+            self.was_given_up.set(true);
+        }
         self.progress();
     }
 
@@ -224,7 +230,7 @@ impl Lanes for Datagrams {
     }
 
     fn outcome(&self) -> io::Result<()> {
-        if self.closing.was_given_up() {
+        if self.was_given_up.get() {
             return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
         }
         Ok(())
