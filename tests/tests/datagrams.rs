@@ -1156,3 +1156,39 @@ fn a_conversation_notices_no_fault_at_any_operation() {
     }
     assert!(happened >= 60, "{happened}");
 }
+
+#[test]
+fn a_receive_that_is_dropped_or_awaited_on_another_core_loses_nothing() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = udp_pair().await;
+            let other = std::sync::Arc::new(other);
+            for is_awaited in [false, true] {
+                let receiver = other.clone();
+                let mut recv = Box::pin(async move { receiver.recv_from(vec![0; 64]).await });
+                assert!(poll_once(recv.as_mut()).await.is_pending());
+                turns(2).await;
+                let away = std::thread::spawn(move || {
+                    let away = krug::Runtime::new().unwrap();
+                    if is_awaited {
+                        let (result, buf) = away.block_on(recv);
+                        assert_eq!(&buf[..result.unwrap().0], b"over there");
+                    } else {
+                        away.block_on(async { drop(recv) });
+                    }
+                });
+                if is_awaited {
+                    one.send("over there").await.0.unwrap();
+                }
+                until("the other core is done", || away.is_finished()).await;
+                away.join().unwrap();
+                if !is_awaited {
+                    one.send("back at home").await.0.unwrap();
+                    one.send("and one more").await.0.unwrap();
+                    assert_eq!(recv!(other), b"back at home");
+                    assert_eq!(recv!(other), b"and one more");
+                }
+            }
+        });
+    });
+}

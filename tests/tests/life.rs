@@ -729,6 +729,7 @@ fn life_never_started_foreign_core() {
         home.block_on(async {
             let (one, other) = UnixStream::pair().unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let name = core_name(home);
             on_another_core(move |away| {
                 let names = [name, core_name(away)];
@@ -752,6 +753,16 @@ fn life_never_started_foreign_core() {
                     check(listener.accept().await.unwrap_err());
                     check(listener.local_addr().unwrap_err());
                     check(listener.close().await.unwrap_err());
+                    let (result, buf) = socket.recv_from(b"mine".to_vec()).await;
+                    check(result.unwrap_err());
+                    assert_eq!(buf, b"mine");
+                    let (result, buf) = socket.send_to(b"mine".to_vec(), "127.0.0.1:9").await;
+                    check(result.unwrap_err());
+                    assert_eq!(buf, b"mine");
+                    check(socket.connect("127.0.0.1:9").await.unwrap_err());
+                    check(socket.local_addr().unwrap_err());
+                    check(socket.set_ttl(9).unwrap_err());
+                    check(socket.into_std().await.unwrap_err());
                 });
                 // Outside a runtime the error says what is missing.
                 let mut outside = Box::pin(other.read(b"mine".to_vec()));

@@ -21,6 +21,7 @@ unsafe impl Send for Header {}
 unsafe impl Sync for Header {}
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "what an operation takes must already be where it stays")]
     static SPARE: RefCell<Vec<Box<Header>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -51,7 +52,7 @@ impl Message {
     }
 
     /// For sending to `receiver`.
-    pub(crate) fn to(receiver: &[u8]) -> Message {
+    pub(crate) fn to_receiver(receiver: &[u8]) -> Message {
         let mut message = Message::new();
         let header = message.header_mut();
         header.name = Name::new(receiver);
@@ -64,14 +65,14 @@ impl Message {
     }
 
     /// Now receives into `length` bytes at `address`, and the name of the sender.
-    pub(crate) fn to_receive(&mut self, address: *mut u8, length: u32) -> *mut libc::msghdr {
+    pub(crate) fn for_receiving(&mut self, address: *mut u8, length: u32) -> *mut libc::msghdr {
         let header = self.header_mut();
         header.message.msg_namelen = Name::CAPACITY as u32;
         header.point_at(address, length)
     }
 
     /// Now sends `length` bytes at `address`.
-    pub(crate) fn to_send(&mut self, address: *const u8, length: u32) -> *mut libc::msghdr {
+    pub(crate) fn for_sending(&mut self, address: *const u8, length: u32) -> *mut libc::msghdr {
         self.header_mut().point_at(address.cast_mut(), length)
     }
 

@@ -52,7 +52,7 @@ unsafe impl<B: IoBufMut> Op for ReceiveFrom<B> {
             return poll;
         }
         let (pointer, room) = buf::to_fill(&mut self.buf, 0);
-        let header = Address::of_mut(self.message.to_receive(pointer, room));
+        let header = Address::of_mut(self.message.for_receiving(pointer, room));
         // With MSG_TRUNC the result is the length of the datagram, also of what did not fit.
         let flags = libc::MSG_TRUNC | if self.peeks { libc::MSG_PEEK } else { 0 };
         Operation::ReceiveMessage {

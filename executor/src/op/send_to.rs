@@ -50,7 +50,7 @@ impl<B: IoBuf> SendTo<B> {
         SendTo {
             fd,
             buf,
-            message: receiver.map(|receiver| Message::to(receiver.as_bytes())),
+            message: receiver.map(|receiver| Message::to_receiver(receiver.as_bytes())),
             stage: Stage::Send,
             has_own_room: false,
         }
@@ -66,7 +66,7 @@ impl<B: IoBuf> SendTo<B> {
         match &mut self.message {
             Some(message) => Operation::SendMessage {
                 fd: self.fd,
-                header: Address::of_mut(message.to_send(pointer, length)),
+                header: Address::of_mut(message.for_sending(pointer, length)),
                 flags,
             },
             None => Operation::Send {
