@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common_proof::{Generator, in_time, is_long, poll_once, tcp_pair};
 use krug::Runtime;
-use krug::net::{TcpListener, TcpStream, UnixStream};
+use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 
 /// How many calls of each kind are made to fail by default.
@@ -78,6 +78,12 @@ fn sweep(program: Program) {
                 format!("operation {nth} answers {errno}"),
             );
         }
+        for length in [1, 7] {
+            check(
+                Faults::new().short(nth, length),
+                format!("operation {nth} takes {length} bytes"),
+            );
+        }
     }
     for nth in calls(shots) {
         check(
@@ -94,6 +100,8 @@ fn sweep(program: Program) {
             let errno = [libc::EINTR, libc::EAGAIN, libc::ENOBUFS][generator.below(3) as usize];
             faults = faults.operation(generator.below(operations.max(1)) + 1, errno);
             faults = faults.end_multishot(generator.below(shots.max(1)) + 1);
+            let length = generator.below(9) as u32 + 1;
+            faults = faults.short(generator.below(operations.max(1)) + 1, length);
         }
         check(faults, format!("many at once, round {round}"));
     }
@@ -431,6 +439,56 @@ fn a_read_that_was_cancelled_by_nobody_is_submitted_again() {
         assert_eq!(run(receive_only, &faults, "a read"), expected, "{nth}");
         assert_eq!(faults.pending(), 0);
     }
+}
+
+#[test]
+fn bug_074_a_connect_that_a_signal_interrupts_goes_on() {
+    // Of what each program connects, every one in turn; the last plan interrupts those that are made again, too.
+    for program in [connects_by_tcp, connects_by_unix_sockets] {
+        let expected = run(program, &Faults::new(), "without faults");
+        for nth in 1..=2 {
+            let faults = Faults::new().interrupt_connect(nth);
+            assert_eq!(run(program, &faults, "a connect"), expected, "{nth}");
+            assert_eq!(faults.pending(), 0);
+        }
+        let all = (1..=4).fold(Faults::new(), Faults::interrupt_connect);
+        assert_eq!(run(program, &all, "every connect"), expected);
+    }
+}
+
+/// One connect that succeeds and one that is refused.
+fn connects_by_tcp(runtime: &Runtime) -> String {
+    runtime.block_on(in_time(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        let server = listener.accept().await.unwrap();
+        assert_eq!(client.local_addr().unwrap(), server.peer_addr().unwrap());
+        drop(listener.close().await.unwrap());
+        let refused = TcpStream::connect(address).await.unwrap_err();
+        server.write_all("welcome").await.0.unwrap();
+        let (result, buf) = client.read_exact(vec![0; 7]).await;
+        format!("{result:?} {buf:?} {:?}", refused.kind())
+    }))
+}
+
+/// As [`connects_by_tcp`].
+fn connects_by_unix_sockets(runtime: &Runtime) -> String {
+    runtime.block_on(in_time(async {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("socket"))
+            .await
+            .unwrap();
+        let client = UnixStream::connect(folder.path().join("socket"))
+            .await
+            .unwrap();
+        let server = listener.accept().await.unwrap();
+        drop(listener.close().await.unwrap());
+        let refused = UnixStream::connect(folder.path().join("socket")).await;
+        server.write_all("welcome").await.0.unwrap();
+        let (result, buf) = client.read_exact(vec![0; 7]).await;
+        format!("{result:?} {buf:?} {:?}", refused.unwrap_err().kind())
+    }))
 }
 
 /// Operations that transfer data are reads only.

@@ -229,7 +229,29 @@ fn rows() -> Vec<Row> {
         plain!("`sync::mpsc::Receiver<T>`": sync::mpsc::Receiver<u8>),
         plain!("`sync::Notify`": sync::Notify),
     ]);
+    rows.extend(rows_of_sync());
     rows
+}
+
+fn rows_of_sync() -> Vec<Row> {
+    use sync::*;
+    vec![
+        plain!("`sync::watch::Sender<T>`": watch::Sender<u8>),
+        plain!("`sync::watch::Receiver<T>`": watch::Receiver<u8>),
+        plain!("`sync::broadcast::Sender<T>`": broadcast::Sender<u8>),
+        plain!("`sync::broadcast::Receiver<T>`": broadcast::Receiver<u8>),
+        plain!("`sync::Semaphore`, `sync::Barrier`": Semaphore, Barrier),
+        plain!("`sync::SemaphorePermit`, `sync::OwnedSemaphorePermit`":
+            SemaphorePermit<'static>, OwnedSemaphorePermit),
+        plain!("`sync::Mutex<T>`, `sync::RwLock<T>`, `sync::OnceCell<T>`":
+            Mutex<u8>, RwLock<u8>, OnceCell<Cell<u8>>),
+        plain!("`sync::MutexGuard<T>`, `sync::OwnedMutexGuard<T>`":
+            MutexGuard<'static, u8>, OwnedMutexGuard<u8>),
+        plain!("`sync::RwLockReadGuard<T>`, `sync::OwnedRwLockReadGuard<T>`":
+            RwLockReadGuard<'static, u8>, OwnedRwLockReadGuard<u8>),
+        plain!("`sync::RwLockWriteGuard<T>`, `sync::RwLockMappedWriteGuard<T>`, `sync::OwnedRwLockWriteGuard<T>`":
+            RwLockWriteGuard<'static, u8>, RwLockMappedWriteGuard<'static, u8>, OwnedRwLockWriteGuard<u8>),
+    ]
 }
 
 fn rows_of_futures() -> Vec<Row> {

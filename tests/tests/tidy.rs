@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tidy_rules::{
-    Source, arrows, forbidden_words, long_files, long_functions, readme, unsafe_code,
+    Source, arrows, drop_docs, forbidden_words, long_files, long_functions, readme, unsafe_code,
 };
 
 /// How many crates of others the executor may stand on.
@@ -93,6 +93,14 @@ fn every_module_of_the_executor_has_a_layer() {
         unknown.is_empty(),
         "without a layer in tidy_rules/arrows.rs: {unknown:?}"
     );
+}
+
+#[test]
+fn docs_of_all_that_is_awaited_say_what_dropping_it_does() {
+    let sources = sources(&["executor/src"]);
+    let types = drop_docs::future_types(&sources);
+    assert!(types.iter().any(|name| name == "Sleep"), "{types:?}");
+    check(&sources, |source| drop_docs::complaints(source, &types));
 }
 
 #[test]

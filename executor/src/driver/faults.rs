@@ -41,6 +41,7 @@ struct Shared {
     enters: AtomicU64,
     multishot_completions: AtomicU64,
     operations: AtomicU64,
+    connects: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ enum Fault {
     EndMultishot { nth: u64 },
     Operation { nth: u64, errno: i32 },
     Withhold { nth: u64 },
+    Short { nth: u64, length: u32 },
+    InterruptConnect { nth: u64 },
 }
 
 /// What is planned for an operation.
@@ -56,6 +59,7 @@ enum Fault {
 enum Fate {
     Answer(i32),
     Withhold,
+    Short(u32),
 }
 
 impl Faults {
@@ -95,6 +99,19 @@ impl Faults {
     #[must_use]
     pub fn withhold(self, nth: u64) -> Faults {
         self.with(Fault::Withhold { nth })
+    }
+
+    /// The `nth` operation that transfers data is submitted with at most `length` bytes, as if there were no more or no
+    /// more room: a short read, or a short write. What has several buffers (`readv`, `sendmsg` and the like) is not cut.
+    #[must_use]
+    pub fn short(self, nth: u64, length: u32) -> Faults {
+        self.with(Fault::Short { nth, length })
+    }
+
+    /// The `nth` connect is carried out, but its caller is told that a signal interrupted it (`EINTR`).
+    #[must_use]
+    pub fn interrupt_connect(self, nth: u64) -> Faults {
+        self.with(Fault::InterruptConnect { nth })
     }
 
     /// How many turns have submitted or waited.
@@ -145,8 +162,16 @@ impl Faults {
         self.take(|fault| match fault {
             Fault::Operation { nth, errno } if nth == now => Some(Fate::Answer(errno)),
             Fault::Withhold { nth } if nth == now => Some(Fate::Withhold),
+            Fault::Short { nth, length } if nth == now => Some(Fate::Short(length)),
             _ => None,
         })
+    }
+
+    /// Whether this connect is planned to be interrupted.
+    fn on_connect(&self) -> bool {
+        let now = count(&self.shared.connects);
+        let is_due = |fault| (fault == Fault::InterruptConnect { nth: now }).then_some(());
+        self.take(is_due).is_some()
     }
 
     /// Whether the shot is planned to end with this completion.
@@ -179,6 +204,8 @@ pub(crate) struct Faulty {
     held: Vec<(Key, Completion)>,
     /// Operations of which nothing is to be heard.
     withheld: Vec<Key>,
+    /// Connects whose results are replaced by an interruption.
+    interrupted: Vec<Key>,
 }
 
 impl Faulty {
@@ -189,6 +216,7 @@ impl Faulty {
             answers: Vec::new(),
             held: Vec::new(),
             withheld: Vec::new(),
+            interrupted: Vec::new(),
         })
     }
 
@@ -196,7 +224,7 @@ impl Faulty {
         self.driver.capabilities()
     }
 
-    pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
+    pub(crate) fn submit(&mut self, key: Key, mut operation: Operation) {
         let fate = transfers_data(&operation)
             .then(|| self.faults.on_operation())
             .flatten();
@@ -205,7 +233,11 @@ impl Faulty {
                 return self.answers.push((key, Completion::last(-errno)));
             }
             Some(Fate::Withhold) => self.withheld.push(key),
+            Some(Fate::Short(length)) => shorten(&mut operation, length),
             None => {}
+        }
+        if matches!(operation, Operation::Connect { .. }) && self.faults.on_connect() {
+            self.interrupted.push(key);
         }
         self.driver.submit(key, operation);
     }
@@ -217,7 +249,10 @@ impl Faulty {
                 self.answers.remove(position);
                 true
             }
-            None => self.driver.take_back(key),
+            None => {
+                self.interrupted.retain(|found| *found != key);
+                self.driver.take_back(key)
+            }
         }
     }
 
@@ -272,6 +307,13 @@ impl Faulty {
             if self.withheld.contains(&key) {
                 completions.remove(position);
                 continue;
+            }
+            let interrupted = self.interrupted.iter().position(|found| *found == key);
+            if let Some(interrupted) = interrupted {
+                self.interrupted.swap_remove(interrupted);
+                if completion.result != -libc::ECANCELED {
+                    completions[position].1.result = -libc::EINTR;
+                }
             }
             let held = self.held.iter().position(|(held, _)| *held == key);
             let ends = completion.more && self.faults.on_multishot_completion();
@@ -345,6 +387,16 @@ fn transfers_data(operation: &Operation) -> bool {
             | Operation::ReadVectored { .. }
             | Operation::WriteVectored { .. }
     )
+}
+
+fn shorten(operation: &mut Operation, to: u32) {
+    if let Operation::Receive { length, .. }
+    | Operation::Send { length, .. }
+    | Operation::Read { length, .. }
+    | Operation::Write { length, .. } = operation
+    {
+        *length = (*length).min(to);
+    }
 }
 
 #[cfg(test)]

@@ -181,11 +181,7 @@ pub(super) async fn listen_default(socket: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 pub(super) async fn connect(socket: OwnedFd, address: RawAddress) -> io::Result<OwnedFd> {
-    submit(Connect {
-        socket,
-        address: Box::new(address),
-    })
-    .await
+    submit(Connect::new(socket, address)).await
 }
 
 /// Submits an operation that works for no source, and waits for it.

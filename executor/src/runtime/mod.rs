@@ -150,7 +150,7 @@ impl Runtime {
         Ok(self.worker().block_on(future))
     }
 
-    /// Spawns a task; it runs during [`block_on`](Runtime::block_on).
+    /// Spawns a task; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.worker().core().scheduler.spawn(future)

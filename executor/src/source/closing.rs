@@ -39,6 +39,8 @@ pub(crate) struct Closing {
     waiter: Cell<Option<Waiter>>,
     /// Somebody will ask for the outcome: the source stays until then.
     is_awaited: Cell<bool>,
+    /// The linger time is over: futures that have not looked at their results are not waited for.
+    is_impatient: Cell<bool>,
 }
 
 impl Closing {
@@ -62,6 +64,20 @@ impl Closing {
     /// True from the beginning of the end until the descriptor is handed to the close operation.
     pub(super) fn may_close(&self) -> bool {
         matches!(self.phase.get(), Phase::Draining | Phase::GivenUp)
+    }
+
+    /// True while the rest of a write whose future was dropped is still sent.
+    pub(super) fn takes_the_rest(&self) -> bool {
+        matches!(self.phase.get(), Phase::Open | Phase::Draining) && self.waits()
+    }
+
+    pub(super) fn stop_waiting(&self) {
+        self.is_impatient.set(true);
+    }
+
+    /// True while closing waits for futures to look at their results.
+    pub(super) fn waits(&self) -> bool {
+        !self.is_impatient.get()
     }
 
     pub(super) fn was_given_up(&self) -> bool {

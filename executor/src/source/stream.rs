@@ -211,7 +211,7 @@ impl Stream {
     /// Takes the result of an operation that had ended before its future was dropped. What a short send has left is
     /// sent now, in the same turn.
     pub(super) fn abandoned(&self, role: Role, finished: Finished) {
-        if !self.closing.is_open() {
+        if !self.closing.takes_the_rest() {
             return self.adopt(role, finished);
         }
         match finished.resume(self.attachment(role)) {
@@ -241,12 +241,12 @@ impl Stream {
     pub(super) fn taken_back(&self, role: Role) {
         self.direction(role).in_flight.set(None);
         self.end_turn(role);
-        self.progress();
     }
 
     pub(super) fn end_turn(&self, role: Role) {
         self.direction(role).lane.release();
         self.send_end();
+        self.progress();
     }
 
     /// The writing half is gone: sends the end of the stream after everything that was written.
@@ -258,8 +258,7 @@ impl Stream {
     }
 
     fn send_end(&self) {
-        let is_due =
-            self.half_close.get() == HalfClose::Wanted && self.send.in_flight.get().is_none();
+        let is_due = self.half_close.get() == HalfClose::Wanted && !self.is_sending();
         if is_due && self.closing.is_open() {
             self.half_close.set(HalfClose::Sent);
             let shutdown = Shutdown {
@@ -279,7 +278,7 @@ impl Stream {
         self.receive.lane.wake_all();
         self.send.lane.wake_all();
         self.cancel(Role::Receive);
-        if self.send.in_flight.get().is_some() {
+        if self.is_sending() {
             self.closing.set_deadline(self.id, self.linger.get());
         }
         self.progress();
@@ -287,8 +286,9 @@ impl Stream {
 
     /// The linger time is over: what has not been sent is given up, and the peer sees a reset.
     pub(super) fn linger_is_over(&self) {
+        self.closing.stop_waiting();
         if self.send.in_flight.get().is_none() {
-            return;
+            return self.progress();
         }
         context::with(|core| Counters::add(&core.counters.lingered_out, 1));
         self.closing.give_up();
@@ -306,9 +306,20 @@ impl Stream {
         self.send.in_flight.get().is_some()
     }
 
+    /// True while a write may still leave something to send: it is in flight, or it has ended and its future has not
+    /// looked at it yet. A future that was dropped on another core says so by letter, which may arrive after the last
+    /// handle is gone here.
+    fn is_sending(&self) -> bool {
+        self.send.in_flight.get().is_some() || self.send.lane.is_taken()
+    }
+
     /// Goes on with closing, if nothing is in flight any more.
     fn progress(&self) {
-        let idle = self.receive.in_flight.get().is_none() && self.send.in_flight.get().is_none();
+        let sends = match self.closing.waits() {
+            true => self.is_sending(),
+            false => self.send.in_flight.get().is_some(),
+        };
+        let idle = self.receive.in_flight.get().is_none() && !sends;
         if !idle || !self.closing.may_close() {
             return;
         }

@@ -107,6 +107,11 @@ impl Lane {
         true
     }
 
+    /// True while it is somebody's turn.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken.get()
+    }
+
     /// The turn is over: the next one is woken.
     pub(super) fn release(&self) {
         self.is_taken.set(false);

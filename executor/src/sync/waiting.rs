@@ -5,6 +5,7 @@
 //! do anything, the state is looked at again afterwards.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use slab::Slab;
@@ -17,16 +18,19 @@ use super::{Waiter, budget};
 ///
 /// Entries are linked by their indexes: leaving from the middle moves nobody, and no
 /// entry is allocated once the queue has been as long as now.
-pub(super) struct WaitQueue<G> {
-    entries: Slab<Entry<G>>,
+///
+/// `G` is what is granted, `R` what a future in line asks for.
+pub(super) struct WaitQueue<G, R = ()> {
+    entries: Slab<Entry<G, R>>,
     first: usize,
     last: usize,
     /// How many have ever lined up.
     arrivals: u64,
 }
 
-struct Entry<G> {
+struct Entry<G, R> {
     state: State<G>,
+    request: R,
     arrival: u64,
     previous: usize,
     next: usize,
@@ -49,8 +53,8 @@ pub(super) enum Removed<G> {
 
 const NONE: usize = usize::MAX;
 
-impl<G: Copy> WaitQueue<G> {
-    pub(super) const fn new() -> WaitQueue<G> {
+impl<G: Copy, R: Copy> WaitQueue<G, R> {
+    pub(super) const fn new() -> WaitQueue<G, R> {
         WaitQueue {
             entries: Slab::new(),
             first: NONE,
@@ -61,6 +65,11 @@ impl<G: Copy> WaitQueue<G> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.first == NONE
+    }
+
+    /// What the first in line asks for.
+    pub(super) fn first_request(&self) -> Option<R> {
+        self.entries.get(self.first).map(|entry| entry.request)
     }
 
     /// Grants `grant` to the first in line and returns whom to wake when nothing is borrowed.
@@ -113,9 +122,10 @@ impl<G: Copy> WaitQueue<G> {
     }
 
     /// Goes to the end of the line.
-    fn push(&mut self, waiter: Waiter) -> usize {
+    fn push(&mut self, waiter: Waiter, request: R) -> usize {
         let index = self.entries.insert(Entry {
             state: State::Waiting(waiter),
+            request,
             arrival: self.arrivals,
             previous: self.last,
             next: NONE,
@@ -163,6 +173,19 @@ pub(super) fn poll_wait<S, G: Copy>(
     cx: &mut Context<'_>,
     is_ready: impl Fn(&S, Option<G>, bool) -> bool,
 ) -> Poll<Option<G>> {
+    poll_wait_for(cell, queue, (), index, cx, is_ready)
+}
+
+/// [`poll_wait`], for futures that do not all ask for the same.
+#[inline]
+pub(super) fn poll_wait_for<S, G: Copy, R: Copy>(
+    cell: &RefCell<S>,
+    queue: impl Fn(&mut S) -> &mut WaitQueue<G, R>,
+    request: R,
+    index: &mut Option<usize>,
+    cx: &mut Context<'_>,
+    is_ready: impl Fn(&S, Option<G>, bool) -> bool,
+) -> Poll<Option<G>> {
     loop {
         let mut state = cell.borrow_mut();
         let granted = index.and_then(|index| queue(&mut state).granted(index));
@@ -176,7 +199,7 @@ pub(super) fn poll_wait<S, G: Copy>(
             return Poll::Ready(granted);
         }
         drop(state);
-        if wait(cell, &queue, index, cx, &is_ready) {
+        if wait(cell, &queue, request, index, cx, &is_ready) {
             return Poll::Pending;
         }
     }
@@ -185,9 +208,10 @@ pub(super) fn poll_wait<S, G: Copy>(
 /// Sees to it that whoever polls with `cx` is woken; false if there is nothing to wait for
 /// any more.
 #[inline(never)]
-fn wait<S, G: Copy>(
+fn wait<S, G: Copy, R: Copy>(
     cell: &RefCell<S>,
-    queue: impl Fn(&mut S) -> &mut WaitQueue<G>,
+    queue: impl Fn(&mut S) -> &mut WaitQueue<G, R>,
+    request: R,
     index: &mut Option<usize>,
     cx: &Context<'_>,
     is_ready: impl Fn(&S, Option<G>, bool) -> bool,
@@ -205,9 +229,54 @@ fn wait<S, G: Copy>(
     let line = queue(&mut state);
     match *index {
         Some(index) => line.replace(index, &mut fresh),
-        None => *index = fresh.take().map(|waiter| line.push(waiter)),
+        None => *index = fresh.take().map(|waiter| line.push(waiter, request)),
     }
     true
+}
+
+/// Waits in the line that `queue` finds in `cell` until `is_ready`, or until [`wake_all`]
+/// found this in line: for what is told to everybody. Dropping it leaves the line.
+pub(super) async fn wait_until<S>(
+    cell: &RefCell<S>,
+    queue: fn(&mut S) -> &mut WaitQueue<()>,
+    is_ready: impl Fn(&S) -> bool,
+) {
+    struct InLine<'a, S> {
+        cell: &'a RefCell<S>,
+        queue: fn(&mut S) -> &mut WaitQueue<()>,
+        entry: Option<usize>,
+    }
+
+    impl<S> Drop for InLine<'_, S> {
+        fn drop(&mut self) {
+            if let Some(entry) = self.entry.take() {
+                let removed = (self.queue)(&mut self.cell.borrow_mut()).remove(entry);
+                drop(removed);
+            }
+        }
+    }
+
+    let mut in_line = InLine {
+        cell,
+        queue,
+        entry: None,
+    };
+    poll_fn(|cx| {
+        poll_wait(cell, queue, &mut in_line.entry, cx, |state, granted, _| {
+            granted.is_some() || is_ready(state)
+        })
+    })
+    .await;
+}
+
+/// Wakes all who are in line now; who lines up while this happens waits for the next time.
+pub(super) fn wake_all<S>(cell: &RefCell<S>, queue: fn(&mut S) -> &mut WaitQueue<()>) {
+    let mark = queue(&mut cell.borrow_mut()).mark();
+    let next = || queue(&mut cell.borrow_mut()).grant_first_before(mark, ());
+    while let Some(waiter) = next() {
+        // A waker that panics must not keep the others from hearing of it.
+        waiter.wake_quietly();
+    }
 }
 
 /// One poll of the only future that can wait in the slot that `slot` finds in `cell`, for

@@ -48,6 +48,7 @@ pub fn timeout<F: IntoFuture>(
 }
 
 /// Waits for `future`, at most until `deadline`; otherwise like [`timeout`].
+/// Dropping this drops the future and stops the timer.
 ///
 /// # Errors
 ///

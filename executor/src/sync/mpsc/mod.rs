@@ -27,7 +27,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Waiter;
-use super::waiting::{Removed, WaitQueue};
+use super::waiting::{Removed, WaitQueue, wait_until};
 
 mod bounded;
 mod receiver;
@@ -175,28 +175,7 @@ fn close<T>(shared: &RefCell<State<T>>) {
 
 /// Resolves when the channel is closed.
 async fn closed<T>(shared: &RefCell<State<T>>) {
-    struct InLine<'a, T>(&'a RefCell<State<T>>, Option<usize>);
-
-    impl<T> Drop for InLine<'_, T> {
-        fn drop(&mut self) {
-            if let Some(entry) = self.1.take() {
-                let removed = self.0.borrow_mut().closing.remove(entry);
-                drop(removed);
-            }
-        }
-    }
-
-    let mut in_line = InLine(shared, None);
-    std::future::poll_fn(|cx| {
-        super::waiting::poll_wait(
-            shared,
-            |state| &mut state.closing,
-            &mut in_line.1,
-            cx,
-            |state, _, _| state.closed,
-        )
-    })
-    .await;
+    wait_until(shared, |state| &mut state.closing, |state| state.closed).await;
 }
 
 /// Gives up a sender's entry in the line for a place; a place it was granted goes on.

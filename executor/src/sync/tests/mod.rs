@@ -9,10 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+mod barrier;
+mod broadcast;
 mod helpers;
+mod locks;
 mod mpsc;
 mod notify;
+mod once_cell;
 mod oneshot;
+mod semaphore;
+mod watch;
 
 /// A waker that counts how often it was woken.
 #[derive(Default)]
@@ -86,6 +92,61 @@ fn run_all(children: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
             "{} futures wait and nobody is woken",
             running.len()
         );
+    }
+}
+
+/// Pending once; wakes itself.
+async fn yield_once() {
+    let mut was_polled = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut was_polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Demands that a task which never has to wait, and takes 10 000 units of the budget, does
+/// not keep others from running.
+fn gives_way<F: Future<Output = ()> + 'static>(busy: impl FnOnce() -> F + 'static) {
+    let runtime = crate::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let others_turns = Rc::new(Cell::new(0));
+        let turns = others_turns.clone();
+        let other = crate::task::spawn(async move {
+            loop {
+                turns.set(turns.get() + 1);
+                crate::task::yield_now().await;
+            }
+        });
+        crate::task::spawn(busy()).await.expect("it ended");
+        other.abort();
+        // 128 units for each poll.
+        assert!(others_turns.get() > 50, "{} turns", others_turns.get());
+    });
+}
+
+/// SplitMix64, as in the tests across modules; the seed is printed, and set by `KRUG_SEED`.
+struct Random(Cell<u64>);
+
+impl Random {
+    fn new() -> Random {
+        let given = std::env::var("KRUG_SEED").ok();
+        let given = given.and_then(|seed| seed.parse().ok());
+        let state = std::hash::RandomState::new();
+        let seed = given.unwrap_or_else(|| std::hash::BuildHasher::hash_one(&state, 0));
+        println!("KRUG_SEED={seed}");
+        Random(Cell::new(seed))
+    }
+
+    fn below(&self, bound: usize) -> usize {
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 }
 

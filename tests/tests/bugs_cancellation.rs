@@ -1,0 +1,91 @@
+//! Bugs of others about cancelled operations and who owns their results; see `tests/BUGS.md`.
+
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use krug::net::UnixStream;
+use krug_tests::{Random, poll_once, run, turns, until, with_settings};
+
+/// More than a socket takes at once.
+const MORE_THAN_FITS: usize = 2 << 20;
+
+async fn read_all(stream: &UnixStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let (result, buf) = stream.read(vec![0; 1 << 16]).await;
+        match result.unwrap() {
+            0 => return all,
+            count => all.extend_from_slice(&buf[..count]),
+        }
+    }
+}
+
+#[test]
+fn bug_016_a_stream_dropped_at_home_sends_the_rest_of_a_write_dropped_elsewhere() {
+    run(|runtime| {
+        runtime.block_on(async {
+            // In flight, and ended with a part of it while nobody looked.
+            for turns_before in [1, 5] {
+                let (one, other) = UnixStream::pair().unwrap();
+                let one = Arc::new(one);
+                let sent = Random::new().bytes(MORE_THAN_FITS);
+                let mut write = Box::pin({
+                    let (one, sent) = (one.clone(), sent.clone());
+                    async move { one.write(sent).await }
+                });
+                assert!(poll_once(write.as_mut()).await.is_pending());
+                turns(turns_before).await;
+                // The core makes no turn between the two drops: it learns of the first one after the second.
+                thread::spawn(move || drop(write)).join().unwrap();
+                drop(Arc::into_inner(one).unwrap());
+                assert!(read_all(&other).await == sent, "the rest was cut off");
+            }
+        });
+    });
+}
+
+#[test]
+fn bug_016_the_end_of_a_dropped_half_follows_the_rest_of_a_write_dropped_elsewhere() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            let (_reader, writer) = one.into_split();
+            let writer = Arc::new(writer);
+            let sent = Random::new().bytes(MORE_THAN_FITS);
+            let mut write = Box::pin({
+                let (writer, sent) = (writer.clone(), sent.clone());
+                async move { writer.write(sent).await }
+            });
+            assert!(poll_once(write.as_mut()).await.is_pending());
+            turns(5).await;
+            thread::spawn(move || drop(write)).join().unwrap();
+            drop(Arc::into_inner(writer).unwrap());
+            assert!(read_all(&other).await == sent, "the rest was cut off");
+        });
+    });
+}
+
+#[test]
+fn bug_016_a_write_that_was_forgotten_keeps_its_stream_open_no_longer_than_it_may_linger() {
+    with_settings(|builder| {
+        let runtime = builder.build().unwrap();
+        runtime.block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            one.set_linger_time(Duration::from_millis(1)).unwrap();
+            let mut write = Box::pin(one.write("seen"));
+            assert!(poll_once(write.as_mut()).await.is_pending());
+            turns(5).await;
+            std::mem::forget(write);
+            drop(one);
+            assert_eq!(read_all(&other).await, b"seen");
+            other.shutdown(Shutdown::Both).await.unwrap();
+            drop(other);
+            until("both are closed", || runtime.metrics().sources == 0).await;
+        });
+        // The slot of the forgotten future is all that was not given back.
+        assert_eq!(runtime.metrics().operations_alive, 1);
+        assert!(runtime.shutdown(Duration::from_secs(10)).is_clean());
+    });
+}
