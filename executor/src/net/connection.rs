@@ -22,9 +22,9 @@ impl Connection {
         source::add_stream(fd, kind).map(Connection)
     }
 
-    /// Takes over a datagram socket.
-    pub(crate) fn of_datagrams(fd: OwnedFd) -> io::Result<Connection> {
-        source::add_datagrams(fd).map(Connection)
+    /// Takes over a datagram socket that may have so many sends in flight.
+    pub(crate) fn of_datagrams(fd: OwnedFd, sends_max: u32) -> io::Result<Connection> {
+        source::add_datagrams(fd, sends_max).map(Connection)
     }
 
     pub(crate) fn source(&self) -> SourceId {

@@ -93,7 +93,8 @@ macro_rules! datagram_methods {
         /// Sends `buf` as one datagram to whom the socket is connected with; an empty buffer is an empty
         /// datagram. Waits while the kernel has no room for it. Resolves to its length, and the buffer.
         ///
-        /// Datagrams of one socket leave one after another, in the order in which their sends were first polled.
+        /// Datagrams of one socket leave in the order in which their sends were first polled. On a UDP socket one for
+        /// which the kernel has no room may be overtaken by those behind it, as on the net.
         ///
         /// Dropping this future before it was first polled, or while it waits for an earlier send, sends nothing.
         /// Dropped later, the datagram goes out whole all the same; if that fails, nobody is told.

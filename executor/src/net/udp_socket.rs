@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBuf};
 use crate::driver::{OptionName, SocketOption};
 use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
-use crate::source::{Datagrams, Transfer};
+use crate::source::{Datagrams, SENDS_MAX, Transfer};
 
 /// A UDP socket.
 ///
@@ -45,7 +45,7 @@ pub struct UdpSocket {
 
 impl UdpSocket {
     pub(super) fn new(fd: OwnedFd) -> io::Result<UdpSocket> {
-        Connection::of_datagrams(fd).map(|connection| UdpSocket { connection })
+        Connection::of_datagrams(fd, SENDS_MAX).map(|connection| UdpSocket { connection })
     }
 
     /// A socket at a local address; port 0 lets the system choose. [`UdpOptions`] has options that must be set
@@ -76,7 +76,7 @@ impl UdpSocket {
     }
 
     /// Names whom [`send`](UdpSocket::send) sends to; from then on only datagrams from there are received, beside those
-    /// that came before. It can be called again. Sends that were begun before go first.
+    /// that came before. It can be called again. Sends that were begun before go first, unless they wait for room.
     ///
     /// Dropping this future may leave the socket connected or not.
     ///

@@ -40,7 +40,7 @@ pub struct UnixDatagram {
 
 impl UnixDatagram {
     fn new(fd: OwnedFd) -> io::Result<UnixDatagram> {
-        Connection::of_datagrams(fd).map(|connection| UnixDatagram { connection })
+        Connection::of_datagrams(fd, 1).map(|connection| UnixDatagram { connection })
     }
 
     /// A socket at `path`. A path that begins with a zero byte is a name in the abstract name space. The

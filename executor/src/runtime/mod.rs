@@ -35,7 +35,8 @@
 //! | connections taken ahead of `accept` | 16 beyond those waited for, looked at once a turn: one turn may take all that wait in the kernel | |
 //! | connections waiting in the kernel | 1024, at most `somaxconn` | [`TcpSocket::listen`](crate::net::TcpSocket::listen) |
 //! | receives, sends in flight | 1 each a stream; others wait in order | |
-//! | receives, sends in flight | 1 each a datagram socket; others wait in order | |
+//! | receives in flight on a datagram socket | 1; others wait in order | |
+//! | sends in flight on a datagram socket | 32 on UDP, 1 on Unix sockets; others wait in order | |
 //! | datagrams received for dropped futures | 1 a socket: the next receive takes it | |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
 //! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |

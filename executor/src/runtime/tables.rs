@@ -6,7 +6,7 @@ use super::builder::{LINGER_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
 use crate::buf::OPERATION_LENGTH_MAX;
 use crate::driver::{Config, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
-use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX, SENDS_MAX};
 use crate::task::budget::PER_POLL;
 use crate::worker::{POLLS_MAX, RUN_MAX};
 
@@ -50,6 +50,10 @@ fn the_table_of_bounds_says_what_the_code_does() {
     says(
         "connections waiting in the kernel",
         &BACKLOG_DEFAULT.to_string(),
+    );
+    says(
+        "sends in flight on a datagram socket",
+        &format!("{SENDS_MAX} on UDP, 1 on Unix"),
     );
     assert_eq!(OPERATION_LENGTH_MAX, (2 << 30) - 4096);
     says("bytes of one operation", "2 GiB − 4 KiB");

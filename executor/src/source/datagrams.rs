@@ -1,8 +1,12 @@
 //! [`Datagrams`]: a socket that sends and receives messages, and the operations on it.
 //!
-//! At most one receive and one send are in flight: so what is sent first leaves first. If the future of a
-//! receive is dropped, the receive goes on, and the datagram that it takes waits in `received` for the next one,
-//! whole, with its sender. Nothing more is received while one waits there, so there is never more than one.
+//! At most one receive is in flight. If its future is dropped, the receive goes on, and the datagram that it takes waits
+//! in `received` for the next one, whole, with its sender. Nothing more is received while one waits there,
+//! so there is never more than one.
+//!
+//! Several sends are in flight on a UDP socket. They are told not to wait, so the kernel sends each when it is
+//! submitted, one after the other, and their order is kept; only one that finds no room waits, and those behind
+//! it may overtake it, as on the net. On a Unix socket, where nothing overtakes, there is one.
 //!
 //! A datagram may be empty, and an error says nothing about the next one: unlike a stream, this source
 //! has no end.
@@ -16,23 +20,30 @@ use std::time::Duration;
 
 use super::SourceId;
 use super::closing::Closing;
-use super::stream::Direction;
 use super::transfer::Lanes;
+use super::waiters::Lane;
 use crate::buf::{self, IoBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Descriptor};
+use crate::driver::{Completion, Descriptor, Key};
 use crate::inflight::{self, Attachment, Datagram, Finished, Role};
 use crate::op::address::RawAddress;
 use crate::op::receive_from::Received;
+
+/// How many sends of one UDP socket are in flight at most.
+pub(crate) const SENDS_MAX: u32 = 32;
 
 pub(crate) struct Datagrams {
     id: SourceId,
     fd: Descriptor,
     /// Taken by the operation that closes it, or by whoever gets the descriptor back.
     owned: Cell<Option<OwnedFd>>,
-    receive: Direction,
-    send: Direction,
+    receive_lane: Lane,
+    receive: Cell<Option<Key>>,
+    send_lane: Lane,
+    /// How many sends are in flight, and the keys of all of them; of some that have ended, too.
+    sends: Cell<usize>,
+    send_keys: RefCell<Vec<Key>>,
     /// What receives have brought whose futures were dropped, in order: datagrams, and errors (the number), which
     /// the kernel reports only once.
     received: RefCell<VecDeque<Result<Datagram, i32>>>,
@@ -45,13 +56,17 @@ pub(crate) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, linger: Duration) -> Datagrams {
+    /// `sends_max`: how many sends may be in flight.
+    pub(super) fn new(id: SourceId, fd: OwnedFd, sends_max: u32, linger: Duration) -> Datagrams {
         Datagrams {
             id,
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
-            receive: Direction::default(),
-            send: Direction::default(),
+            receive_lane: Lane::default(),
+            receive: Cell::new(None),
+            send_lane: Lane::of_width(sends_max),
+            sends: Cell::new(0),
+            send_keys: RefCell::default(),
             received: RefCell::default(),
             linger: Cell::new(linger),
             was_given_up: Cell::new(false),
@@ -90,9 +105,19 @@ impl Datagrams {
         Some(Ok(answer))
     }
 
+    fn ended(&self, role: Role) {
+        if role == Role::Receive {
+            return self.receive.set(None);
+        }
+        self.sends.set(self.sends.get().saturating_sub(1));
+        if self.sends.get() == 0 {
+            self.send_keys.borrow_mut().clear();
+        }
+    }
+
     /// An operation has ended, whoever gets its result.
     pub(super) fn observe(&self, role: Role, completion: Completion) {
-        self.direction(role).in_flight.set(None);
+        self.ended(role);
         if role == Role::Send && completion.result < 0 && self.closing.was_given_up() {
             self.was_given_up.set(true);
         }
@@ -125,9 +150,9 @@ impl Datagrams {
         if !self.closing.begin() {
             return;
         }
-        self.receive.lane.wake_all();
-        self.send.lane.wake_all();
-        self.cancel(Role::Receive);
+        self.receive_lane.wake_all();
+        self.send_lane.wake_all();
+        cancel(self.receive.get());
         if self.has_unsent() {
             self.closing.set_deadline(self.id, self.linger.get());
         }
@@ -163,23 +188,17 @@ impl Datagrams {
         }
         context::with(|core| Counters::add(&core.counters.lingered_out, 1));
         self.closing.give_up();
-        self.cancel(Role::Send);
-    }
-
-    fn cancel(&self, role: Role) {
-        if let Some(key) = self.direction(role).in_flight.get() {
-            inflight::with(|slots| slots.cancel(key));
-        }
+        cancel(self.send_keys.take());
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.send.in_flight.get().is_some()
+        self.sends.get() > 0
     }
 
     /// Goes on with closing, if nothing is in flight any more.
     fn progress(&self) {
-        let idle = self.receive.in_flight.get().is_none() && self.send.in_flight.get().is_none();
-        if !idle || !self.closing.may_close() {
+        let is_idle = self.receive.get().is_none() && !self.has_unsent();
+        if !is_idle || !self.closing.may_close() {
             return;
         }
         if self.is_wanted.get() {
@@ -187,6 +206,12 @@ impl Datagrams {
         } else {
             self.closing.close(self.id, self.owned.take());
         }
+    }
+}
+
+fn cancel(keys: impl IntoIterator<Item = Key>) {
+    for key in keys {
+        inflight::with(|slots| slots.cancel(key));
     }
 }
 
@@ -199,11 +224,11 @@ impl Lanes for Datagrams {
         &self.closing
     }
 
-    fn direction(&self, role: Role) -> &Direction {
+    fn lane(&self, role: Role) -> &Lane {
         if role == Role::Receive {
-            &self.receive
+            &self.receive_lane
         } else {
-            &self.send
+            &self.send_lane
         }
     }
 
@@ -211,12 +236,24 @@ impl Lanes for Datagrams {
         self.id.attachment(role)
     }
 
+    fn started(&self, role: Role, key: Option<Key>) {
+        if role == Role::Receive {
+            return self.receive.set(key);
+        }
+        self.sends.set(self.sends.get() + 1);
+        let mut keys = self.send_keys.borrow_mut();
+        if keys.len() >= 2 * SENDS_MAX as usize {
+            inflight::with(|slots| keys.retain(|key| slots.is_in_use(*key)));
+        }
+        keys.extend(key);
+    }
+
     fn end_turn(&self, role: Role) {
-        self.direction(role).lane.release();
+        self.lane(role).release();
     }
 
     fn taken_back(&self, role: Role) {
-        self.direction(role).in_flight.set(None);
+        self.ended(role);
         self.end_turn(role);
         self.progress();
     }

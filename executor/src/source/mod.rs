@@ -25,7 +25,7 @@ use std::time::Duration;
 use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
-pub(crate) use datagrams::Datagrams;
+pub(crate) use datagrams::{Datagrams, SENDS_MAX};
 pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
 pub(crate) use listener::Listener;
 #[cfg(test)]
@@ -267,11 +267,13 @@ pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
         .ok_or_else(outside_error)
 }
 
-/// Makes a source of a datagram socket. Outside a runtime the socket is closed.
-pub(crate) fn add_datagrams(fd: OwnedFd) -> io::Result<SourceId> {
+/// Makes a source of a datagram socket that may have so many sends in flight. Outside a runtime the socket is closed.
+pub(crate) fn add_datagrams(fd: OwnedFd, sends_max: u32) -> io::Result<SourceId> {
     let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
-    with(|sources| sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, linger)))))
-        .ok_or_else(outside_error)
+    with(|sources| {
+        sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, sends_max, linger))))
+    })
+    .ok_or_else(outside_error)
 }
 
 fn find(id: SourceId) -> io::Result<Source> {

@@ -51,7 +51,7 @@ enum HalfClose {
 
 /// One direction of a stream.
 #[derive(Default)]
-pub(crate) struct Direction {
+pub(super) struct Direction {
     pub(super) lane: Lane,
     pub(super) in_flight: Cell<Option<Key>>,
 }
@@ -351,12 +351,16 @@ impl Lanes for Stream {
         &self.closing
     }
 
-    fn direction(&self, role: Role) -> &Direction {
-        Stream::direction(self, role)
+    fn lane(&self, role: Role) -> &Lane {
+        &self.direction(role).lane
     }
 
     fn attachment(&self, role: Role) -> Attachment {
         Stream::attachment(self, role)
+    }
+
+    fn started(&self, role: Role, key: Option<Key>) {
+        self.direction(role).in_flight.set(key);
     }
 
     fn end_turn(&self, role: Role) {

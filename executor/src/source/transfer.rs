@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::closing::Closing;
-use super::stream::{Direction, Stream};
-use super::waiters::Place;
+use super::stream::Stream;
+use super::waiters::{Lane, Place};
 use super::{SourceId, at_home, closed_error};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::driver::Key;
 use crate::inflight::{
     Abandoned, Attachment, Finished, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled,
 };
@@ -28,9 +29,12 @@ pub(crate) trait Lanes: Sized + 'static {
 
     fn closing(&self) -> &Closing;
 
-    fn direction(&self, role: Role) -> &Direction;
+    fn lane(&self, role: Role) -> &Lane;
 
     fn attachment(&self, role: Role) -> Attachment;
+
+    /// An operation of this direction is in flight from now on.
+    fn started(&self, role: Role, key: Option<Key>);
 
     /// A turn is over.
     fn end_turn(&self, role: Role);
@@ -112,7 +116,7 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
             return Poll::Ready(self.fail(cancelled_error()));
         }
         ready!(budget::consume(cx));
-        if !source.direction(T::ROLE).lane.acquire(place, cx) {
+        if !source.lane(T::ROLE).acquire(place, cx) {
             return Poll::Pending;
         }
         let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
@@ -126,7 +130,7 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
             }
             Begin::Submit(op) => match InFlight::start(op, Some(source.attachment(T::ROLE))) {
                 Ok(in_flight) => {
-                    source.direction(T::ROLE).in_flight.set(in_flight.key());
+                    source.started(T::ROLE, in_flight.key());
                     self.state = State::Submitted(in_flight);
                     Poll::Ready(None)
                 }
@@ -197,7 +201,7 @@ fn check_open<S: Lanes>(source: Rc<S>) -> io::Result<Rc<S>> {
 fn leave<S: Lanes>(id: SourceId, role: Role, place: Place) {
     at_home(id, move || {
         if let Ok(source) = S::find(id) {
-            source.direction(role).lane.leave(place);
+            source.lane(role).leave(place);
         }
     });
 }
