@@ -59,6 +59,14 @@ pub(crate) struct Capabilities {
     pub(crate) pipe: bool,
     /// Done all the same.
     pub(crate) shutdown: bool,
+    /// A group of provided buffers can probably be made: [`add_buffer_group`](super::Driver::add_buffer_group)
+    /// has the last word.
+    pub(crate) provided_buffers: bool,
+    /// [`Operation::ReceiveMultishot`](super::Operation::ReceiveMultishot) probably works;
+    /// without, it is answered with EINVAL.
+    pub(crate) receive_multishot: bool,
+    /// One completion of a receive can cover several provided buffers.
+    pub(crate) receive_bundle: bool,
     /// The bell posts to the ring itself; without, it is an event descriptor.
     pub(crate) message_ring: bool,
     /// Sleeping in `enter` is not accounted as waiting for a disk.

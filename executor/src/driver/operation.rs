@@ -91,6 +91,18 @@ pub(crate) enum Operation {
         length: u32,
         flags: i32,
     },
+    /// As `Receive`, into a buffer that the kernel takes from `group` when data is there.
+    ReceiveProvided {
+        fd: Descriptor,
+        group: u16,
+        length: u32,
+    },
+    /// One completion for each arrival, until it ends. `bundle`: an arrival may fill several buffers.
+    ReceiveMultishot {
+        fd: Descriptor,
+        group: u16,
+        bundle: bool,
+    },
     /// `header` is a `msghdr`.
     ReceiveMessage {
         fd: Descriptor,
@@ -112,6 +124,13 @@ pub(crate) enum Operation {
     Write {
         fd: Descriptor,
         address: Address,
+        length: u32,
+        offset: u64,
+    },
+    /// As `Read`, into a buffer that the kernel takes from `group` when data is there.
+    ReadProvided {
+        fd: Descriptor,
+        group: u16,
         length: u32,
         offset: u64,
     },
@@ -153,6 +172,9 @@ impl Operation {
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Operation::Receive { .. }
+            | Operation::ReceiveProvided { .. }
+            | Operation::ReceiveMultishot { .. }
+            | Operation::ReadProvided { offset: CURSOR, .. }
             | Operation::ReceiveMessage { .. }
             | Operation::Read { offset: CURSOR, .. }
             | Operation::ReadVectored { offset: CURSOR, .. }

@@ -1,6 +1,6 @@
 //! From [`Operation`] to submission entry. Nothing is decided here.
 
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::{opcode, types};
 
 use super::user_data::{self, Tag};
@@ -22,10 +22,13 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         Shutdown { fd, how } => opcode::Shutdown::new(types::Fd(fd), how).build(),
         Close { fd } => opcode::Close::new(types::Fd(fd)).build(),
         Receive { fd, address, length, flags } => receive(fd, address, length, flags),
+        ReceiveProvided { fd, group, length } => receive_provided(fd, group, length),
+        ReceiveMultishot { fd, group, bundle } => receive_multishot(fd, group, bundle),
         Send { fd, address, length, flags } => send(fd, address, length, flags),
         ReceiveMessage { fd, header, flags } => receive_message(fd, header, flags),
         SendMessage { fd, header, flags } => send_message(fd, header, flags),
         Read { fd, address, length, offset } => read(fd, address, length, offset),
+        ReadProvided { fd, group, length, offset } => read_provided(fd, group, length, offset),
         Write { fd, address, length, offset } => write(fd, address, length, offset),
         ReadVectored { fd, vectors, count, offset } => read_vectored(fd, vectors, count, offset),
         WriteVectored { fd, vectors, count, offset } => write_vectored(fd, vectors, count, offset),
@@ -83,6 +86,31 @@ fn receive(fd: Descriptor, address: Address, length: u32, flags: i32) -> Entry {
     opcode::Recv::new(types::Fd(fd), address.as_mut_ptr(), length)
         .flags(flags)
         .build()
+}
+
+#[inline]
+fn receive_provided(fd: Descriptor, group: u16, length: u32) -> Entry {
+    opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), length)
+        .buf_group(group)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
+}
+
+#[inline]
+fn receive_multishot(fd: Descriptor, group: u16, bundle: bool) -> Entry {
+    match bundle {
+        true => opcode::RecvMultiBundle::new(types::Fd(fd), group).build(),
+        false => opcode::RecvMulti::new(types::Fd(fd), group).build(),
+    }
+}
+
+#[inline]
+fn read_provided(fd: Descriptor, group: u16, length: u32, offset: u64) -> Entry {
+    opcode::Read::new(types::Fd(fd), std::ptr::null_mut(), length)
+        .offset(offset)
+        .buf_group(group)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
 }
 
 #[inline]

@@ -14,9 +14,10 @@ pub(super) fn is_needed(capabilities: &Capabilities) -> bool {
         bind_listen,
         pipe,
         shutdown,
+        receive_multishot,
         ..
     } = *capabilities;
-    !(accept_multishot && socket && bind_listen && pipe && shutdown)
+    !(accept_multishot && receive_multishot && socket && bind_listen && pipe && shutdown)
 }
 
 /// The result of `operation`, if the ring cannot do it.
@@ -51,6 +52,9 @@ pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Opti
             Some(answer(ends))
         }
         Operation::AcceptMultishot { .. } if !capabilities.accept_multishot => Some(-libc::EINVAL),
+        Operation::ReceiveMultishot { .. } if !capabilities.receive_multishot => {
+            Some(-libc::EINVAL)
+        }
         _ => None,
     }
 }
