@@ -683,21 +683,23 @@ fn a_socket_goes_back_to_std_with_what_was_received_for_nobody() {
         runtime.block_on(async {
             let (one, other) = (udp().await, udp().await);
             let (from, to) = (one.local_addr().unwrap(), other.local_addr().unwrap());
-            let (socket, leftover) = udp().await.into_std().await.unwrap();
-            assert!(leftover.is_none());
+            let (socket, leftovers) = udp().await.into_std().await.unwrap();
+            assert!(leftovers.is_empty());
             drop(socket);
             // A receive in flight is ended.
             assert!(times_out(one.recv(vec![0; 9])).await);
-            let (one, leftover) = one.into_std().await.unwrap();
-            assert!(leftover.is_none());
+            let (one, leftovers) = one.into_std().await.unwrap();
+            assert!(leftovers.is_empty());
             assert_eq!(one.local_addr().unwrap(), from);
 
             assert!(times_out(other.recv_from(vec![0; 4])).await);
             one.send_to(b"0123456789", to).unwrap();
             until("it is adopted", || runtime.metrics().adopted == 1).await;
             one.send_to(b"in the kernel", to).unwrap();
-            let (other, leftover) = other.into_std().await.unwrap();
-            let leftover = leftover.unwrap();
+            let (other, leftovers) = other.into_std().await.unwrap();
+            let [leftover] = &leftovers[..] else {
+                panic!("not one datagram: {leftovers:?}");
+            };
             assert_eq!((&leftover.bytes[..], leftover.length), (&b"0123"[..], 10));
             assert_eq!(leftover.sender, from);
             let mut buf = [0; 64];
@@ -1191,4 +1193,275 @@ fn a_receive_that_is_dropped_or_awaited_on_another_core_loses_nothing() {
             }
         });
     });
+}
+
+/// A socket that receives ahead, another one, and the address of the first.
+async fn ahead_and_sender() -> (UdpSocket, UdpSocket, SocketAddr) {
+    let options = UdpOptions::new().receive_ahead(true);
+    let socket = options.bind("127.0.0.1:0").await.unwrap();
+    let to = socket.local_addr().unwrap();
+    (socket, udp().await, to)
+}
+
+#[test]
+fn datagrams_received_ahead_come_in_one_turn_with_borders_and_senders() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (socket, sender, to) = ahead_and_sender().await;
+            let mut recv = Box::pin(socket.recv_from(vec![0; 64]));
+            assert!(poll_once(recv.as_mut()).await.is_pending());
+            turns(2).await;
+            for number in 0..20 {
+                sender
+                    .send_to(numbered(number, number as usize), to)
+                    .await
+                    .0
+                    .unwrap();
+            }
+            turns(2).await;
+            let before = runtime.metrics();
+            let (result, buf) = recv.await;
+            assert_eq!(result.unwrap(), (8, sender.local_addr().unwrap()));
+            assert_eq!(check_numbered(&buf), 0);
+            for number in 1..20 {
+                let (result, buf) = socket.recv_from(Vec::with_capacity(64)).await;
+                assert_eq!(
+                    result.unwrap(),
+                    (8 + number as usize, sender.local_addr().unwrap())
+                );
+                assert_eq!(check_numbered(&buf), number);
+            }
+            assert_eq!(runtime.metrics().operations, before.operations);
+            assert_eq!(runtime.metrics().enters, before.enters);
+        });
+    });
+}
+
+#[test]
+fn receiving_ahead_knows_empty_long_cut_and_peeked_datagrams() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (socket, sender, to) = ahead_and_sender().await;
+            let long = Random::new().bytes(UDP_MAX);
+            for _ in 0..3 {
+                for bytes in [&b""[..], &long, b"0123456789", b"", b"peeked", b"last"] {
+                    sender.send_to(bytes.to_vec(), to).await.0.unwrap();
+                }
+                assert_eq!(recv!(socket), b"");
+                assert!(recv!(socket) == long, "the longest datagram is whole");
+                let (result, buf) = socket.recv_message(vec![0; 4]).await;
+                let received = result.unwrap();
+                assert_eq!(
+                    (received.count, received.length, &buf[..]),
+                    (4, 10, &b"0123"[..])
+                );
+                assert_eq!(recv!(socket), b"");
+                for len in [3, 9] {
+                    let (result, buf) = socket.peek_from(Vec::with_capacity(len)).await;
+                    let count = len.min(6);
+                    assert_eq!(result.unwrap(), (count, sender.local_addr().unwrap()));
+                    assert_eq!(&buf[..], &b"peeked"[..count]);
+                }
+                assert_eq!(recv!(socket), b"peeked");
+                assert_eq!(recv!(socket), b"last");
+            }
+        });
+    });
+}
+
+#[test]
+fn every_datagram_received_ahead_arrives_once_and_in_order_while_receives_time_out_at_random() {
+    let total = iterations(20_000) as u64;
+    run(|runtime| {
+        runtime.block_on(async {
+            let random = Rc::new(Random::new());
+            let (socket, sender, to) = ahead_and_sender().await;
+            let (dice, taken) = (random.clone(), Rc::new(std::cell::Cell::new(0)));
+            let seen = taken.clone();
+            let sending = krug::spawn(async move {
+                for number in 0..total {
+                    // As many as the kernel keeps in any case: UDP itself may lose what is more.
+                    while number - seen.get() > 100 {
+                        sleep(Duration::from_micros(50)).await;
+                    }
+                    let bytes = numbered(number, dice.below(200));
+                    sender.send_to(bytes, to).await.0.unwrap();
+                }
+            });
+            let mut dropped = 0;
+            while taken.get() < total {
+                let patience = random.micros(60);
+                match timeout(patience, socket.recv_from(vec![0; 1024])).await {
+                    Ok((result, buf)) => {
+                        assert_eq!(result.unwrap().0, buf.len());
+                        assert_eq!(check_numbered(&buf), taken.get());
+                        taken.set(taken.get() + 1);
+                    }
+                    Err(_) => dropped += 1,
+                }
+                if random.below(500) == 0 {
+                    sleep(random.micros(2000)).await;
+                }
+            }
+            sending.await.unwrap();
+            println!("{dropped} receives were dropped");
+            assert!(
+                times_out(socket.recv(vec![0; 1])).await,
+                "more than was sent"
+            );
+        });
+    });
+}
+
+#[test]
+fn a_socket_that_nobody_reads_stops_receiving_ahead_and_starves_nobody() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (idle, sender, to_idle) = ahead_and_sender().await;
+            let (busy, _, to_busy) = ahead_and_sender().await;
+            assert!(times_out(idle.recv(vec![0; 9])).await);
+            for number in 0..150 {
+                sender
+                    .send_to(numbered(number, 9), to_idle)
+                    .await
+                    .0
+                    .unwrap();
+            }
+            turns(10).await;
+            let before = runtime.metrics();
+            assert!(before.cancels > 0, "it should have stopped receiving");
+            for number in 0..500 {
+                sender
+                    .send_to(numbered(number, 9), to_busy)
+                    .await
+                    .0
+                    .unwrap();
+                assert_eq!(check_numbered(&recv!(busy)), number);
+            }
+            for number in 0..150 {
+                assert_eq!(check_numbered(&recv!(idle)), number);
+            }
+            sender.send_to("after all", to_idle).await.0.unwrap();
+            assert_eq!(recv!(idle), b"after all");
+        });
+    });
+}
+
+#[test]
+fn an_error_ends_receiving_ahead_only_once() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (socket, sender, _) = ahead_and_sender().await;
+            let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = gone.local_addr().unwrap();
+            drop(gone);
+            socket.connect(address).await.unwrap();
+            assert!(times_out(socket.recv(vec![0; 9])).await);
+            socket.send("anybody there?").await.0.unwrap();
+            let error = socket.recv(vec![0; 9]).await.0.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            socket.connect(sender.local_addr().unwrap()).await.unwrap();
+            sender.connect(socket.local_addr().unwrap()).await.unwrap();
+            sender.send("I am").await.0.unwrap();
+            assert_eq!(recv!(socket), b"I am");
+        });
+    });
+}
+
+#[test]
+fn what_was_received_ahead_goes_back_to_std_and_a_socket_closes_with_it() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (socket, sender, to) = ahead_and_sender().await;
+            assert!(times_out(socket.recv(vec![0; 9])).await);
+            for number in 0..5 {
+                sender.send_to(numbered(number, 9), to).await.0.unwrap();
+            }
+            turns(3).await;
+            let (socket, leftovers) = socket.into_std().await.unwrap();
+            let numbers: Vec<_> = leftovers
+                .iter()
+                .map(|one| check_numbered(&one.bytes))
+                .collect();
+            assert_eq!(numbers, [0, 1, 2, 3, 4]);
+            drop(socket);
+            let (socket, sender, to) = ahead_and_sender().await;
+            assert!(times_out(socket.recv(vec![0; 9])).await);
+            sender.send_to("unread", to).await.0.unwrap();
+            turns(3).await;
+            socket.close().await.unwrap();
+            assert_eq!(runtime.metrics().operations_alive, 0);
+        });
+    });
+}
+
+/// What arrives of 60 datagrams, some of them empty, while receives are dropped.
+async fn barrage() -> Vec<Vec<u8>> {
+    let (socket, sender, to) = ahead_and_sender().await;
+    let mut heard = Vec::new();
+    for round in 0..12 {
+        if round % 3 == 1 {
+            assert!(times_out(socket.recv(vec![0; 1024])).await);
+        }
+        for number in 0..5 {
+            let bytes = if number == 3 {
+                Vec::new()
+            } else {
+                numbered(round * 5 + number, 20)
+            };
+            sender.send_to(bytes, to).await.0.unwrap();
+        }
+        for _ in 0..5 {
+            heard.push(recv!(socket));
+        }
+    }
+    heard
+}
+
+fn barrage_with(faults: &Faults) -> Vec<Vec<u8>> {
+    let heard = std::cell::RefCell::default();
+    run_with(
+        |builder| builder.faults(faults.clone()).entries(8),
+        |runtime| drop(heard.replace(runtime.block_on(barrage()))),
+    );
+    heard.into_inner()
+}
+
+#[test]
+fn bug_057_receiving_ahead_goes_on_wherever_its_operation_ends() {
+    let calm = Faults::new();
+    let expected = barrage_with(&calm);
+    assert_eq!(expected.len(), 60);
+    let count = calm.multishot_completions();
+    assert!(count >= 12, "{count}");
+    for nth in 1..=count {
+        let faults = Faults::new().end_multishot(nth);
+        assert!(barrage_with(&faults) == expected, "it ends at {nth}");
+    }
+}
+
+#[test]
+fn bug_008_receiving_ahead_goes_on_wherever_buffers_run_out() {
+    let calm = Faults::new();
+    let expected = barrage_with(&calm);
+    for nth in 1..=calm.multishot_completions() {
+        let faults = Faults::new().starve_multishot(nth);
+        assert!(barrage_with(&faults) == expected, "starved at {nth}");
+    }
+    for nth in 1..=calm.operations() {
+        for errno in [libc::ENOBUFS, libc::EAGAIN, libc::EINTR] {
+            let faults = Faults::new().operation(nth, errno);
+            let heard = barrage_with(&faults);
+            assert!(heard == expected, "operation {nth} answers {errno}");
+        }
+    }
+}
+
+#[test]
+fn where_the_kernel_cannot_receive_ahead_each_receive_does_so_itself() {
+    let expected = barrage_with(&Faults::new());
+    // The first five operations are sends, the sixth is the one that the kernel does not know.
+    let faults = Faults::new().operation(6, libc::EINVAL);
+    assert!(barrage_with(&faults) == expected);
+    assert_eq!((faults.pending(), faults.multishot_completions()), (0, 0));
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use krug::net::{TcpListener, UdpSocket, UnixListener};
+use krug::net::{TcpListener, UdpOptions, UnixListener};
 use krug::runtime::{self, Runtime};
 use krug::sync::Notify;
 use krug::task::JoinHandle;
@@ -109,7 +109,8 @@ async fn over_udp(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::R
     let prepare = |_| {
         let board = Rc::clone(&board);
         async move {
-            let socket = UdpSocket::bind("127.0.0.1:0").await?;
+            let options = UdpOptions::new().receive_ahead(true);
+            let socket = options.bind("127.0.0.1:0").await?;
             let own = socket.local_addr()?;
             let addresses = board.exchange(own).await;
             Ok(Udp {

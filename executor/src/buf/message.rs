@@ -71,6 +71,13 @@ impl Message {
         header.point_at(address, length)
     }
 
+    /// Now receives names only: what else comes has its place in a provided buffer.
+    pub(crate) fn for_receiving_names(&mut self) -> *mut libc::msghdr {
+        let header = self.for_receiving(std::ptr::null_mut(), 0);
+        self.header_mut().message.msg_iovlen = 0;
+        header
+    }
+
     /// Now sends `length` bytes at `address`.
     pub(crate) fn for_sending(&mut self, address: *const u8, length: u32) -> *mut libc::msghdr {
         self.header_mut().point_at(address.cast_mut(), length)

@@ -61,6 +61,7 @@ use std::io;
 mod kernel;
 mod message;
 mod owned;
+mod post;
 mod slice;
 mod vectored;
 
@@ -75,6 +76,7 @@ pub(crate) use kernel::{
     set_filled, set_filled_vectored,
 };
 pub(crate) use message::Message;
+pub(crate) use post::{Inbox, Post};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 
 /// The most bytes that one operation carries: the kernel's own bound, 2 GiB less a page.

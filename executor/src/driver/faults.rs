@@ -439,6 +439,7 @@ fn transfers_data(operation: &Operation) -> bool {
             | Operation::ReadProvided { .. }
             | Operation::Send { .. }
             | Operation::ReceiveMessage { .. }
+            | Operation::ReceiveMessageMultishot { .. }
             | Operation::SendMessage { .. }
             | Operation::Read { .. }
             | Operation::Write { .. }

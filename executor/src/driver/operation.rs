@@ -103,6 +103,13 @@ pub(crate) enum Operation {
         group: u16,
         bundle: bool,
     },
+    /// One completion for each message, until it ends, each in a provided buffer: what was received comes after a header
+    /// and the sender's name. `header` is a `msghdr` that says how much room the name has.
+    ReceiveMessageMultishot {
+        fd: Descriptor,
+        header: Address,
+        group: u16,
+    },
     /// `header` is a `msghdr`.
     ReceiveMessage {
         fd: Descriptor,
@@ -176,6 +183,7 @@ impl Operation {
             | Operation::ReceiveMultishot { .. }
             | Operation::ReadProvided { offset: CURSOR, .. }
             | Operation::ReceiveMessage { .. }
+            | Operation::ReceiveMessageMultishot { .. }
             | Operation::Read { offset: CURSOR, .. }
             | Operation::ReadVectored { offset: CURSOR, .. }
             | Operation::Poll { .. } => Stage::Wait,

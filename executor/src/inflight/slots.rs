@@ -195,6 +195,9 @@ impl Slots {
             );
             return Delivery::Nothing;
         };
+        if completion.buffer.is_some() {
+            slot.with_op(|op| op.take_buffers(completion));
+        }
         if completion.more {
             return self.one_of_several(slot, completion);
         }

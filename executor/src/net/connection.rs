@@ -10,7 +10,7 @@ use crate::driver::{Answer, Control, Descriptor, OptionName, SocketOption, own};
 use crate::inflight::outside_error;
 use crate::op;
 use crate::op::address::RawAddress;
-use crate::source::{self, Kind, SourceId, Transfer};
+use crate::source::{self, Kind, SourceId, Traits, Transfer};
 
 /// Names a socket or the end of a pipe, and closes it when dropped.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ impl Connection {
         source::add_stream(fd, kind).map(Connection)
     }
 
-    /// Takes over a datagram socket that may have so many sends in flight.
-    pub(crate) fn of_datagrams(fd: OwnedFd, sends_max: u32) -> io::Result<Connection> {
-        source::add_datagrams(fd, sends_max).map(Connection)
+    /// Takes over a datagram socket.
+    pub(crate) fn of_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<Connection> {
+        source::add_datagrams(fd, traits).map(Connection)
     }
 
     pub(crate) fn source(&self) -> SourceId {

@@ -34,7 +34,7 @@ impl<A> Received<A> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Leftover<A> {
     /// What was received.
-    pub bytes: Box<[u8]>,
+    pub bytes: Vec<u8>,
     /// How long the datagram was when it was sent: more than there are bytes, if the buffer that it was received into
     /// was too small.
     pub length: usize,
@@ -244,7 +244,7 @@ macro_rules! datagram_methods {
         }
 
         /// Closes the socket: what is being sent is handed to the kernel first, which takes at most the
-        /// linger time (5 s unless set otherwise). A datagram that was received for a dropped future and not taken
+        /// linger time (5 s unless set otherwise). What was received for a dropped future, or ahead, and not taken
         /// since is dropped.
         ///
         /// Dropping this future, or the socket itself, does the same in the background, as long as the
@@ -264,17 +264,17 @@ macro_rules! datagram_methods {
 macro_rules! into_std_method {
     ($std:ty, $address:ty) => {
         /// Ends the receive in flight, waits for the send in flight, and gives the socket back, with its
-        /// non-blocking flag as it always was. With it comes what was received for a dropped future and not
-        /// taken since: at most one datagram, of which the kernel knows no more.
+        /// non-blocking flag as it always was. With it comes what was received for a dropped future, or ahead, and
+        /// not taken since: datagrams of which the kernel knows no more, in order.
         ///
         /// Dropping this future closes the socket.
         ///
         /// # Errors
         ///
         /// If the socket is used on a core that is not its own; it is closed then.
-        pub async fn into_std(self) -> std::io::Result<($std, Option<super::Leftover<$address>>)> {
+        pub async fn into_std(self) -> std::io::Result<($std, Vec<super::Leftover<$address>>)> {
             let (fd, received) = $crate::source::HandOver::new(self.connection.source()).await?;
-            let leftover = received.into_iter().next().map(|datagram| {
+            let leftovers = received.into_iter().map(|datagram| {
                 let sender = $crate::op::address::RawAddress::new(datagram.sender.as_bytes());
                 Ok::<_, std::io::Error>(super::Leftover {
                     bytes: datagram.bytes,
@@ -282,7 +282,7 @@ macro_rules! into_std_method {
                     sender: Self::address_of(sender)?,
                 })
             });
-            Ok((fd.into(), leftover.transpose()?))
+            Ok((fd.into(), leftovers.collect::<Result<_, _>>()?))
         }
     };
 }

@@ -24,6 +24,7 @@ use crate::op::address::RawAddress;
 #[derive(Clone, Debug, Default)]
 pub struct UdpOptions {
     options: Vec<SocketOption>,
+    receives_ahead: bool,
 }
 
 impl UdpOptions {
@@ -74,6 +75,17 @@ impl UdpOptions {
         self.option(SocketOption::SendBuffer(bytes))
     }
 
+    /// Receives datagrams before they are asked for, up to 64 of them or 256 KiB: from the first receive on, one
+    /// operation in the kernel takes them as they come, and one system call brings many. They are copied once more, so
+    /// this is for sockets that get many; where the kernel cannot do it, nothing changes. A datagram is never cut
+    /// by it, whatever its length.
+    ///
+    /// With it, a receive that waits can be awaited on its own core only; elsewhere it errs, and nothing is lost.
+    pub fn receive_ahead(mut self, ahead: bool) -> UdpOptions {
+        self.receives_ahead = ahead;
+        self
+    }
+
     /// Makes the socket, with the options, and gives it its local address. Port 0 lets the system choose.
     ///
     /// Dropping this future closes the socket, once the kernel has let go of it.
@@ -92,6 +104,7 @@ impl UdpOptions {
         for option in &self.options {
             set_option(socket.as_raw_fd(), *option)?;
         }
-        UdpSocket::new(bind(socket, RawAddress::from_internet(address)).await?)
+        let socket = bind(socket, RawAddress::from_internet(address)).await?;
+        UdpSocket::new(socket, self.receives_ahead)
     }
 }

@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBuf};
 use crate::driver::{OptionName, SocketOption};
 use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
-use crate::source::{Datagrams, SENDS_MAX, Transfer};
+use crate::source::{Datagrams, SENDS_MAX, Traits, Transfer};
 
 /// A UDP socket.
 ///
@@ -44,8 +44,12 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(super) fn new(fd: OwnedFd) -> io::Result<UdpSocket> {
-        Connection::of_datagrams(fd, SENDS_MAX).map(|connection| UdpSocket { connection })
+    pub(super) fn new(fd: OwnedFd, receives_ahead: bool) -> io::Result<UdpSocket> {
+        let traits = Traits {
+            sends_max: SENDS_MAX,
+            receives_ahead,
+        };
+        Connection::of_datagrams(fd, traits).map(|connection| UdpSocket { connection })
     }
 
     /// A socket at a local address; port 0 lets the system choose. [`UdpOptions`] has options that must be set
@@ -68,7 +72,7 @@ impl UdpSocket {
     ///
     /// Outside a runtime; the socket is closed then.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
-        UdpSocket::new(socket.into())
+        UdpSocket::new(socket.into(), false)
     }
 
     fn address_of(raw: RawAddress) -> io::Result<SocketAddr> {

@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBuf};
 use crate::op;
 use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
-use crate::source::{Datagrams, Transfer};
+use crate::source::{Datagrams, Traits, Transfer};
 
 /// A socket for messages between programs of this machine. None is lost, doubled or reordered; if the receiver
 /// has no room, sending waits.
@@ -40,7 +40,11 @@ pub struct UnixDatagram {
 
 impl UnixDatagram {
     fn new(fd: OwnedFd) -> io::Result<UnixDatagram> {
-        Connection::of_datagrams(fd, 1).map(|connection| UnixDatagram { connection })
+        let traits = Traits {
+            sends_max: 1,
+            receives_ahead: false,
+        };
+        Connection::of_datagrams(fd, traits).map(|connection| UnixDatagram { connection })
     }
 
     /// A socket at `path`. A path that begins with a zero byte is a name in the abstract name space. The

@@ -13,6 +13,7 @@
 //! | [`vectored`] | `RECVMSG`, `SENDMSG`, `READV`, `WRITEV` | as receive and send |
 //! | [`associate`] | `CONNECT` of a datagram socket | cancelled |
 //! | [`receive_from`] | `RECVMSG`, with `MSG_PEEK` for peeking | adopted by the source with its sender; a peek is cancelled |
+//! | [`receive_ahead_from`] | `RECVMSG`, multishot, into provided buffers | belongs to the socket, no future |
 //! | [`send_to`] | `SENDMSG`, `SEND` if connected | goes out whole |
 //! | [`shutdown`] | `SHUTDOWN` | goes on |
 //! | [`close`] | `CLOSE` | belongs to the source, no future |
@@ -38,6 +39,7 @@ pub(crate) mod peek;
 pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod receive;
+pub(crate) mod receive_ahead_from;
 pub(crate) mod receive_from;
 pub(crate) mod send;
 pub(crate) mod send_to;

@@ -81,7 +81,7 @@ unsafe impl<B: IoBufMut> Op for ReceiveFrom<B> {
         let length = super::count(completion).ok()?;
         let filled = buf::filled(&self.buf, length.min(self.buf.capacity()));
         Some(Datagram {
-            bytes: filled.into(),
+            bytes: filled.to_vec(),
             length,
             sender: self.message.sender(),
         })

@@ -38,6 +38,7 @@
 //! | receives in flight on a datagram socket | 1; others wait in order | |
 //! | sends in flight on a datagram socket | 32 on UDP, 1 on Unix sockets; others wait in order | |
 //! | datagrams received for dropped futures | 1 a socket: the next receive takes it | |
+//! | datagrams received ahead | 64 or 256 KiB a socket, looked at once a turn | [`UdpOptions::receive_ahead`](crate::net::UdpOptions::receive_ahead) |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
 //! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |
 //! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |

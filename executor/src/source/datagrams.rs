@@ -8,21 +8,24 @@
 //! submitted, one after the other, and their order is kept; only one that finds no room waits, and those behind
 //! it may overtake it, as on the net. On a Unix socket, where nothing overtakes, there is one.
 //!
+//! A socket may receive ahead instead: see [`ahead`](super::ahead).
+//!
 //! A datagram may be empty, and an error says nothing about the next one: unlike a stream, this source
 //! has no end.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use super::SourceId;
+use super::ahead::Ahead;
 use super::closing::Closing;
 use super::transfer::Lanes;
 use super::waiters::Lane;
-use crate::buf::{self, IoBufMut};
+use crate::buf::{self, Inbox, IoBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
 use crate::driver::{Completion, Descriptor, Key};
@@ -33,20 +36,29 @@ use crate::op::receive_from::Received;
 /// How many sends of one UDP socket are in flight at most.
 pub(crate) const SENDS_MAX: u32 = 32;
 
+/// What kind of datagram socket it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// How many sends may be in flight.
+    pub(crate) sends_max: u32,
+    /// Whether datagrams are received before anybody asks for them.
+    pub(crate) receives_ahead: bool,
+}
+
 pub(crate) struct Datagrams {
     id: SourceId,
     fd: Descriptor,
     /// Taken by the operation that closes it, or by whoever gets the descriptor back.
     owned: Cell<Option<OwnedFd>>,
     receive_lane: Lane,
-    receive: Cell<Option<Key>>,
+    pub(super) receive: Cell<Option<Key>>,
     send_lane: Lane,
     /// How many sends are in flight, and the keys of all of them; of some that have ended, too.
     sends: Cell<usize>,
     send_keys: RefCell<Vec<Key>>,
-    /// What receives have brought whose futures were dropped, in order: datagrams, and errors (the number), which
-    /// the kernel reports only once.
-    received: RefCell<VecDeque<Result<Datagram, i32>>>,
+    /// What receives have brought whose futures were dropped, and what was received ahead, in order.
+    pub(super) received: Rc<Inbox>,
+    pub(super) ahead: Ahead,
     linger: Cell<Duration>,
     /// What was being sent when the socket was closed has not been sent.
     was_given_up: Cell<bool>,
@@ -56,18 +68,18 @@ pub(crate) struct Datagrams {
 }
 
 impl Datagrams {
-    /// `sends_max`: how many sends may be in flight.
-    pub(super) fn new(id: SourceId, fd: OwnedFd, sends_max: u32, linger: Duration) -> Datagrams {
+    pub(super) fn new(id: SourceId, fd: OwnedFd, traits: Traits, linger: Duration) -> Datagrams {
         Datagrams {
             id,
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
             receive_lane: Lane::default(),
             receive: Cell::new(None),
-            send_lane: Lane::of_width(sends_max),
+            send_lane: Lane::of_width(traits.sends_max),
             sends: Cell::new(0),
             send_keys: RefCell::default(),
-            received: RefCell::default(),
+            received: Rc::default(),
+            ahead: Ahead::new(traits.receives_ahead),
             linger: Cell::new(linger),
             was_given_up: Cell::new(false),
             is_wanted: Cell::new(false),
@@ -89,20 +101,13 @@ impl Datagrams {
         buf: &mut B,
         peeks: bool,
     ) -> Option<io::Result<Received>> {
-        let mut received = self.received.borrow_mut();
-        let datagram = match received.pop_front()? {
-            Ok(datagram) => datagram,
-            Err(errno) => return Some(Err(io::Error::from_raw_os_error(errno))),
-        };
-        let answer = Received {
+        let first = self.received.first(peeks, |datagram| Received {
             count: buf::fill_with(buf, &datagram.bytes),
             length: datagram.length,
             sender: RawAddress::new(datagram.sender.as_bytes()),
-        };
-        if peeks {
-            received.push_front(Ok(datagram));
-        }
-        Some(Ok(answer))
+        })?;
+        self.go_on_ahead();
+        Some(first.map_err(io::Error::from_raw_os_error))
     }
 
     fn ended(&self, role: Role) {
@@ -139,9 +144,9 @@ impl Datagrams {
         let result = finished.completion().result;
         if let Some(datagram) = finished.datagram() {
             context::with(|core| Counters::add(&core.counters.adopted, 1));
-            self.received.borrow_mut().push_back(Ok(datagram));
+            self.received.push(Ok(datagram));
         } else if result < 0 && result != -libc::ECANCELED {
-            self.received.borrow_mut().push_back(Err(-result));
+            self.received.push(Err(-result));
         }
     }
 
@@ -152,7 +157,8 @@ impl Datagrams {
         }
         self.receive_lane.wake_all();
         self.send_lane.wake_all();
-        cancel(self.receive.get());
+        self.ahead.wake();
+        self.cancel_receive();
         if self.has_unsent() {
             self.closing.set_deadline(self.id, self.linger.get());
         }
@@ -191,12 +197,16 @@ impl Datagrams {
         cancel(self.send_keys.take());
     }
 
+    pub(super) fn cancel_receive(&self) {
+        cancel(self.receive.get());
+    }
+
     pub(super) fn has_unsent(&self) -> bool {
         self.sends.get() > 0
     }
 
     /// Goes on with closing, if nothing is in flight any more.
-    fn progress(&self) {
+    pub(super) fn progress(&self) {
         let is_idle = self.receive.get().is_none() && !self.has_unsent();
         if !is_idle || !self.closing.may_close() {
             return;
@@ -234,6 +244,14 @@ impl Lanes for Datagrams {
 
     fn attachment(&self, role: Role) -> Attachment {
         self.id.attachment(role)
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        self.ahead.wait(cx);
+    }
+
+    fn wait_no_more(&self) {
+        self.ahead.wait_no_more();
     }
 
     fn started(&self, role: Role, key: Option<Key>) {

@@ -26,10 +26,11 @@ impl<B: IoBufMut> LaneOp<Datagrams> for ReceiveFrom<B> {
     type Resource = IncomingDatagram<B>;
     const ROLE: Role = Role::Receive;
 
-    fn begin(source: &Datagrams, incoming: IncomingDatagram<B>) -> Begin<Self> {
+    fn begin(source: &Datagrams, incoming: IncomingDatagram<B>) -> Begin<Self, Self::Resource> {
         let IncomingDatagram { mut buf, peeks } = incoming;
         match source.receive_without_kernel(&mut buf, peeks) {
             Some(result) => Begin::Ready((result, buf)),
+            None if source.receives_ahead() => Begin::Wait(IncomingDatagram { buf, peeks }),
             None => Begin::Submit(ReceiveFrom::new(source.descriptor(), buf, peeks)),
         }
     }
@@ -56,7 +57,7 @@ impl<B: IoBuf> LaneOp<Datagrams> for SendTo<B> {
     type Resource = OutgoingDatagram<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(source: &Datagrams, outgoing: OutgoingDatagram<B>) -> Begin<Self> {
+    fn begin(source: &Datagrams, outgoing: OutgoingDatagram<B>) -> Begin<Self, Self::Resource> {
         let OutgoingDatagram { buf, receiver } = outgoing;
         Begin::Submit(SendTo::new(source.descriptor(), buf, receiver.as_ref()))
     }
@@ -77,7 +78,7 @@ impl LaneOp<Datagrams> for Associate {
     type Resource = Box<RawAddress>;
     const ROLE: Role = Role::Send;
 
-    fn begin(source: &Datagrams, address: Box<RawAddress>) -> Begin<Self> {
+    fn begin(source: &Datagrams, address: Box<RawAddress>) -> Begin<Self, Self::Resource> {
         Begin::Submit(Associate {
             fd: source.descriptor(),
             address,
@@ -98,7 +99,7 @@ impl LaneOp<Datagrams> for Shutdown {
     type Resource = i32;
     const ROLE: Role = Role::Send;
 
-    fn begin(source: &Datagrams, how: i32) -> Begin<Self> {
+    fn begin(source: &Datagrams, how: i32) -> Begin<Self, Self::Resource> {
         Begin::Submit(Shutdown {
             fd: source.descriptor(),
             how,

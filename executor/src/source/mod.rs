@@ -6,6 +6,7 @@
 //! it is of use only on the core where its source lives.
 
 mod accept;
+mod ahead;
 mod closing;
 mod datagrams;
 mod exchange;
@@ -16,7 +17,7 @@ mod tests;
 mod transfer;
 mod waiters;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -25,7 +26,9 @@ use std::time::Duration;
 use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
-pub(crate) use datagrams::{Datagrams, SENDS_MAX};
+#[cfg(test)]
+pub(crate) use ahead::{AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX};
+pub(crate) use datagrams::{Datagrams, SENDS_MAX, Traits};
 pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
 pub(crate) use listener::Listener;
 #[cfg(test)]
@@ -33,6 +36,7 @@ pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{CloseLanes, CloseStream, Incoming, Outgoing, Transfer};
 
+use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
 use crate::driver::{Completion, Descriptor};
@@ -74,6 +78,8 @@ pub(crate) struct Sources {
     home: CoreId,
     table: RefCell<Slab<Entry>>,
     made: Cell<u32>,
+    /// `None` inside if they could not be made.
+    post: OnceCell<Option<Rc<Post>>>,
 }
 
 thread_local! {
@@ -96,6 +102,7 @@ impl Sources {
             home,
             table: RefCell::default(),
             made: Cell::new(0),
+            post: OnceCell::new(),
         }
     }
 
@@ -187,13 +194,11 @@ impl Sources {
             Delivery::More {
                 attachment,
                 descriptor,
-            } => {
-                if let Some(Source::Listener(listener)) =
-                    self.get(attachment.index, attachment.generation)
-                {
-                    listener.one_more(descriptor);
-                }
-            }
+            } => match self.get(attachment.index, attachment.generation) {
+                Some(Source::Listener(listener)) => listener.one_more(descriptor),
+                Some(Source::Datagrams(datagrams)) => datagrams.one_more(),
+                Some(Source::Stream(_)) | None => {}
+            },
             Delivery::Source {
                 attachment,
                 finished,
@@ -223,6 +228,9 @@ impl Sources {
             (Source::Datagrams(datagrams), Role::Close) => {
                 drop(finished);
                 self.closed(index, generation, datagrams.closing.finish());
+            }
+            (Source::Datagrams(datagrams), Role::Receive) if datagrams.is_armed() => {
+                datagrams.disarmed(finished);
             }
             (Source::Datagrams(datagrams), _) => {
                 datagrams.observe(role, finished.completion());
@@ -267,11 +275,23 @@ pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
         .ok_or_else(outside_error)
 }
 
-/// Makes a source of a datagram socket that may have so many sends in flight. Outside a runtime the socket is closed.
-pub(crate) fn add_datagrams(fd: OwnedFd, sends_max: u32) -> io::Result<SourceId> {
+/// The buffers of this core for datagrams that are received ahead, made when they are first wanted; `None` if
+/// the kernel does not have such.
+fn post() -> Option<Rc<Post>> {
+    with(|sources| {
+        sources
+            .post
+            .get_or_init(|| Post::new().ok().map(Rc::new))
+            .clone()
+    })
+    .flatten()
+}
+
+/// Makes a source of a datagram socket. Outside a runtime the socket is closed.
+pub(crate) fn add_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<SourceId> {
     let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
     with(|sources| {
-        sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, sends_max, linger))))
+        sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, traits, linger))))
     })
     .ok_or_else(outside_error)
 }

@@ -33,6 +33,14 @@ pub(crate) trait Lanes: Sized + 'static {
 
     fn attachment(&self, role: Role) -> Attachment;
 
+    /// Whoever has the turn to receive waits until something has arrived that the source receives by itself.
+    fn wait(&self, cx: &Context<'_>) {
+        let _ = cx;
+    }
+
+    /// He does not wait any more.
+    fn wait_no_more(&self) {}
+
     /// An operation of this direction is in flight from now on.
     fn started(&self, role: Role, key: Option<Key>);
 
@@ -59,7 +67,7 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     const ROLE: Role;
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
-    fn begin(source: &S, resource: Self::Resource) -> Begin<Self>;
+    fn begin(source: &S, resource: Self::Resource) -> Begin<Self, Self::Resource>;
 
     /// The result if it could not be done.
     fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
@@ -68,9 +76,11 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     fn into_resource(self) -> Self::Resource;
 }
 
-pub(crate) enum Begin<T: Op> {
+pub(crate) enum Begin<T: Op, R> {
     Ready(T::Output),
     Submit(T),
+    /// The source is receiving ahead: again, when something has arrived.
+    Wait(R),
 }
 
 /// Waits for its turn, does its operation, passes the turn on. Dropped before its turn it has
@@ -84,6 +94,10 @@ enum State<T: LaneOp<S>, S: Lanes> {
     Waiting {
         resource: T::Resource,
         place: Option<Place>,
+    },
+    /// Has the turn, and waits for what the source receives ahead.
+    Ahead {
+        resource: T::Resource,
     },
     Submitted(InFlight<T>),
     Over,
@@ -105,9 +119,9 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
 
     /// Tries to take the lane and to begin. `Ready` if it is over without the kernel.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
-        let State::Waiting { place, .. } = &mut self.state else {
+        if matches!(self.state, State::Submitted(_) | State::Over) {
             return Poll::Ready(None);
-        };
+        }
         let source = match S::find(self.id).and_then(check_open) {
             Ok(source) => source,
             Err(error) => return Poll::Ready(self.fail(error)),
@@ -116,14 +130,22 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
             return Poll::Ready(self.fail(cancelled_error()));
         }
         ready!(budget::consume(cx));
-        if !source.lane(T::ROLE).acquire(place, cx) {
+        if let State::Waiting { place, .. } = &mut self.state
+            && !source.lane(T::ROLE).acquire(place, cx)
+        {
             return Poll::Pending;
         }
-        let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
+        let (State::Waiting { resource, .. } | State::Ahead { resource }) =
+            std::mem::replace(&mut self.state, State::Over)
         else {
             unreachable!("looked at above");
         };
         match T::begin(&source, resource) {
+            Begin::Wait(resource) => {
+                source.wait(cx);
+                self.state = State::Ahead { resource };
+                Poll::Pending
+            }
             Begin::Ready(output) => {
                 source.end_turn(T::ROLE);
                 Poll::Ready(Some(output))
@@ -148,6 +170,10 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
                 if let Some(place) = place {
                     leave::<S>(self.id, T::ROLE, place);
                 }
+                Some(T::failed(error, resource))
+            }
+            State::Ahead { resource } => {
+                end_waiting::<S>(self.id, T::ROLE);
                 Some(T::failed(error, resource))
             }
             _ => None,
@@ -185,9 +211,20 @@ impl<T: LaneOp<S>, S: Lanes> Drop for Transfer<T, S> {
                     abandon::<S>(id, T::ROLE, ticket);
                 }
             }
+            State::Ahead { .. } => end_waiting::<S>(id, T::ROLE),
             State::Waiting { .. } | State::Over => {}
         }
     }
+}
+
+/// Gives back the turn of a future that waited for what its source receives ahead.
+fn end_waiting<S: Lanes>(id: SourceId, role: Role) {
+    at_home(id, move || {
+        if let Ok(source) = S::find(id) {
+            source.wait_no_more();
+            source.end_turn(role);
+        }
+    });
 }
 
 fn check_open<S: Lanes>(source: Rc<S>) -> io::Result<Rc<S>> {
@@ -237,7 +274,10 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
     type Resource = Incoming<B>;
     const ROLE: Role = Role::Receive;
 
-    fn begin(stream: &Stream, Incoming { mut buf, whole }: Incoming<B>) -> Begin<Self> {
+    fn begin(
+        stream: &Stream,
+        Incoming { mut buf, whole }: Incoming<B>,
+    ) -> Begin<Self, Self::Resource> {
         match stream.receive_without_kernel(&mut buf) {
             Some(Ok(0)) if whole && buf.capacity() > 0 => {
                 Begin::Ready((Err(io::ErrorKind::UnexpectedEof.into()), buf))
@@ -267,7 +307,7 @@ impl<B: IoBufMut> LaneOp for Peek<B> {
     type Resource = B;
     const ROLE: Role = Role::Receive;
 
-    fn begin(stream: &Stream, mut buf: B) -> Begin<Self> {
+    fn begin(stream: &Stream, mut buf: B) -> Begin<Self, Self::Resource> {
         match stream.peek_without_kernel(&mut buf) {
             Some(result) => Begin::Ready((result, buf)),
             None => Begin::Submit(Peek::new(stream.descriptor(), buf)),
@@ -287,7 +327,7 @@ impl<B: IoVectoredBufMut> LaneOp for ReceiveVectored<B> {
     type Resource = B;
     const ROLE: Role = Role::Receive;
 
-    fn begin(stream: &Stream, mut bufs: B) -> Begin<Self> {
+    fn begin(stream: &Stream, mut bufs: B) -> Begin<Self, Self::Resource> {
         match stream.receive_vectored_without_kernel(&mut bufs) {
             Some(result) => Begin::Ready((result, bufs)),
             None => Begin::Submit(ReceiveVectored::new(stream.endpoint(), bufs)),
@@ -313,7 +353,7 @@ impl<B: IoBuf> LaneOp for SendBuf<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self> {
+    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self, Self::Resource> {
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.initialized_len() == 0 => Begin::Ready((Ok(0), buf)),
@@ -337,7 +377,7 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self> {
+    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self, Self::Resource> {
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.total_len() == 0 => Begin::Ready((Ok(0), buf)),
@@ -362,7 +402,7 @@ impl LaneOp for Shutdown {
     type Resource = Option<i32>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, how: Option<i32>) -> Begin<Self> {
+    fn begin(stream: &Stream, how: Option<i32>) -> Begin<Self, Self::Resource> {
         match (stream.check_poison(), how) {
             (Err(error), _) => Begin::Ready(Err(error)),
             (Ok(()), None) => Begin::Ready(Ok(())),

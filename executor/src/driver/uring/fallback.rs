@@ -52,7 +52,9 @@ pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Opti
             Some(answer(ends))
         }
         Operation::AcceptMultishot { .. } if !capabilities.accept_multishot => Some(-libc::EINVAL),
-        Operation::ReceiveMultishot { .. } if !capabilities.receive_multishot => {
+        Operation::ReceiveMultishot { .. } | Operation::ReceiveMessageMultishot { .. }
+            if !capabilities.receive_multishot =>
+        {
             Some(-libc::EINVAL)
         }
         _ => None,
