@@ -47,6 +47,7 @@
 //! |---|---|
 //! | [`net`], [`pipe`] | sockets and pipes |
 //! | [`buf`] | buffers that operations own |
+//! | [`io`] | the three ways to read and write; copying, lines, buffered readers and writers |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels and signals between tasks, waiting for several futures |
@@ -91,6 +92,8 @@
 //! # Features
 //!
 //! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `futures-io`: the borrowing traits `AsyncRead`, `AsyncBufRead` and `AsyncWrite` for all streams and pipes, by
+//!   `compat::FuturesIo`.
 //! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.
 
 #[cfg(not(target_os = "linux"))]
@@ -100,6 +103,8 @@ compile_error!(
 );
 
 pub mod buf;
+#[cfg(feature = "futures-io")]
+pub mod compat;
 pub mod io;
 pub mod net;
 pub mod pipe;

@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use krug::buf::{IoBuf, IoBufMut};
+use krug::buf::{BufResult, IoBuf, IoBufMut};
+use krug::compat::FuturesIo;
+use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
@@ -115,11 +117,14 @@ macro_rules! plain {
 }
 
 macro_rules! generic {
-    ($name:literal, $parameter:literal: $($type:ident)::+) => {
-        row($name, $parameter, [
+    ($name:literal, $parameter:literal: $($($type:ident)::+),+) => {{
+        let rows = [$(row($name, $parameter, [
             traits!($($type)::+<u8>), traits!($($type)::+<Cell<u8>>), traits!($($type)::+<Rc<u8>>),
-        ])
-    };
+        ])),+];
+        assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
+        let [first, ..] = rows;
+        first
+    }};
 }
 
 /// Futures of methods that take a buffer.
@@ -179,6 +184,27 @@ unsafe impl<T: 'static> IoBufMut for Buffer<T> {
     }
 }
 
+/// A writer as `Send` and `Sync` as `T` is.
+struct Writer<T>(PhantomData<T>);
+
+impl<T> AsyncWriteOwned for Writer<T> {
+    async fn write_all<B: IoBuf>(&mut self, buf: B) -> BufResult<(), B> {
+        (Ok(()), buf)
+    }
+
+    async fn commit(&mut self, bytes: Vec<u8>) -> BufResult<(), Vec<u8>> {
+        (Ok(()), bytes)
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn rows() -> Vec<Row> {
     let mut rows = vec![
         plain!("`Runtime`": Runtime),
@@ -200,6 +226,17 @@ fn rows() -> Vec<Row> {
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
         plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
         plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
+        generic!("`compat::FuturesIo<S>`", "S": FuturesIo),
+        generic!("`io::BufReader<S>`, `io::Lines<S>`, `io::Split<S>`", "S": io::BufReader, io::Lines, io::Split),
+        row(
+            "`io::BufWriter<S>`",
+            "S",
+            [
+                traits!(io::BufWriter<Writer<u8>>),
+                traits!(io::BufWriter<Writer<Cell<u8>>>),
+                traits!(io::BufWriter<Writer<Rc<u8>>>),
+            ],
+        ),
     ];
     rows.extend(rows_of_futures());
     rows.extend([

@@ -29,19 +29,6 @@ pub(crate) fn set_filled<B: IoBufMut>(buf: &mut B, len: usize) {
     unsafe { buf.set_initialized(len) }
 }
 
-/// Copies as many of `bytes` into `buf` as fit, and tells it.
-pub(crate) fn fill_with<B: IoBufMut>(buf: &mut B, bytes: &[u8]) -> usize {
-    let count = buf.capacity().min(bytes.len());
-    let room = buf.as_mut_ptr();
-    // SAFETY: `count` is within the capacity, which the contract of `IoBufMut` makes valid for writes; nobody
-    // else may use that memory, so it is not the same.
-    unsafe {
-        room.copy_from_nonoverlapping(bytes.as_ptr(), count);
-        buf.set_initialized(count);
-    }
-    count
-}
-
 /// Moves as many bytes from the front of `queue` into `buf` as fit, and tells it.
 pub(crate) fn fill_from<B: IoBufMut>(buf: &mut B, queue: &mut VecDeque<u8>) -> usize {
     let count = copy_from(buf, queue);
@@ -61,6 +48,19 @@ pub(crate) fn copy_from<B: IoBufMut>(buf: &mut B, queue: &VecDeque<u8>) -> usize
         room.copy_from_nonoverlapping(first.as_ptr(), from_first);
         room.add(from_first)
             .copy_from_nonoverlapping(second.as_ptr(), count - from_first);
+        buf.set_initialized(count);
+    }
+    count
+}
+
+/// Copies as many of `bytes` into `buf` as fit, and tells it.
+pub(crate) fn fill_from_slice<B: IoBufMut>(buf: &mut B, bytes: &[u8]) -> usize {
+    let count = buf.capacity().min(bytes.len());
+    let room = buf.as_mut_ptr();
+    // SAFETY: `count` is within the capacity, which the contract of `IoBufMut` makes valid for writes; the
+    // memory is not the same, as `buf` is borrowed exclusively.
+    unsafe {
+        room.copy_from_nonoverlapping(bytes.as_ptr(), count);
         buf.set_initialized(count);
     }
     count

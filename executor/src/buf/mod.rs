@@ -62,6 +62,7 @@ mod kernel;
 mod message;
 mod owned;
 mod post;
+mod recycled;
 mod slice;
 mod vectored;
 
@@ -72,11 +73,12 @@ pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
 pub(crate) use kernel::{
-    Vectors, copy_from, fill_from, fill_vectored_from, fill_with, filled, salvage_vectored,
+    Vectors, copy_from, fill_from, fill_from_slice, fill_vectored_from, filled, salvage_vectored,
     set_filled, set_filled_vectored,
 };
 pub(crate) use message::Message;
 pub(crate) use post::{Inbox, Post};
+pub(crate) use recycled::{Recycled, Spare};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 
 /// The most bytes that one operation carries: the kernel's own bound, 2 GiB less a page.

@@ -92,12 +92,14 @@ pub(crate) enum Operation {
         flags: i32,
     },
     /// As `Receive`, into a buffer that the kernel takes from `group` when data is there.
+    #[allow(dead_code, reason = "for streams that receive ahead")]
     ReceiveProvided {
         fd: Descriptor,
         group: u16,
         length: u32,
     },
     /// One completion for each arrival, until it ends. `bundle`: an arrival may fill several buffers.
+    #[allow(dead_code, reason = "for streams that receive ahead")]
     ReceiveMultishot {
         fd: Descriptor,
         group: u16,
@@ -135,6 +137,7 @@ pub(crate) enum Operation {
         offset: u64,
     },
     /// As `Read`, into a buffer that the kernel takes from `group` when data is there.
+    #[allow(dead_code, reason = "for streams that receive ahead")]
     ReadProvided {
         fd: Descriptor,
         group: u16,

@@ -70,6 +70,8 @@ mod op;
 mod pending;
 mod slot;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

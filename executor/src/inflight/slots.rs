@@ -126,6 +126,17 @@ impl Slots {
         self.find(key).is_some()
     }
 
+    /// Ages every slot, all of which are free.
+    #[cfg(test)]
+    pub(super) fn set_generations(&self, generation: u32) {
+        assert_eq!(self.in_use(), 0);
+        let mut index = 0;
+        while let Some(slot) = self.slot(index) {
+            slot.generation.set(generation);
+            index += 1;
+        }
+    }
+
     #[cold]
     fn grow(&self) {
         // SAFETY: no reference to the vector itself is alive: `slot` is the only other place that makes
@@ -249,6 +260,10 @@ impl Slots {
                 .get()
                 .is_some_and(|attachment| attachment.role == Role::Close);
             return !is_close;
+        }
+        if completion.result == -libc::EINTR {
+            // A thread of the kernel's that is asked to stop answers as if a signal had come.
+            completion.result = -libc::ECANCELED;
         }
         if slot.with_op(|op| op.advance(completion)) == Step::Done {
             return false;

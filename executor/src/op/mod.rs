@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`socket`] | `SOCKET` | cancelled; a socket made all the same is closed |
 //! | [`bind`], [`listen`] | `BIND`, `LISTEN` | cancelled; the socket is closed after the last completion |
-//! | [`connect`] | `CONNECT` | likewise |
+//! | [`connect`] | `CONNECT`; `POLL_ADD` if a signal has interrupted that | likewise |
 //! | [`accept`] | `ACCEPT`, multishot where the kernel has it | belongs to the listener, no future |
 //! | [`receive`] | `RECV` on sockets, `READ` on pipes | adopted by the stream |
 //! | [`peek`] | `RECV` with `MSG_PEEK` | cancelled |

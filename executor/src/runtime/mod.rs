@@ -39,6 +39,11 @@
 //! | sends in flight on a datagram socket | 32 on UDP, 1 on Unix sockets; others wait in order | |
 //! | datagrams received for dropped futures | 1 a socket: the next receive takes it | |
 //! | datagrams received ahead | 64 or 256 KiB a socket, looked at once a turn | [`UdpOptions::receive_ahead`](crate::net::UdpOptions::receive_ahead) |
+//! | accepted bytes waiting behind a send, of the borrowing traits | 64 KiB; then a write waits | |
+//! | bytes received ahead, of the borrowing traits | 16 KiB | |
+//! | bytes that `io::copy` reads at a time | 64 KiB | |
+//! | buffer of a `BufReader`, of a `BufWriter` | 8 KiB | `with_capacity` |
+//! | length of a line | none | [`BufReader::max_length`](crate::io::BufReader::max_length) |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
 //! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |
 //! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |
@@ -46,6 +51,8 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
+//! | permits of a semaphore | as many as it is made with, at most 2⁶¹ − 1 | [`Semaphore::new`](crate::sync::Semaphore::new) |
+//! | readers of an `RwLock` at the same time | 2²⁹ − 1 | [`RwLock::with_max_readers`](crate::sync::RwLock::with_max_readers) |
 //!
 //! # Errors of the kernel
 //!

@@ -9,6 +9,7 @@ use crate::net::BACKLOG_DEFAULT;
 use crate::source::{
     AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX, AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX, SENDS_MAX,
 };
+use crate::sync::{RwLock, Semaphore};
 use crate::task::budget::PER_POLL;
 use crate::worker::{POLLS_MAX, RUN_MAX};
 
@@ -80,6 +81,34 @@ fn the_table_of_bounds_says_what_the_code_does() {
         "kernel threads for requests that block",
         &format!("{threads} a core"),
     );
+    assert_eq!(Semaphore::MAX_PERMITS, (1 << 61) - 1);
+    says("permits of a semaphore", "at most 2⁶¹ − 1");
+    assert_eq!(RwLock::<()>::MAX_READERS, (1 << 29) - 1);
+    says("readers of an `RwLock` at the same time", "2²⁹ − 1");
+}
+
+#[test]
+fn the_table_of_bounds_says_how_much_is_buffered() {
+    use crate::io::bounds::{BUFFER, COPY};
+    let kilobytes = |bytes: usize| format!("{} KiB", bytes >> 10);
+    says("bytes that `io::copy` reads at a time", &kilobytes(COPY));
+    for bytes in BUFFER {
+        says(
+            "buffer of a `BufReader`, of a `BufWriter`",
+            &kilobytes(bytes),
+        );
+    }
+    #[cfg(feature = "futures-io")]
+    {
+        says(
+            "accepted bytes waiting behind a send, of the borrowing traits",
+            &kilobytes(crate::source::ACCEPTED_MAX),
+        );
+        says(
+            "bytes received ahead, of the borrowing traits",
+            &kilobytes(crate::compat::PIECE_LENGTH),
+        );
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::task::Context;
 
 use super::datagrams::Datagrams;
-use super::transfer::Lanes;
+use super::lanes::Lanes;
 use crate::buf::Message;
 use crate::inflight::{self, Finished, Role};
 use crate::op::receive_ahead_from::ReceiveAheadFrom;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::SourceId;
 use super::ahead::Ahead;
 use super::closing::Closing;
-use super::transfer::Lanes;
+use super::lanes::Lanes;
 use super::waiters::Lane;
 use crate::buf::{self, Inbox, IoBufMut};
 use crate::context::{self, Counters};
@@ -102,7 +102,7 @@ impl Datagrams {
         peeks: bool,
     ) -> Option<io::Result<Received>> {
         let first = self.received.first(peeks, |datagram| Received {
-            count: buf::fill_with(buf, &datagram.bytes),
+            count: buf::fill_from_slice(buf, &datagram.bytes),
             length: datagram.length,
             sender: RawAddress::new(datagram.sender.as_bytes()),
         })?;

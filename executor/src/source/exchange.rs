@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::datagrams::Datagrams;
-use super::transfer::{Begin, LaneOp, release};
+use super::lanes::release;
+use super::transfer::{Begin, LaneOp};
 use super::{SourceId, at_home, closed_error, datagrams};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::inflight::{Datagram, Role};

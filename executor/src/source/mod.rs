@@ -10,6 +10,7 @@ mod ahead;
 mod closing;
 mod datagrams;
 mod exchange;
+mod lanes;
 mod listener;
 mod stream;
 #[cfg(test)]
@@ -30,11 +31,14 @@ pub(crate) use accept::{AcceptNext, CloseListener};
 pub(crate) use ahead::{AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX};
 pub(crate) use datagrams::{Datagrams, SENDS_MAX, Traits};
 pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
+pub(crate) use lanes::{CloseLanes, CloseStream};
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+#[cfg(all(test, feature = "futures-io"))]
+pub(crate) use stream::ACCEPTED_MAX;
 pub(crate) use stream::{Kind, Stream};
-pub(crate) use transfer::{CloseLanes, CloseStream, Incoming, Outgoing, Transfer};
+pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 
 use crate::buf::Post;
 use crate::context::{self, Current};
@@ -371,6 +375,25 @@ pub(crate) fn close(id: SourceId) {
         }
         Ok(Source::Datagrams(datagrams)) => datagrams.close(),
         Err(_) => {}
+    });
+}
+
+/// Bytes were accepted for sending, and nobody waits for that any more.
+fn send_later(id: SourceId, bytes: Vec<u8>) {
+    at_home(id, move || {
+        if let Err(error) = stream(id).and_then(|stream| stream.send_later(bytes)) {
+            tracing::debug!(%error, "written bytes are given up");
+        }
+    });
+}
+
+#[cfg(feature = "futures-io")]
+/// Bytes that were read and not used go back to their stream.
+pub(crate) fn give_back(id: SourceId, bytes: Vec<u8>) {
+    at_home(id, move || {
+        if let Ok(stream) = stream(id) {
+            stream.give_back(&bytes);
+        }
     });
 }
 

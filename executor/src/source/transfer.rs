@@ -1,64 +1,22 @@
 //! [`Transfer`]: the future of everything that takes a lane of a source.
 
 use std::io;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::closing::Closing;
+use super::lanes::Lanes;
 use super::stream::Stream;
-use super::waiters::{Lane, Place};
+use super::waiters::Place;
 use super::{SourceId, at_home, closed_error};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::driver::Key;
-use crate::inflight::{
-    Abandoned, Attachment, Finished, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled,
-};
+use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
 use crate::op::shutdown::Shutdown;
 use crate::op::vectored::{ReceiveVectored, SendVectored};
 use crate::task::budget;
-
-/// A source with two lanes, one for what is received and one for what is sent.
-pub(crate) trait Lanes: Sized + 'static {
-    /// The source of this name, if it lives on the current core.
-    fn find(id: SourceId) -> io::Result<Rc<Self>>;
-
-    fn closing(&self) -> &Closing;
-
-    fn lane(&self, role: Role) -> &Lane;
-
-    fn attachment(&self, role: Role) -> Attachment;
-
-    /// Whoever has the turn to receive waits until something has arrived that the source receives by itself.
-    fn wait(&self, cx: &Context<'_>) {
-        let _ = cx;
-    }
-
-    /// He does not wait any more.
-    fn wait_no_more(&self) {}
-
-    /// An operation of this direction is in flight from now on.
-    fn started(&self, role: Role, key: Option<Key>);
-
-    /// A turn is over.
-    fn end_turn(&self, role: Role);
-
-    /// An operation was taken out of the staging list, as if it had never been.
-    fn taken_back(&self, role: Role);
-
-    /// An operation had ended before its future was dropped.
-    fn abandoned(&self, role: Role, finished: Finished);
-
-    /// Begins to close.
-    fn close(&self);
-
-    /// What `close().await` resolves to.
-    fn outcome(&self) -> io::Result<()>;
-}
 
 /// An operation that takes a lane of a source.
 pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
@@ -71,6 +29,11 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
 
     /// The result if it could not be done.
     fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
+
+    /// The future was dropped before its turn.
+    fn dropped_before(_: SourceId, resource: Self::Resource) {
+        drop(resource);
+    }
 
     /// What the operation was made of.
     fn into_resource(self) -> Self::Resource;
@@ -203,16 +166,22 @@ impl<T: LaneOp<S>, S: Lanes> Drop for Transfer<T, S> {
     fn drop(&mut self) {
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Waiting {
-                place: Some(place), ..
-            } => leave::<S>(id, T::ROLE, place),
+            State::Waiting { place, resource } => {
+                T::dropped_before(id, resource);
+                if let Some(place) = place {
+                    leave::<S>(id, T::ROLE, place);
+                }
+            }
             State::Submitted(in_flight) => {
                 if let Some(ticket) = in_flight.into_ticket() {
                     abandon::<S>(id, T::ROLE, ticket);
                 }
             }
-            State::Ahead { .. } => end_waiting::<S>(id, T::ROLE),
-            State::Waiting { .. } | State::Over => {}
+            State::Ahead { resource } => {
+                T::dropped_before(id, resource);
+                end_waiting::<S>(id, T::ROLE);
+            }
+            State::Over => {}
         }
     }
 }
@@ -347,17 +316,49 @@ impl<B: IoVectoredBufMut> LaneOp for ReceiveVectored<B> {
 pub(crate) struct Outgoing<B> {
     pub(crate) buf: B,
     pub(crate) whole: bool,
+    /// Set if the bytes are accepted already, whatever becomes of the future: what to do with them if
+    /// it is dropped before its turn.
+    pub(crate) committed: Option<fn(SourceId, B)>,
+}
+
+impl Outgoing<Vec<u8>> {
+    /// `buf` will be sent whole, also if the future is dropped before it is ever polled.
+    pub(crate) fn committed(buf: Vec<u8>) -> Outgoing<Vec<u8>> {
+        Outgoing {
+            buf,
+            whole: true,
+            committed: Some(super::send_later),
+        }
+    }
 }
 
 impl<B: IoBuf> LaneOp for SendBuf<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self, Self::Resource> {
+    fn begin(stream: &Stream, outgoing: Outgoing<B>) -> Begin<Self, Self::Resource> {
+        let Outgoing {
+            buf,
+            whole,
+            committed,
+        } = outgoing;
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.initialized_len() == 0 => Begin::Ready((Ok(0), buf)),
-            Ok(()) => Begin::Submit(SendBuf::new(stream.endpoint(), buf, whole)),
+            Ok(()) => {
+                let send = SendBuf::new(stream.endpoint(), buf, whole);
+                Begin::Submit(if committed.is_some() {
+                    send.committed()
+                } else {
+                    send
+                })
+            }
+        }
+    }
+
+    fn dropped_before(id: SourceId, outgoing: Outgoing<B>) {
+        if let Some(keep) = outgoing.committed {
+            keep(id, outgoing.buf);
         }
     }
 
@@ -369,6 +370,7 @@ impl<B: IoBuf> LaneOp for SendBuf<B> {
         Outgoing {
             buf: self.into_buf(),
             whole: false,
+            committed: None,
         }
     }
 }
@@ -377,7 +379,10 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self, Self::Resource> {
+    fn begin(
+        stream: &Stream,
+        Outgoing { buf, whole, .. }: Outgoing<B>,
+    ) -> Begin<Self, Self::Resource> {
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.total_len() == 0 => Begin::Ready((Ok(0), buf)),
@@ -393,6 +398,7 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
         Outgoing {
             buf: self.into_buf(),
             whole: false,
+            committed: None,
         }
     }
 }
@@ -420,57 +426,4 @@ impl LaneOp for Shutdown {
     fn into_resource(self) -> Option<i32> {
         Some(self.how)
     }
-}
-
-/// Closes a source; resolves when everything accepted for sending is with the kernel
-/// and the descriptor is closed.
-pub(crate) struct CloseLanes<S: Lanes> {
-    id: SourceId,
-    is_over: bool,
-    source: PhantomData<fn() -> S>,
-}
-
-pub(crate) type CloseStream = CloseLanes<Stream>;
-
-impl<S: Lanes> CloseLanes<S> {
-    pub(crate) fn new(id: SourceId) -> CloseLanes<S> {
-        CloseLanes {
-            id,
-            is_over: false,
-            source: PhantomData,
-        }
-    }
-}
-
-impl<S: Lanes> Future for CloseLanes<S> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let source = S::find(self.id)?;
-        source.close();
-        if !source.closing().is_closed() {
-            source.closing().wait(cx);
-            return Poll::Pending;
-        }
-        self.is_over = true;
-        release::<S>(self.id);
-        Poll::Ready(source.outcome())
-    }
-}
-
-impl<S: Lanes> Drop for CloseLanes<S> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            release::<S>(self.id);
-        }
-    }
-}
-
-/// Closes the source if that has not begun, and lets it go when it is closed.
-pub(super) fn release<S: Lanes>(id: SourceId) {
-    super::close(id);
-    at_home(id, move || {
-        let may_go = S::find(id).is_ok_and(|source| source.closing().release());
-        super::with(|sources| sources.closed(id.index, id.generation, may_go));
-    });
 }

@@ -132,6 +132,15 @@ impl Lane {
         true
     }
 
+    /// Takes the lane before those who wait for it, for what was written before them.
+    pub(super) fn take_if_free(&self) -> bool {
+        let is_free = !self.is_full();
+        if is_free {
+            self.taken.set(self.taken.get() + 1);
+        }
+        is_free
+    }
+
     /// A turn is over: the next one is woken.
     pub(super) fn release(&self) {
         self.taken.set(self.taken.get().saturating_sub(1));

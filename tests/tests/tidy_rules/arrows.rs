@@ -11,7 +11,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (4, &["inflight"]),
     (5, &["op", "buf"]),
     (6, &["source"]),
-    (7, &["net", "pipe", "io", "time", "sync"]),
+    (7, &["net", "pipe", "io", "time", "sync", "compat"]),
     (8, &["runtime", "worker"]),
 ];
 
