@@ -580,21 +580,31 @@ mod tests {
         let mut driver = driver(&Faults::new());
         let key = key(0, 1);
         let end = |result| (key, Completion::last(result));
-        driver.held.push(end(5));
+        let goes_on = |result| {
+            let more = true;
+            let completion = Completion::last(result);
+            (key, Completion { more, ..completion })
+        };
+        let newest = goes_on(5).1;
+        let hold = |starved| Held {
+            key,
+            newest,
+            starved,
+        };
+        driver.held.push(hold(false));
         let mut completions = vec![end(-libc::EMFILE)];
         driver.tamper(0, &mut completions);
-        let held = (
-            key,
-            Completion {
-                more: true,
-                ..Completion::last(5)
-            },
-        );
-        assert_eq!(completions, [held, end(-libc::EMFILE)]);
-        driver.held.push(end(6));
+        assert_eq!(completions, [goes_on(5), end(-libc::EMFILE)]);
+        driver.held.push(hold(false));
         let mut completions = vec![end(-libc::ECANCELED)];
         driver.tamper(0, &mut completions);
-        assert_eq!(completions, [end(6)]);
+        assert_eq!(completions, [end(5)]);
+        // What still comes stays in order, and the planned error is the last.
+        driver.held.push(hold(true));
+        let mut completions = vec![goes_on(6), goes_on(7), end(-libc::ECANCELED)];
+        driver.tamper(0, &mut completions);
+        let starved = end(-libc::ENOBUFS);
+        assert_eq!(completions, [goes_on(5), goes_on(6), goes_on(7), starved]);
         assert!(driver.held.is_empty());
     }
 
