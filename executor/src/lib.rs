@@ -1,4 +1,4 @@
-//! A thread-per-core async executor for Linux on which every socket and pipe operation
+//! A thread-per-core async executor for Linux on which every socket, pipe and file operation
 //! is an io_uring submission, batched into one system call per turn of the loop.
 //!
 //! *Krug* (круг) is Russian for circle: the ring that a program shares with the kernel.
@@ -46,6 +46,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`net`], [`pipe`] | sockets and pipes |
+//! | [`fs`] | files and directories |
 //! | [`buf`] | buffers that operations own |
 //! | [`io`] | the three ways to read and write; copying, lines, buffered readers and writers |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
@@ -86,7 +87,7 @@
 //!
 //! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
 //! - A runtime is one core. Several run side by side, each on its own thread.
-//! - Regular files, UDP, signals and child processes are not there yet.
+//! - signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features
@@ -105,6 +106,7 @@ compile_error!(
 pub mod buf;
 #[cfg(feature = "futures-io")]
 pub mod compat;
+pub mod fs;
 pub mod io;
 pub mod net;
 pub mod pipe;
@@ -113,6 +115,7 @@ pub mod sync;
 pub mod task;
 pub mod time;
 
+mod blocking;
 mod context;
 mod cores;
 mod driver;
@@ -124,6 +127,7 @@ mod sys;
 mod wheel;
 mod worker;
 
+pub use blocking::{Blocking, spawn_blocking};
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, test};
 pub use runtime::{Builder, Handle, Runtime};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use krug::buf::{BufResult, IoBuf, IoBufMut};
 use krug::compat::FuturesIo;
+use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
@@ -127,14 +128,20 @@ macro_rules! generic {
     }};
 }
 
-/// Futures of methods that take a buffer.
+/// Futures of methods of streams that take a buffer.
 macro_rules! with_buffer {
-    ($name:literal: $($method:ident),+) => { with_buffer!($name: stream() => $($method()),+) };
-    ($name:literal: $handle:expr => $($method:ident($($argument:expr),*)),+) => {{
+    ($name:literal: $($method:ident),+) => {
+        with_buffer_of!(stream(), $name: $($method()),+)
+    };
+}
+
+/// Futures of methods that take a buffer, and then perhaps something else.
+macro_rules! with_buffer_of {
+    ($of:expr, $name:literal: $($method:ident($($more:expr)?)),+) => {{
         let rows = [$(row($name, "T", [
-            traits_of!($handle.$method(unreachable::<Buffer<u8>>(), $($argument),*)),
-            traits_of!($handle.$method(unreachable::<Buffer<Cell<u8>>>(), $($argument),*)),
-            traits_of!($handle.$method(unreachable::<Buffer<Rc<u8>>>(), $($argument),*)),
+            traits_of!($of.$method(unreachable::<Buffer<u8>>() $(, $more)?)),
+            traits_of!($of.$method(unreachable::<Buffer<Cell<u8>>>() $(, $more)?)),
+            traits_of!($of.$method(unreachable::<Buffer<Rc<u8>>>() $(, $more)?)),
         ])),+];
         assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
         let [first, ..] = rows;
@@ -151,6 +158,14 @@ macro_rules! futures {
 }
 
 fn stream() -> &'static TcpStream {
+    unreachable()
+}
+
+fn socket() -> &'static UdpSocket {
+    unreachable()
+}
+
+fn file() -> &'static fs::File {
     unreachable()
 }
 
@@ -237,6 +252,12 @@ fn rows() -> Vec<Row> {
                 traits!(io::BufWriter<Writer<Rc<u8>>>),
             ],
         ),
+        plain!("`fs::File`": fs::File),
+        plain!("`fs::OpenOptions`, `fs::Metadata`, `fs::FileType`, `fs::Permissions`, `fs::KeepSize`, `fs::DirEntry`":
+            fs::OpenOptions, fs::Metadata, fs::FileType, fs::Permissions, fs::KeepSize, fs::DirEntry),
+        plain!("`fs::ReadDir`": fs::ReadDir),
+        plain!("`fs::PathError`": fs::PathError),
+        generic!("`Blocking<T>`", "T": krug::Blocking),
     ];
     rows.extend(rows_of_futures());
     rows.extend([
@@ -295,11 +316,20 @@ fn rows_of_futures() -> Vec<Row> {
     vec![
         with_buffer!("futures of `read`, `read_exact`, `peek` with `T`": read, read_exact, peek),
         with_buffer!("futures of `write`, `write_all` with `T`": write, write_all),
-        with_buffer!("futures of `recv`, `recv_from`, `recv_message`, `peek_from` of datagrams with `T`":
-            unreachable::<&'static UdpSocket>() => recv(), recv_from(), recv_message(), peek_from()),
-        with_buffer!("futures of `send`, `send_to` with `T`":
-            unreachable::<&'static UdpSocket>() => send(), send_to("127.0.0.1:1")),
+        with_buffer_of!(socket(), "futures of `recv`, `recv_from`, `recv_message`, `peek_from` of datagrams with `T`":
+            recv(), recv_from(), recv_message(), peek_from()),
+        with_buffer_of!(socket(), "futures of `send`, `send_to` with `T`": send(), send_to("127.0.0.1:1")),
         futures!("futures of `flush`, `shutdown`": stream().flush(), stream().shutdown(std::net::Shutdown::Write)),
+        with_buffer_of!(file(), "futures of `read_at`, `read_exact_at`, `File::read` with `T`":
+            read_at(0), read_exact_at(0), read()),
+        with_buffer_of!(file(), "futures of `write_at`, `write_all_at`, `File::write` with `T`":
+            write_at(0), write_all_at(0), write()),
+        futures!("futures of `sync_all`, `set_len`, `allocate`, `File::metadata`, `seek`":
+            file().sync_all(), file().set_len(1), file().allocate(0, 1, fs::KeepSize::No),
+            file().metadata(), file().seek(std::io::SeekFrom::Start(0))),
+        futures!("futures of `open`, `into_std`, `fs::rename`, `fs::metadata`, `fs::copy`":
+            fs::File::open("/nowhere"), unreachable::<fs::File>().into_std(), fs::rename("/a", "/b"),
+            fs::metadata("/nowhere"), fs::copy("/a", "/b")),
         futures!("futures of `accept`":
             unreachable::<&'static TcpListener>().accept(), unreachable::<&'static UnixListener>().accept()),
         futures!("futures of `connect`, `bind`, `listen`":

@@ -12,7 +12,7 @@ use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
-use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
+use super::slot::{Attachment, Owner, Slot, State, Watcher};
 use crate::context::{self, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key};
@@ -44,6 +44,7 @@ pub(crate) enum Delivery {
     },
     /// Ended, and its source owns it.
     Source {
+        key: Key,
         attachment: Attachment,
         finished: Finished,
     },
@@ -225,6 +226,7 @@ impl Slots {
                 let finished = self.finish(key, slot, completion);
                 match attachment {
                     Some(attachment) => Delivery::Source {
+                        key,
                         attachment,
                         finished,
                     },
@@ -250,16 +252,9 @@ impl Slots {
 
     fn goes_in_again(&self, slot: &Slot, completion: &mut Completion) -> bool {
         let asked = slot.cancel_asked.get();
-        if completion.result == -libc::ECANCELED && !asked {
-            return slot.with_op(|op| op.is_idempotent());
-        }
-        if completion.result == -libc::EINTR && !asked {
-            // An interrupted close has closed: the number may belong to another descriptor by now.
-            let is_close = slot
-                .attachment
-                .get()
-                .is_some_and(|attachment| attachment.role == Role::Close);
-            return !is_close;
+        let errno = -completion.result;
+        if !asked && (errno == libc::ECANCELED || errno == libc::EINTR) {
+            return slot.with_op(|op| op.repeats(errno));
         }
         if completion.result == -libc::EINTR {
             // A thread of the kernel's that is asked to stop answers as if a signal had come.

@@ -1,5 +1,5 @@
 //! One file for each operation: what it owns, how it lowers itself to plain data,
-//! and what its result means. In the order of a connection's life:
+//! and what its result means. In the order of a connection's life, then of a file's:
 //!
 //! | file | submits | its future dropped in flight |
 //! |---|---|---|
@@ -18,6 +18,13 @@
 //! | [`shutdown`] | `SHUTDOWN` | goes on |
 //! | [`close`] | `CLOSE` | belongs to the source, no future |
 //! | [`pipe`] | `PIPE` | cancelled; both ends are closed |
+//! | [`open`] | `OPENAT` | cancelled; a file opened all the same is closed |
+//! | [`read_at`] | `READ` at an offset | cancelled |
+//! | [`write_at`] | `WRITE` at an offset or the end | goes on until all is written; the file tracks it |
+//! | [`vectored_at`] | `READV`, `WRITEV` at an offset | as read and write at an offset |
+//! | [`file_change`] | `FSYNC`, `FTRUNCATE`, `FALLOCATE` | goes on; the file tracks it |
+//! | [`path_change`] | `RENAMEAT`, `UNLINKAT`, `MKDIRAT`, `LINKAT`, `SYMLINKAT` | goes on |
+//! | [`status`] | `STATX` | cancelled |
 //! | [`poll`] | `POLL_ADD` | cancelled |
 //! | [`nop`] | `NOP` | cancelled |
 //!
@@ -33,11 +40,15 @@ pub(crate) mod associate;
 pub(crate) mod bind;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod file_change;
 pub(crate) mod listen;
 pub(crate) mod nop;
+pub(crate) mod open;
+pub(crate) mod path_change;
 pub(crate) mod peek;
 pub(crate) mod pipe;
 pub(crate) mod poll;
+pub(crate) mod read_at;
 pub(crate) mod receive;
 pub(crate) mod receive_ahead_from;
 pub(crate) mod receive_from;
@@ -45,7 +56,10 @@ pub(crate) mod send;
 pub(crate) mod send_to;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
+pub(crate) mod status;
 pub(crate) mod vectored;
+pub(crate) mod vectored_at;
+pub(crate) mod write_at;
 
 use std::io;
 

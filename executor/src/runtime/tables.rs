@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::builder::{LINGER_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
 use crate::buf::OPERATION_LENGTH_MAX;
-use crate::driver::{Config, INDEX_MAX};
+use crate::driver::{Config, IDLE_MAX, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
 use crate::source::{
     AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX, AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX, SENDS_MAX,
@@ -81,6 +81,12 @@ fn the_table_of_bounds_says_what_the_code_does() {
         "kernel threads for requests that block",
         &format!("{threads} a core"),
     );
+    assert_eq!(config.file_threads_max, None);
+    says("kernel threads for regular files", "the kernel's");
+    let threads = config.work_threads_max;
+    says("threads for work that blocks", &format!("{threads} a core"));
+    let idle = format!("{IDLE_MAX:?}").replace('s', " s");
+    says("threads for work that blocks", &format!("for {idle} after"));
     assert_eq!(Semaphore::MAX_PERMITS, (1 << 61) - 1);
     says("permits of a semaphore", "at most 2⁶¹ − 1");
     assert_eq!(RwLock::<()>::MAX_READERS, (1 << 29) - 1);

@@ -6,12 +6,17 @@
 //! it is of use only on the core where its source lives.
 
 mod accept;
+mod access;
 mod ahead;
 mod closing;
+mod cursor;
 mod datagrams;
 mod exchange;
+mod file;
+mod file_ops;
 mod lanes;
 mod listener;
+mod span;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -27,10 +32,13 @@ use std::time::Duration;
 use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
+pub(crate) use access::{Access, At, CloseFile};
 #[cfg(test)]
 pub(crate) use ahead::{AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX};
+pub(crate) use cursor::TakeCursor;
 pub(crate) use datagrams::{Datagrams, SENDS_MAX, Traits};
 pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
+pub(crate) use file::File;
 pub(crate) use lanes::{CloseLanes, CloseStream};
 pub(crate) use listener::Listener;
 #[cfg(test)]
@@ -43,7 +51,7 @@ pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::{Completion, Descriptor};
+use crate::driver::{Completion, Descriptor, Key};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -70,6 +78,7 @@ enum Source {
     Stream(Rc<Stream>),
     Listener(Rc<Listener>),
     Datagrams(Rc<Datagrams>),
+    File(Rc<File>),
 }
 
 struct Entry {
@@ -159,15 +168,17 @@ impl Sources {
                     drop(listener.take_accepted());
                 }
                 Source::Datagrams(datagrams) => datagrams.close(),
+                Source::File(file) => file.close(),
             }
         }
     }
 
-    /// True while bytes that were accepted for sending are on their way.
+    /// True while bytes that were accepted for sending, and changes of files, are on their way.
     pub(crate) fn has_unsent(&self) -> bool {
         self.all().iter().any(|source| match source {
             Source::Stream(stream) => stream.has_unsent(),
             Source::Datagrams(datagrams) => datagrams.has_unsent(),
+            Source::File(file) => file.has_unwritten(),
             Source::Listener(_) => false,
         })
     }
@@ -178,7 +189,7 @@ impl Sources {
             match source {
                 Source::Stream(stream) => stream.linger_is_over(),
                 Source::Datagrams(datagrams) => datagrams.linger_is_over(),
-                Source::Listener(_) => {}
+                Source::Listener(_) | Source::File(_) => {}
             }
         }
     }
@@ -188,6 +199,7 @@ impl Sources {
         match self.get(attachment.index, attachment.generation) {
             Some(Source::Stream(stream)) => stream.observe(attachment.role, completion),
             Some(Source::Datagrams(datagrams)) => datagrams.observe(attachment.role, completion),
+            Some(Source::File(file)) => file.ended(attachment.role),
             Some(Source::Listener(_)) | None => {}
         }
     }
@@ -201,17 +213,18 @@ impl Sources {
             } => match self.get(attachment.index, attachment.generation) {
                 Some(Source::Listener(listener)) => listener.one_more(descriptor),
                 Some(Source::Datagrams(datagrams)) => datagrams.one_more(),
-                Some(Source::Stream(_)) | None => {}
+                Some(Source::Stream(_) | Source::File(_)) | None => {}
             },
             Delivery::Source {
+                key,
                 attachment,
                 finished,
-            } => self.deliver_last(attachment, finished),
+            } => self.deliver_last(key, attachment, finished),
             _ => {}
         }
     }
 
-    fn deliver_last(&self, attachment: Attachment, finished: Finished) {
+    fn deliver_last(&self, key: Key, attachment: Attachment, finished: Finished) {
         let Attachment {
             index,
             generation,
@@ -240,6 +253,11 @@ impl Sources {
                 datagrams.observe(role, finished.completion());
                 datagrams.adopt(role, finished);
             }
+            (Source::File(file), Role::Close) => {
+                let may_go = file.closed(finished.completion());
+                self.closed(index, generation, may_go);
+            }
+            (Source::File(file), _) => file.deliver(key, role, finished),
             (Source::Stream(stream), _) => {
                 let completion = finished.completion();
                 stream.observe(role, completion);
@@ -261,7 +279,7 @@ impl Sources {
             Some(Source::Stream(stream)) => stream.linger_is_over(),
             Some(Source::Listener(listener)) => listener.timer_fired(),
             Some(Source::Datagrams(datagrams)) => datagrams.linger_is_over(),
-            None => {}
+            Some(Source::File(_)) | None => {}
         }
     }
 }
@@ -300,6 +318,12 @@ pub(crate) fn add_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<SourceId>
     .ok_or_else(outside_error)
 }
 
+/// Makes a file of a descriptor that has a position. Outside a runtime it is closed.
+pub(crate) fn add_file(fd: OwnedFd, appends: bool, position: u64) -> io::Result<SourceId> {
+    let file = |id| Source::File(Rc::new(File::new(id, fd, appends, position)));
+    with(|sources| sources.insert(file)).ok_or_else(outside_error)
+}
+
 fn find(id: SourceId) -> io::Result<Source> {
     let found = with(|sources| {
         if sources.home != id.home {
@@ -320,7 +344,7 @@ fn find(id: SourceId) -> io::Result<Source> {
 pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
     match find(id)? {
         Source::Stream(stream) => Ok(stream),
-        Source::Listener(_) | Source::Datagrams(_) => Err(closed_error()),
+        Source::Listener(_) | Source::Datagrams(_) | Source::File(_) => Err(closed_error()),
     }
 }
 
@@ -328,7 +352,15 @@ pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
 pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
     match find(id)? {
         Source::Listener(listener) => Ok(listener),
-        Source::Stream(_) | Source::Datagrams(_) => Err(closed_error()),
+        Source::Stream(_) | Source::Datagrams(_) | Source::File(_) => Err(closed_error()),
+    }
+}
+
+/// The file of this name, if it lives on the current core.
+pub(crate) fn file(id: SourceId) -> io::Result<Rc<File>> {
+    match find(id)? {
+        Source::File(file) => Ok(file),
+        Source::Stream(_) | Source::Listener(_) | Source::Datagrams(_) => Err(closed_error()),
     }
 }
 
@@ -336,7 +368,7 @@ pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
 pub(crate) fn datagrams(id: SourceId) -> io::Result<Rc<Datagrams>> {
     match find(id)? {
         Source::Datagrams(datagrams) => Ok(datagrams),
-        Source::Stream(_) | Source::Listener(_) => Err(closed_error()),
+        Source::Stream(_) | Source::Listener(_) | Source::File(_) => Err(closed_error()),
     }
 }
 
@@ -346,6 +378,7 @@ pub(crate) fn descriptor(id: SourceId) -> io::Result<Descriptor> {
         Source::Stream(stream) => stream.descriptor(),
         Source::Listener(listener) => listener.descriptor(),
         Source::Datagrams(datagrams) => datagrams.descriptor(),
+        Source::File(file) => file.descriptor(),
     })
 }
 
@@ -374,6 +407,7 @@ pub(crate) fn close(id: SourceId) {
             drop(listener.take_accepted());
         }
         Ok(Source::Datagrams(datagrams)) => datagrams.close(),
+        Ok(Source::File(file)) => file.close(),
         Err(_) => {}
     });
 }

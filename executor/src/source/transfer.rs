@@ -39,7 +39,8 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     fn into_resource(self) -> Self::Resource;
 }
 
-pub(crate) enum Begin<T: Op, R> {
+/// What an operation that may begin comes to.
+pub(crate) enum Begin<T: Op, R = std::convert::Infallible> {
     Ready(T::Output),
     Submit(T),
     /// The source is receiving ahead: again, when something has arrived.

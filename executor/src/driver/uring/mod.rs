@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::blocking::{BlockingPool, Work};
 use super::{Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Wait, control};
 use crate::sys;
 use bell::{BellOwner, Wire};
@@ -64,6 +65,7 @@ pub(crate) struct Uring {
     missed_cancels: MissedCancels,
     /// The place of each is its group's number. Freed when the kernel has let go of them.
     buffer_rings: Vec<buffers::BufferRing>,
+    pool: BlockingPool,
     /// Errors that the next system calls are to fail with, the first one first.
     #[cfg(any(test, feature = "fault-injection"))]
     enter_errors: std::collections::VecDeque<i32>,
@@ -87,7 +89,7 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(500);
 impl Uring {
     pub(crate) fn new(config: &Config) -> io::Result<Uring> {
         let (mut ring, rung) = setup::ring(config)?;
-        limit_blocking_threads(&ring, config.blocking_threads_max);
+        limit_kernel_threads(&ring, config);
         let mut capabilities = capabilities(&ring, rung);
         (config.restrict)(&mut capabilities);
         capabilities.message_ring = capabilities.message_ring && enter::hears_messages(&mut ring)?;
@@ -108,6 +110,7 @@ impl Uring {
             bells_heard: 0,
             missed_cancels: MissedCancels::default(),
             buffer_rings: Vec::new(),
+            pool: BlockingPool::new(config.work_threads_max),
             #[cfg(any(test, feature = "fault-injection"))]
             enter_errors: std::collections::VecDeque::new(),
             not_send: PhantomData,
@@ -145,6 +148,10 @@ impl Uring {
 
     pub(crate) fn control(&mut self, control: super::Control) -> io::Result<super::Answer> {
         control::perform(control)
+    }
+
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        self.pool.run(work)
     }
 
     pub(crate) fn bell(&self) -> Bell {
@@ -194,11 +201,12 @@ impl Drop for Uring {
 }
 
 /// Best effort: the bound protects others, the driver works without.
-fn limit_blocking_threads(ring: &IoUring, threads_max: u32) {
-    // Zero leaves the number of threads for regular files as it is.
+fn limit_kernel_threads(ring: &IoUring, config: &Config) {
+    // Zero leaves a number as it is.
+    let files = config.file_threads_max.unwrap_or(0);
     let _ = ring
         .submitter()
-        .register_iowq_max_workers(&mut [0, threads_max]);
+        .register_iowq_max_workers(&mut [files, config.blocking_threads_max]);
 }
 
 fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
@@ -223,6 +231,12 @@ fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
         provided_buffers: socket,
         receive_multishot: probe.is_supported(opcode::SendZc::CODE),
         receive_bundle: parameters.is_feature_recvsend_bundle(),
+        truncate: probe.is_supported(opcode::Ftruncate::CODE),
+        rename: probe.is_supported(opcode::RenameAt::CODE),
+        remove: probe.is_supported(opcode::UnlinkAt::CODE),
+        make_directory: probe.is_supported(opcode::MkDirAt::CODE),
+        hard_link: probe.is_supported(opcode::LinkAt::CODE),
+        symbolic_link: probe.is_supported(opcode::SymlinkAt::CODE),
         message_ring: probe.is_supported(opcode::MsgRingData::CODE),
         no_iowait: parameters.is_feature_no_iowait(),
     }
