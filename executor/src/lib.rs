@@ -87,7 +87,7 @@
 //!
 //! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
 //! - A runtime is one core. Several run side by side, each on its own thread.
-//! - UDP, signals and child processes are not there yet.
+//! - Signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features

@@ -161,6 +161,10 @@ fn stream() -> &'static TcpStream {
     unreachable()
 }
 
+fn socket() -> &'static UdpSocket {
+    unreachable()
+}
+
 fn file() -> &'static fs::File {
     unreachable()
 }
@@ -232,6 +236,8 @@ fn rows() -> Vec<Row> {
         plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
         plain!("`TcpSocket`": TcpSocket),
         plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
+        plain!("`UdpSocket`, `UnixDatagram`": UdpSocket, UnixDatagram),
+        plain!("`UdpOptions`": UdpOptions),
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
         plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
         plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
@@ -316,6 +322,9 @@ fn rows_of_futures() -> Vec<Row> {
     vec![
         with_buffer!("futures of `read`, `read_exact`, `peek` with `T`": read, read_exact, peek),
         with_buffer!("futures of `write`, `write_all` with `T`": write, write_all),
+        with_buffer_of!(socket(), "futures of `recv`, `recv_from`, `recv_message`, `peek_from` of datagrams with `T`":
+            recv(), recv_from(), recv_message(), peek_from()),
+        with_buffer_of!(socket(), "futures of `send`, `send_to` with `T`": send(), send_to("127.0.0.1:1")),
         futures!("futures of `flush`, `shutdown`": stream().flush(), stream().shutdown(std::net::Shutdown::Write)),
         with_buffer_of!(file(), "futures of `read_at`, `read_exact_at`, `File::read` with `T`":
             read_at(0), read_exact_at(0), read()),
@@ -336,7 +345,10 @@ fn rows_of_futures() -> Vec<Row> {
         futures!("futures of `close`":
             unreachable::<TcpStream>().close(), unreachable::<UnixStream>().close(),
             unreachable::<TcpListener>().close(), unreachable::<UnixListener>().close(),
+            unreachable::<UdpSocket>().close(), unreachable::<UnixDatagram>().close(),
             unreachable::<pipe::Sender>().close(), unreachable::<pipe::Receiver>().close()),
+        futures!("futures of `into_std`":
+            unreachable::<UdpSocket>().into_std(), unreachable::<UnixDatagram>().into_std()),
         futures!("futures of `pipe`": pipe::pipe()),
         futures!("futures of `nop`": krug::io::nop()),
     ]
