@@ -252,19 +252,8 @@ fn rows() -> Vec<Row> {
                 traits!(io::BufWriter<Writer<Rc<u8>>>),
             ],
         ),
-        plain!("`fs::File`": fs::File),
-        plain!("`fs::OpenOptions`, `fs::Metadata`, `fs::FileType`, `fs::Permissions`, `fs::KeepSize`, `fs::DirEntry`":
-            fs::OpenOptions, fs::Metadata, fs::FileType, fs::Permissions, fs::KeepSize, fs::DirEntry),
-        plain!("`fs::ReadDir`": fs::ReadDir),
-        plain!("`fs::PathError`": fs::PathError),
-        generic!("`Blocking<T>`", "T": krug::Blocking),
     ];
-    rows.extend([
-        plain!("`buf::Buffer`": krug::buf::Buffer),
-        plain!("`buf::Chunk`": krug::buf::Chunk),
-        futures!("futures of `recv`":
-            stream().recv(), unreachable::<&'static UnixStream>().recv(), unreachable::<&'static pipe::Receiver>().recv()),
-    ]);
+    rows.extend(rows_of_files());
     rows.extend(rows_of_futures());
     rows.extend([
         plain!("`Sleep`, `Interval`": time::Sleep, time::Interval),
@@ -295,6 +284,26 @@ fn rows() -> Vec<Row> {
     ]);
     rows.extend(rows_of_sync());
     rows
+}
+
+fn rows_of_files() -> Vec<Row> {
+    vec![
+        plain!("`fs::File`": fs::File),
+        plain!("`fs::OpenOptions`, `fs::Metadata`, `fs::FileType`, `fs::Permissions`, `fs::KeepSize`, `fs::DirEntry`":
+            fs::OpenOptions, fs::Metadata, fs::FileType, fs::Permissions, fs::KeepSize, fs::DirEntry),
+        plain!("`fs::ReadDir`": fs::ReadDir),
+        plain!("`fs::PathError`": fs::PathError),
+        generic!("`Blocking<T>`", "T": krug::Blocking),
+        plain!("`fs::DirectFile`": fs::DirectFile),
+        plain!("`fs::Journal`": fs::Journal),
+        plain!("`fs::journal::Recovery`": fs::journal::Recovery),
+        plain!("`fs::JournalOptions`, `fs::Alignment`, `fs::journal::Record`, `fs::journal::TornTail`":
+            fs::JournalOptions, fs::Alignment, fs::journal::Record, fs::journal::TornTail),
+        plain!("`buf::Buffer`": krug::buf::Buffer),
+        plain!("`buf::Chunk`": krug::buf::Chunk),
+        futures!("futures of `recv`":
+            stream().recv(), unreachable::<&'static UnixStream>().recv(), unreachable::<&'static pipe::Receiver>().recv()),
+    ]
 }
 
 fn rows_of_sync() -> Vec<Row> {
