@@ -45,7 +45,7 @@
 //! |---|---|---|
 //! | owned buffers: `read(buf)`, `write(buf)` | yours: any [`IoBuf`]; [`alloc`] gives memory that the kernel knows | no copy, full control, large messages |
 //! | [`recv`](crate::net::TcpStream::recv) | the runtime's: a [`Chunk`] is a lease on it | many connections that are mostly silent: one that waits holds no buffer |
-//! | borrowing | to come: on top of the others, copying | libraries that were written for it |
+//! | borrowing, the feature `futures-io`: `compat::FuturesIo` | yours, copied from and into once | libraries that were written for it |
 //!
 //! They can be mixed on one stream: whatever was received first is read first.
 //!
