@@ -364,12 +364,27 @@ fn one_who_keeps_all_his_chunks_starves_nobody_and_goes_on_himself() {
     );
 }
 
+/// Makes the pool grow to so many buffers: many streams hold a few of them each.
+async fn grow_pool(runtime: &Runtime, count: usize) {
+    let mut holders = Vec::new();
+    while runtime.metrics().buffers_total < count {
+        let (stream, mut peer) = tcp_and_peer();
+        peer.write_all(&[7; 60_000]).unwrap();
+        let chunk = stream.recv().await.unwrap();
+        turns(3).await;
+        holders.push((stream, peer, chunk));
+    }
+}
+
 #[test]
 fn a_stream_that_nobody_reads_stops_at_its_mark_and_goes_on_later() {
     const AHEAD: usize = 32 << 10;
+    /// Enough for four mebibytes: not for want of buffers does the stream stop.
+    const POOL: usize = 1024;
     run_with(
         |builder| builder.receive_ahead(AHEAD),
         |runtime| {
+            runtime.block_on(grow_pool(runtime, POOL));
             runtime.block_on(async {
                 let (stream, writer) = tcp_and_peer();
                 let sent = Random::of(5).bytes(8_000_000);
