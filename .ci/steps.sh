@@ -62,42 +62,125 @@ step_tests() {
   rm -f "$log"
 }
 
-# The echo server is driven by a client of three lines of bash; every other example must end by itself.
+# Every example does what its head says: each has a function `drive_…` here, which is told where the program is.
 step_examples() {
   cargo build --locked -p krug --examples
+  scratch=$(mktemp -d)
+  trap stop_servers EXIT
   local source name
-  for source in executor/examples/*.rs; do
-    name=$(basename "$source" .rs)
-    if [ "$name" = echo ]; then
-      drive_echo "$target/debug/examples/echo"
-    else
-      timeout 60 "$target/debug/examples/$name"
-    fi
+  for source in executor/examples/*.rs executor/examples/*/main.rs; do
+    [ -e "$source" ] || continue
+    name=${source#executor/examples/} name=${name%/main.rs} name=${name%.rs}
+    declare -F "drive_$name" >/dev/null || {
+      echo "there is no drive_$name in .ci/steps.sh: nobody would notice if the example $name broke" >&2
+      return 1
+    }
+    "drive_$name" "$target/debug/examples/$name"
     echo "example $name: ok"
   done
 }
 
-drive_echo() {
-  local output server port answer tries
-  output=$(mktemp)
-  "$1" 127.0.0.1:0 >"$output" &
+scratch= server= port= said=
+servers=()
+
+# Starts a server and waits until it says where it listens. Sets `server`, its process; `port`; and `said`, from which
+# the rest of what it says can be read.
+start_server() {
+  local line
+  exec {said}< <(exec "$@")
   server=$!
-  # shellcheck disable=SC2064 # The process and the file of this call are meant.
-  trap "kill $server 2>/dev/null || true; rm -f '$output'" RETURN EXIT
-  for tries in $(seq 100); do
-    port=$(sed -nE 's/.*127\.0\.0\.1:([0-9]+).*/\1/p' "$output" | head -n 1)
-    [ -n "$port" ] && break
-    sleep 0.1
+  servers+=("$server")
+  while IFS= read -r -t 60 line <&"$said"; do
+    port=$(sed -nE 's/^listening on .*:([0-9]+)$/\1/p' <<<"$line")
+    [ -z "$port" ] || return 0
   done
-  [ -n "$port" ] || { echo "the echo server did not say within ${tries}00 ms where it listens" >&2; return 1; }
+  echo "$1 did not say where it listens" >&2
+  return 1
+}
+
+# Kills a server and waits until it is gone.
+kill_server() {
+  kill -9 "$1"
+  tail --pid="$1" -s 0.05 -f /dev/null
+}
+
+stop_servers() {
+  [ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
+  [ -z "$scratch" ] || rm -rf "$scratch"
+}
+
+still_runs() {
+  kill -0 "$server" || { echo "the server $1 ended by itself" >&2; return 1; }
+}
+
+# The next line from a descriptor must be this one.
+expect_line() {
+  local line
+  IFS= read -r -t 60 line <&"$1" || { echo "waited in vain for the line '$2'" >&2; return 1; }
+  [ "${line%$'\r'}" = "$2" ] || { echo "wanted '$2', got '$line'" >&2; return 1; }
+}
+
+echo_a_line() {
+  local talk
+  exec {talk}<>"/dev/tcp/127.0.0.1/$1"
+  printf '%s\n' "$2" >&"$talk"
+  expect_line "$talk" "$2"
+  exec {talk}<&-
+}
+
+drive_echo() {
+  local line
+  start_server "$1" 127.0.0.1:0
   for line in "first" "второе" "third"; do
-    exec 3<>"/dev/tcp/127.0.0.1/$port"
-    printf '%s\n' "$line" >&3
-    IFS= read -r -t 10 answer <&3 || { echo "the echo server did not answer within 10 s" >&2; return 1; }
-    exec 3<&-
-    [ "$answer" = "$line" ] || { echo "sent '$line', got back '$answer'" >&2; return 1; }
+    echo_a_line "$port" "$line"
   done
-  kill -0 "$server" || { echo "the echo server ended by itself" >&2; return 1; }
+  still_runs echo
+}
+
+drive_cancel() {
+  "$1" >"$scratch/cancel"
+  diff "$scratch/cancel" - <<'WANTED'
+after 50ms: None
+the buffer is back: 1048576 bytes of room
+read Some(7): in time
+dropped while it waited: true
+read 8: not lost
+WANTED
+}
+
+drive_chat() {
+  local anna boris slow
+  start_server "$1" 127.0.0.1:0
+  exec {anna}<>"/dev/tcp/127.0.0.1/$port"
+  expect_line "$anna" "* your name?"
+  printf 'Anna\r\n' >&"$anna"
+  expect_line "$anna" "* welcome, Anna"
+  exec {boris}<>"/dev/tcp/127.0.0.1/$port"
+  expect_line "$boris" "* your name?"
+  printf 'Anna\n' >&"$boris"
+  expect_line "$boris" "* that name is taken"
+  expect_line "$boris" "* your name?"
+  printf 'Борис\n' >&"$boris"
+  expect_line "$boris" "* welcome, Борис"
+  expect_line "$anna" "* Борис is here"
+  printf 'привет\033[2J\n' >&"$anna"
+  expect_line "$boris" "Anna: привет[2J"
+  # Whoever does not read misses something, is told so, and keeps nobody waiting.
+  exec {slow}<>"/dev/tcp/127.0.0.1/$port"
+  expect_line "$slow" "* your name?"
+  printf 'slow\n' >&"$slow"
+  expect_line "$slow" "* welcome, slow"
+  expect_line "$anna" "* slow is here"
+  expect_line "$boris" "* slow is here"
+  { yes "$(printf 'x%.0s' {1..1000})" || true; } | head -n 30000 >&"$boris"
+  printf 'that was all\n' >&"$boris"
+  timeout 60 grep -q "that was all" <&"$anna"
+  timeout 60 grep -aqE "^\* you missed [0-9]+ messages$" <&"$slow"
+  # A line without an end is not collected for ever.
+  head -c 5000 /dev/zero | tr '\0' a >&"$boris"
+  timeout 60 grep -aq "that line is too long" <&"$boris"
+  exec {anna}<&- {boris}<&- {slow}<&-
+  still_runs chat
 }
 
 alphabet=АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ
