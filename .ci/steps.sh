@@ -56,6 +56,8 @@ step_tests() {
   local log
   # Each of the decree's random tests then runs a million schedules: half a minute.
   export KRUG_SCHEDULES="${KRUG_SCHEDULES:-1000000}"
+  # A hundred thousand futures are dropped at random moments: some seconds.
+  export KRUG_DROPS="${KRUG_DROPS:-100000}"
   log=$(mktemp)
   bash -c "$(readme_command 'cargo test')" 2>&1 | tee "$log"
   grep -q 'Doc-tests krug$' "$log" || { echo "the documentation's examples of krug were not run" >&2; return 1; }
@@ -227,6 +229,22 @@ step_mutants() {
   bash tests/mutants/run --count 10 --seed "$(git rev-parse HEAD)" --trust-baseline
 }
 
+# Runs tests with the address sanitizer, which also looks for leaks at the end. It does not see what the kernel
+# writes (the canary tests do); it sees our own slips. Leaks that a test is about are listed in tests/leaks.supp.
+sanitized() {
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  ASAN_OPTIONS=detect_leaks=1:malloc_context_size=80 LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0" \
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" CARGO_TARGET_DIR="$target/sanitizer" \
+    cargo test --locked --target "$host" "$@"
+}
+
+# The parts that own memory; all the rest is in `.ci/long`.
+step_sanitizer() {
+  sanitized -p krug --lib -- inflight:: buf:: task:: driver::
+  sanitized -p krug-tests --test memory -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
+}
+
 # What is committed must be enough: no file that only this folder has.
 step_clone() {
   local place
@@ -256,13 +274,21 @@ step_mutants-all() {
   bash tests/mutants/run --all
 }
 
-# It does not see what the kernel writes (the canary tests do); it sees our own slips. Leaks are not
-# its business: a panic in a destructor leaks by nature, and tests of our own watch memory.
-step_sanitizer() {
-  local host
-  host=$(rustc -vV | sed -n 's/^host: //p')
-  ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR="$target/sanitizer" \
-    cargo test --locked -p krug --lib --target "$host"
+step_sanitizer-long() {
+  sanitized -p krug --lib
+  # Freed memory is kept for a while, so that its misuse is seen: what is resident says nothing then.
+  sanitized -p krug-tests -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
+}
+
+# Ten million futures dropped at random moments, on two cores; what was lost is in the last line.
+step_drops() {
+  KRUG_DROPS="${KRUG_DROPS:-10000000}" cargo test --locked --release -p krug-tests --test random_programs -- \
+    --exact no_drop_loses_anything --nocapture | grep -v '^driver: '
+}
+
+# Two million inputs for every decoder.
+step_fuzz() {
+  KRUG_FUZZ="${KRUG_FUZZ:-2000000}" cargo test --locked --release -p krug-tests --test fuzz -- --nocapture
 }
 
 step_instructions() {

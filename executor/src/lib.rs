@@ -1,4 +1,4 @@
-//! A thread-per-core async executor for Linux on which every socket and pipe operation
+//! A thread-per-core async executor for Linux on which every socket, pipe and file operation
 //! is an io_uring submission, batched into one system call per turn of the loop.
 //!
 //! *Krug* (круг) is Russian for circle: the ring that a program shares with the kernel.
@@ -46,7 +46,9 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`net`], [`pipe`] | sockets and pipes |
+//! | [`fs`] | files and directories |
 //! | [`buf`] | buffers that operations own |
+//! | [`io`] | the three ways to read and write; copying, lines, buffered readers and writers |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels and signals between tasks, waiting for several futures |
@@ -85,12 +87,14 @@
 //!
 //! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
 //! - A runtime is one core. Several run side by side, each on its own thread.
-//! - Regular files, UDP, signals and child processes are not there yet.
+//! - UDP, signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features
 //!
 //! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `futures-io`: the borrowing traits `AsyncRead`, `AsyncBufRead` and `AsyncWrite` for all streams and pipes, by
+//!   `compat::FuturesIo`.
 //! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.
 
 #[cfg(not(target_os = "linux"))]
@@ -100,6 +104,9 @@ compile_error!(
 );
 
 pub mod buf;
+#[cfg(feature = "futures-io")]
+pub mod compat;
+pub mod fs;
 pub mod io;
 pub mod net;
 pub mod pipe;
@@ -108,6 +115,7 @@ pub mod sync;
 pub mod task;
 pub mod time;
 
+mod blocking;
 mod context;
 mod cores;
 mod driver;
@@ -119,6 +127,7 @@ mod sys;
 mod wheel;
 mod worker;
 
+pub use blocking::{Blocking, spawn_blocking};
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, test};
 pub use runtime::{Builder, Handle, Runtime};

@@ -279,6 +279,32 @@ fn life_in_flight_drop_write() {
 }
 
 #[test]
+fn life_in_flight_drop_change() {
+    run(|runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let (buf, track) = Tracked::new(vec![1; 1 << 20]);
+        runtime.block_on(async {
+            let file = krug::fs::File::create_new(&path).await.unwrap();
+            {
+                let mut write = pin!(file.write_at(buf, 0));
+                assert!(poll_once(write.as_mut()).await.is_pending());
+                turns(1).await;
+            }
+            // Its memory stays until it is over, and what touches the same bytes comes after it.
+            assert!(!track.is_dropped() || runtime.metrics().operations_alive == 0);
+            file.write_all_at(vec![2; 1 << 10], 0).await.0.unwrap();
+            assert!(track.is_dropped());
+            file.sync_data().await.unwrap();
+        });
+        let content = std::fs::read(&path).unwrap();
+        assert!(content[..1 << 10].iter().all(|byte| *byte == 2));
+        assert!(content[1 << 10..].iter().all(|byte| *byte == 1));
+        assert_eq!(content.len(), 1 << 20);
+    });
+}
+
+#[test]
 fn life_in_flight_drop_descriptor() {
     run_alone(|runtime| {
         runtime.block_on(async {

@@ -305,6 +305,51 @@ fn memory_of_a_thousand_reads_dropped_in_flight_stays_until_the_kernel_has_let_g
 }
 
 #[test]
+fn bug_027_what_describes_several_buffers_stays_until_the_kernel_has_let_go() {
+    let _alone = alone();
+    let runtime = Runtime::new().unwrap();
+    let (streams, mut peers) = runtime.block_on(async {
+        let (mut streams, mut peers) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            let (stream, peer) = stream_and_peer();
+            streams.push(Rc::new(stream));
+            peers.push(peer);
+        }
+        (streams, peers)
+    });
+    canary::watch();
+    runtime.block_on(in_time(async {
+        for stream in &streams {
+            let stream = stream.clone();
+            let mut read: LocalFuture = Box::pin(async move {
+                let bufs = [Vec::with_capacity(1000), Vec::with_capacity(2000)];
+                drop(stream.read_vectored(bufs).await);
+            });
+            assert!(poll_once(&mut read).await.is_pending());
+            krug::task::yield_now().await;
+            krug::io::nop().await.unwrap();
+            // The kernel has the header of the message, the list of the buffers, and the buffers.
+            drop(read);
+        }
+        for peer in &mut peers {
+            peer.write_all(&[0x77; 3000]).unwrap();
+        }
+        while runtime.metrics().operations_alive > 0 {
+            krug::task::yield_now().await;
+        }
+    }));
+    assert!(canary::check() > 0);
+    runtime.block_on(in_time(async {
+        for stream in streams {
+            let (result, buf) = stream.read_exact(Vec::with_capacity(3000)).await;
+            result.unwrap();
+            assert_eq!(buf, [0x77; 3000]);
+        }
+    }));
+    check_health(&runtime);
+}
+
+#[test]
 fn memory_of_a_thousand_reads_stays_until_their_closed_streams_have_let_go() {
     let _alone = alone();
     common_proof::raise_descriptor_limit();

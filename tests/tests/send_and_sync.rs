@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use krug::buf::{IoBuf, IoBufMut};
+use krug::buf::{BufResult, IoBuf, IoBufMut};
+use krug::compat::FuturesIo;
+use krug::fs;
+use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
@@ -115,20 +118,30 @@ macro_rules! plain {
 }
 
 macro_rules! generic {
-    ($name:literal, $parameter:literal: $($type:ident)::+) => {
-        row($name, $parameter, [
+    ($name:literal, $parameter:literal: $($($type:ident)::+),+) => {{
+        let rows = [$(row($name, $parameter, [
             traits!($($type)::+<u8>), traits!($($type)::+<Cell<u8>>), traits!($($type)::+<Rc<u8>>),
-        ])
+        ])),+];
+        assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
+        let [first, ..] = rows;
+        first
+    }};
+}
+
+/// Futures of methods of streams that take a buffer.
+macro_rules! with_buffer {
+    ($name:literal: $($method:ident),+) => {
+        with_buffer_of!(stream(), $name: $($method()),+)
     };
 }
 
-/// Futures of methods that take a buffer.
-macro_rules! with_buffer {
-    ($name:literal: $($method:ident),+) => {{
+/// Futures of methods that take a buffer, and then perhaps something else.
+macro_rules! with_buffer_of {
+    ($of:expr, $name:literal: $($method:ident($($more:expr)?)),+) => {{
         let rows = [$(row($name, "T", [
-            traits_of!(stream().$method(unreachable::<Buffer<u8>>())),
-            traits_of!(stream().$method(unreachable::<Buffer<Cell<u8>>>())),
-            traits_of!(stream().$method(unreachable::<Buffer<Rc<u8>>>())),
+            traits_of!($of.$method(unreachable::<Buffer<u8>>() $(, $more)?)),
+            traits_of!($of.$method(unreachable::<Buffer<Cell<u8>>>() $(, $more)?)),
+            traits_of!($of.$method(unreachable::<Buffer<Rc<u8>>>() $(, $more)?)),
         ])),+];
         assert!(rows.iter().all(|row| row.cells == rows[0].cells), "{}", $name);
         let [first, ..] = rows;
@@ -145,6 +158,10 @@ macro_rules! futures {
 }
 
 fn stream() -> &'static TcpStream {
+    unreachable()
+}
+
+fn file() -> &'static fs::File {
     unreachable()
 }
 
@@ -178,6 +195,27 @@ unsafe impl<T: 'static> IoBufMut for Buffer<T> {
     }
 }
 
+/// A writer as `Send` and `Sync` as `T` is.
+struct Writer<T>(PhantomData<T>);
+
+impl<T> AsyncWriteOwned for Writer<T> {
+    async fn write_all<B: IoBuf>(&mut self, buf: B) -> BufResult<(), B> {
+        (Ok(()), buf)
+    }
+
+    async fn commit(&mut self, bytes: Vec<u8>) -> BufResult<(), Vec<u8>> {
+        (Ok(()), bytes)
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn rows() -> Vec<Row> {
     let mut rows = vec![
         plain!("`Runtime`": Runtime),
@@ -197,6 +235,23 @@ fn rows() -> Vec<Row> {
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
         plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
         plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
+        generic!("`compat::FuturesIo<S>`", "S": FuturesIo),
+        generic!("`io::BufReader<S>`, `io::Lines<S>`, `io::Split<S>`", "S": io::BufReader, io::Lines, io::Split),
+        row(
+            "`io::BufWriter<S>`",
+            "S",
+            [
+                traits!(io::BufWriter<Writer<u8>>),
+                traits!(io::BufWriter<Writer<Cell<u8>>>),
+                traits!(io::BufWriter<Writer<Rc<u8>>>),
+            ],
+        ),
+        plain!("`fs::File`": fs::File),
+        plain!("`fs::OpenOptions`, `fs::Metadata`, `fs::FileType`, `fs::Permissions`, `fs::KeepSize`, `fs::DirEntry`":
+            fs::OpenOptions, fs::Metadata, fs::FileType, fs::Permissions, fs::KeepSize, fs::DirEntry),
+        plain!("`fs::ReadDir`": fs::ReadDir),
+        plain!("`fs::PathError`": fs::PathError),
+        generic!("`Blocking<T>`", "T": krug::Blocking),
     ];
     rows.extend(rows_of_futures());
     rows.extend([
@@ -256,6 +311,16 @@ fn rows_of_futures() -> Vec<Row> {
         with_buffer!("futures of `read`, `read_exact`, `peek` with `T`": read, read_exact, peek),
         with_buffer!("futures of `write`, `write_all` with `T`": write, write_all),
         futures!("futures of `flush`, `shutdown`": stream().flush(), stream().shutdown(std::net::Shutdown::Write)),
+        with_buffer_of!(file(), "futures of `read_at`, `read_exact_at`, `File::read` with `T`":
+            read_at(0), read_exact_at(0), read()),
+        with_buffer_of!(file(), "futures of `write_at`, `write_all_at`, `File::write` with `T`":
+            write_at(0), write_all_at(0), write()),
+        futures!("futures of `sync_all`, `set_len`, `allocate`, `File::metadata`, `seek`":
+            file().sync_all(), file().set_len(1), file().allocate(0, 1, fs::KeepSize::No),
+            file().metadata(), file().seek(std::io::SeekFrom::Start(0))),
+        futures!("futures of `open`, `into_std`, `fs::rename`, `fs::metadata`, `fs::copy`":
+            fs::File::open("/nowhere"), unreachable::<fs::File>().into_std(), fs::rename("/a", "/b"),
+            fs::metadata("/nowhere"), fs::copy("/a", "/b")),
         futures!("futures of `accept`":
             unreachable::<&'static TcpListener>().accept(), unreachable::<&'static UnixListener>().accept()),
         futures!("futures of `connect`, `bind`, `listen`":

@@ -53,6 +53,19 @@ pub(crate) fn copy_from<B: IoBufMut>(buf: &mut B, queue: &VecDeque<u8>) -> usize
     count
 }
 
+/// Copies as many of `bytes` into `buf` as fit, and tells it.
+pub(crate) fn fill_from_slice<B: IoBufMut>(buf: &mut B, bytes: &[u8]) -> usize {
+    let count = buf.capacity().min(bytes.len());
+    let room = buf.as_mut_ptr();
+    // SAFETY: `count` is within the capacity, which the contract of `IoBufMut` makes valid for writes; the
+    // memory is not the same, as `buf` is borrowed exclusively.
+    unsafe {
+        room.copy_from_nonoverlapping(bytes.as_ptr(), count);
+        buf.set_initialized(count);
+    }
+    count
+}
+
 /// As [`fill_from`], for several buffers.
 pub(crate) fn fill_vectored_from<B: IoVectoredBufMut>(
     bufs: &mut B,

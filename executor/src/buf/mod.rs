@@ -60,6 +60,7 @@ use std::io;
 
 mod kernel;
 mod owned;
+mod recycled;
 mod slice;
 mod vectored;
 
@@ -70,9 +71,10 @@ pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
 pub(crate) use kernel::{
-    Vectors, copy_from, fill_from, fill_vectored_from, filled, salvage_vectored, set_filled,
-    set_filled_vectored,
+    Vectors, copy_from, fill_from, fill_from_slice, fill_vectored_from, filled, salvage_vectored,
+    set_filled, set_filled_vectored,
 };
+pub(crate) use recycled::{Recycled, Spare};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 
 /// The most bytes that one operation carries: the kernel's own bound, 2 GiB less a page.

@@ -14,6 +14,11 @@ pub(crate) struct Config {
     /// and that may block for ever (reads from terminals, splices). The kernel's own
     /// bound is the number of processes of the user: one program could take them all.
     pub(crate) blocking_threads_max: u32,
+    /// How many kernel threads may work on regular files, at least 1. The kernel's own bound, the smaller one of
+    /// `entries` and four times the number of processors, if `None`.
+    pub(crate) file_threads_max: Option<u32>,
+    /// How many of our own threads do what no ring can do, at least 1.
+    pub(crate) work_threads_max: usize,
     /// The rung of the set-up ladder to start at instead of the one that worked last.
     pub(crate) rung: Option<Rung>,
     /// Takes away abilities that the kernel has.
@@ -29,6 +34,8 @@ impl Default for Config {
             entries: 256,
             completion_entries: None,
             blocking_threads_max: 128,
+            file_threads_max: None,
+            work_threads_max: 64,
             rung: None,
             restrict: |_| {},
             #[cfg(feature = "fault-injection")]
@@ -59,6 +66,14 @@ pub(crate) struct Capabilities {
     pub(crate) pipe: bool,
     /// Done all the same.
     pub(crate) shutdown: bool,
+    /// Done all the same.
+    pub(crate) truncate: bool,
+    /// Answered with EINVAL without it: the layer above does it elsewhere. So are the four that follow.
+    pub(crate) rename: bool,
+    pub(crate) remove: bool,
+    pub(crate) make_directory: bool,
+    pub(crate) hard_link: bool,
+    pub(crate) symbolic_link: bool,
     /// The bell posts to the ring itself; without, it is an event descriptor.
     pub(crate) message_ring: bool,
     /// Sleeping in `enter` is not accounted as waiting for a disk.

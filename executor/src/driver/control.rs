@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Descriptor;
 use crate::sys;
 
-pub(crate) use crate::sys::Name;
+pub(crate) use crate::sys::{Name, Status};
 
 /// A request that never waits, so it needs neither key nor completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,18 +17,52 @@ pub(crate) enum Control {
         option: SocketOption,
     },
     /// Answered by [`Answer::Option`] of the same kind.
-    GetOption { fd: Descriptor, option: OptionName },
+    GetOption {
+        fd: Descriptor,
+        option: OptionName,
+    },
     /// Answered by [`Answer::Number`]: the pending `SO_ERROR`, 0 if there is none. Reading clears it.
-    TakeError { fd: Descriptor },
+    TakeError {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Name`].
-    SocketName { fd: Descriptor },
+    SocketName {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Name`].
-    PeerName { fd: Descriptor },
+    PeerName {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Pair`]: two connected sockets.
     SocketPair {
         domain: i32,
         kind: i32,
         protocol: i32,
+    },
+    /// Answered by [`Answer::Offset`]: where the file's own cursor is, or `ESPIPE` if it can have none.
+    Position {
+        fd: Descriptor,
+    },
+    /// Moves the file's own cursor. Answered by [`Answer::Offset`].
+    SetPosition {
+        fd: Descriptor,
+        offset: u64,
+    },
+    /// Answered by [`Answer::Number`]: the `O_…` flags that it was opened with.
+    StatusFlags {
+        fd: Descriptor,
+    },
+    /// Answered by [`Answer::Descriptor`]: another number for the same open file, closed on exec.
+    Duplicate {
+        fd: Descriptor,
+    },
+    /// Takes the advisory lock of an open file, or fails with `EWOULDBLOCK`.
+    Lock {
+        fd: Descriptor,
+        exclusive: bool,
+    },
+    Unlock {
+        fd: Descriptor,
     },
 }
 
@@ -40,6 +74,8 @@ pub(crate) enum Answer {
     Option(SocketOption),
     Name(Name),
     Pair([Descriptor; 2]),
+    Offset(u64),
+    Descriptor(Descriptor),
 }
 
 /// A socket option with its value.
@@ -105,6 +141,12 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
             kind,
             protocol,
         } => sys::socket_pair(domain, kind, protocol).map(Answer::Pair),
+        Control::Position { fd } => sys::position(fd).map(Answer::Offset),
+        Control::SetPosition { fd, offset } => sys::set_position(fd, offset).map(Answer::Offset),
+        Control::StatusFlags { fd } => sys::status_flags(fd).map(Answer::Number),
+        Control::Duplicate { fd } => sys::duplicate(fd).map(Answer::Descriptor),
+        Control::Lock { fd, exclusive } => sys::try_lock(fd, exclusive).map(|()| Answer::Done),
+        Control::Unlock { fd } => sys::unlock(fd).map(|()| Answer::Done),
     }
 }
 

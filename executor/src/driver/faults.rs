@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::{
     Answer, Bell, Capabilities, Completion, Config, Control, Descriptor, Driver, DriverCounters,
-    Key, Operation, Wait,
+    Key, Operation, Wait, Work,
 };
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
@@ -85,7 +85,7 @@ impl Faults {
         self.with(Fault::EndMultishot { nth })
     }
 
-    /// The `nth` operation that transfers data (receive, send, read, write) is answered
+    /// The `nth` operation that transfers data (receive, send, read, write), or otherwise changes an open file, is answered
     /// with `errno` without being submitted: `ENOBUFS`, `EINTR`, `EAGAIN` and `ECANCELED`
     /// are what a kernel may answer to an operation that is right.
     #[must_use]
@@ -102,7 +102,8 @@ impl Faults {
     }
 
     /// The `nth` operation that transfers data is submitted with at most `length` bytes, as if there were no more or no
-    /// more room: a short read, or a short write. What has several buffers (`readv`, `sendmsg` and the like) is not cut.
+    /// more room: a short read, or a short write. A file's or pipe's operation with several buffers has only the
+    /// first of them; a socket's is not cut.
     #[must_use]
     pub fn short(self, nth: u64, length: u32) -> Faults {
         self.with(Fault::Short { nth, length })
@@ -358,6 +359,10 @@ impl Faulty {
         self.driver.control(control)
     }
 
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        self.driver.blocking(work)
+    }
+
     pub(crate) fn bell(&self) -> Bell {
         self.driver.bell()
     }
@@ -375,6 +380,20 @@ impl Faulty {
     }
 }
 
+/// Makes it ask for at most `to` bytes.
+fn shorten(operation: &mut Operation, to: u32) {
+    match operation {
+        Operation::Receive { length, .. }
+        | Operation::Send { length, .. }
+        | Operation::Read { length, .. }
+        | Operation::Write { length, .. } => *length = to.min(*length),
+        Operation::ReadVectored { count, .. } | Operation::WriteVectored { count, .. } => {
+            *count = 1.min(*count);
+        }
+        _ => {}
+    }
+}
+
 fn transfers_data(operation: &Operation) -> bool {
     matches!(
         operation,
@@ -386,17 +405,10 @@ fn transfers_data(operation: &Operation) -> bool {
             | Operation::Write { .. }
             | Operation::ReadVectored { .. }
             | Operation::WriteVectored { .. }
+            | Operation::Sync { .. }
+            | Operation::Truncate { .. }
+            | Operation::Allocate { .. }
     )
-}
-
-fn shorten(operation: &mut Operation, to: u32) {
-    if let Operation::Receive { length, .. }
-    | Operation::Send { length, .. }
-    | Operation::Read { length, .. }
-    | Operation::Write { length, .. } = operation
-    {
-        *length = (*length).min(to);
-    }
 }
 
 #[cfg(test)]
@@ -500,6 +512,21 @@ mod tests {
             while driver.has_staged() || driver.own_in_flight() > 0 {
                 driver.enter(Wait::No, &mut completed).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn the_nth_operation_is_short() {
+        for nth in 1..=2u64 {
+            let mut driver = driver(&Faults::new().short(nth, 2));
+            let (one, other) = UnixStream::pair().unwrap();
+            let (mut completed, mut buffer) = (Vec::new(), [0; 3]);
+            driver.submit(key(1, 1), send(&one, b"abc"));
+            complete(&mut driver, &mut completed, 1);
+            driver.submit(key(2, 1), receive(&other, &mut buffer));
+            complete(&mut driver, &mut completed, 2);
+            let results: Vec<i32> = completed.iter().map(|(_, it)| it.result).collect();
+            assert_eq!(results, if nth == 1 { [2, 2] } else { [3, 2] });
         }
     }
 

@@ -82,6 +82,7 @@
 //! above: only that knows whether an operation may be repeated. A multishot operation can
 //! end at any time, without an error and with a good result: the only sign is the missing `more`.
 
+mod blocking;
 mod capabilities;
 mod control;
 #[cfg(feature = "fault-injection")]
@@ -94,8 +95,11 @@ mod uring;
 use std::io;
 use std::time::Instant;
 
+#[cfg(test)]
+pub(crate) use blocking::IDLE_MAX;
+pub(crate) use blocking::Work;
 pub(crate) use capabilities::{Capabilities, Config};
-pub(crate) use control::{Answer, Control, OptionName, SocketOption};
+pub(crate) use control::{Answer, Control, OptionName, SocketOption, Status};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]
@@ -266,6 +270,17 @@ impl Driver {
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
         match self {
             Driver::Uring(uring) => uring.control(control),
+        }
+    }
+
+    /// Hands work that blocks to a thread; at most so many at once as [`Config::work_threads_max`] says.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started; the work is dropped then.
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        match self {
+            Driver::Uring(uring) => uring.blocking(work),
         }
     }
 

@@ -134,6 +134,54 @@ pub(crate) enum Operation {
         descriptors: Address,
         flags: i32,
     },
+    /// `path` is a C string, as everywhere below; relative to the current directory.
+    Open {
+        path: Address,
+        flags: i32,
+        mode: u32,
+    },
+    Sync {
+        fd: Descriptor,
+        /// Of what the file says about itself only as much as reading the data again needs.
+        data_only: bool,
+    },
+    /// `status` is a [`Status`](super::Status); an empty `path` asks for `fd` itself.
+    Status {
+        fd: Descriptor,
+        path: Address,
+        flags: i32,
+        status: Address,
+    },
+    Truncate {
+        fd: Descriptor,
+        length: u64,
+    },
+    Allocate {
+        fd: Descriptor,
+        mode: i32,
+        offset: u64,
+        length: u64,
+    },
+    Rename {
+        from: Address,
+        to: Address,
+    },
+    Remove {
+        path: Address,
+        flags: i32,
+    },
+    MakeDirectory {
+        path: Address,
+        mode: u32,
+    },
+    HardLink {
+        from: Address,
+        to: Address,
+    },
+    SymbolicLink {
+        target: Address,
+        link: Address,
+    },
     /// Completes once with the events that are ready, out of `events` (`POLL…`).
     Poll {
         fd: Descriptor,

@@ -14,7 +14,7 @@ struct Inline(MaybeUninit<[u8; 64]>);
 
 /// The functions of one kind of operation.
 struct Table {
-    idempotent: bool,
+    repeats: unsafe fn(*const Inline, i32) -> bool,
     operation: unsafe fn(*mut Inline) -> Operation,
     advance: unsafe fn(*mut Inline, &mut Completion) -> Step,
     has_begun: unsafe fn(*const Inline) -> bool,
@@ -91,7 +91,8 @@ impl<T: Op> TableOf<T> {
     // SAFETY (all closures below): an `Erased` calls the functions of its table only with its own space,
     // which by its invariant holds a `T`; `drop` is called once, by `Erased::drop`.
     const TABLE: Table = Table {
-        idempotent: T::IDEMPOTENT,
+        // SAFETY: see above.
+        repeats: |space, errno| unsafe { get::<T>(space) }.repeats(errno),
         // SAFETY: see above.
         operation: |space| unsafe { get_mut::<T>(space) }.operation(),
         // SAFETY: see above.
@@ -158,8 +159,9 @@ impl Erased {
         unsafe { read::<T>(&raw mut this.space) }
     }
 
-    pub(super) fn is_idempotent(&self) -> bool {
-        self.table.idempotent
+    pub(super) fn repeats(&self, errno: i32) -> bool {
+        // SAFETY: the invariant of `Erased`.
+        unsafe { (self.table.repeats)(&raw const self.space, errno) }
     }
 
     /// See [`Op::operation`]; the operation stays where it is now until it is taken out.

@@ -28,13 +28,14 @@
 //! | in flight | drop | accept | the listener keeps the connection for the next accept | `life_in_flight_drop_accept` |
 //! | in flight | drop | read of a stream or pipe | adopted: the bytes go to the next read | `life_in_flight_drop_read` |
 //! | in flight | drop | write to a stream or pipe | sent whole, in order; its error surfaces at the next write, flush or shutdown | `life_in_flight_drop_write` |
-//! | in flight | drop | makes a descriptor (socket, connect) | cancelled; if it succeeded all the same, closed | `life_in_flight_drop_descriptor` |
-//! | in flight | drop | result does not matter (nop, poll, peek) | cancelled; memory stays until the last completion | `life_in_flight_drop_no_matter` |
+//! | in flight | drop | change of a file (write, sync, set length) | goes on; the file tracks it: what touches the same waits, its error surfaces there | `life_in_flight_drop_change` |
+//! | in flight | drop | makes a descriptor (socket, connect, open) | cancelled; if it succeeded all the same, closed | `life_in_flight_drop_descriptor` |
+//! | in flight | drop | result does not matter (nop, poll, peek, read or status of a file) | cancelled; memory stays until the last completion | `life_in_flight_drop_no_matter` |
 //! | done, unread | drop | by the row above that fits | queued, closed or dropped | `life_done_drop` |
 //! | any | timeout | any | as drop | `life_any_timeout` |
 //! | any | cancel | any | resolves with what really happened, and the buffer | `life_any_cancel` |
 //! | any | abort | any | as drop, before the join handle resolves | `life_any_abort` |
-//! | any | close | attached to the closed source | receives cancelled, sends drain for the linger time, then cancelled | `life_any_close` |
+//! | any | close | attached to the closed source | receives cancelled, sends drain for the linger time, then cancelled; everything on a file ends by itself | `life_any_close` |
 //! | any | shutdown | any | cancelled; freed after its last completion, or leaked at the deadline, never freed before | `life_any_shutdown` |
 //! | never started | foreign core | any use of a handle | error naming both cores, the buffer comes back | `life_never_started_foreign_core` |
 //! | started | foreign core | any | waits there; result and waker travel by letter | `life_started_foreign_core` |
@@ -67,13 +68,15 @@ mod op;
 mod pending;
 mod slot;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 
 pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
-pub(crate) use pending::{InFlight, Ticket, outside_error};
+pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error};
 pub(crate) use slot::{Attachment, Role};
 pub(crate) use slots::{Abandoned, Delivery, Slots};
 

@@ -45,6 +45,11 @@ pub(crate) unsafe trait Op: Sized + 'static {
     /// which kernels answer when a submitting thread exits, is then submitted again.
     const IDEMPOTENT: bool;
 
+    /// True if it may go in again after `errno`: `EINTR`, or an `ECANCELED` that nobody asked for.
+    fn repeats(&self, errno: i32) -> bool {
+        errno == libc::EINTR || Self::IDEMPOTENT
+    }
+
     /// Lowers itself to plain data; called at its final address, again after each [`Step::Again`].
     fn operation(&mut self) -> Operation;
 

@@ -162,6 +162,10 @@ impl Ticket {
         poll
     }
 
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
     /// Applies the rule for dropped futures. To be called on the home core; after its
     /// end, on any.
     pub(crate) fn abandon(mut self) -> Abandoned {

@@ -41,6 +41,10 @@ pub(crate) enum Role {
     Receive,
     Send,
     Accept,
+    /// Reads a file, or asks about it.
+    Look,
+    /// Changes a file.
+    Change,
     Close,
 }
 

@@ -12,7 +12,7 @@ use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
-use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
+use super::slot::{Attachment, Owner, Slot, State, Watcher};
 use crate::context::{self, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key};
@@ -44,6 +44,7 @@ pub(crate) enum Delivery {
     },
     /// Ended, and its source owns it.
     Source {
+        key: Key,
         attachment: Attachment,
         finished: Finished,
     },
@@ -124,6 +125,17 @@ impl Slots {
     /// True until the operation's result was taken.
     pub(super) fn is_in_use(&self, key: Key) -> bool {
         self.find(key).is_some()
+    }
+
+    /// Ages every slot, all of which are free.
+    #[cfg(test)]
+    pub(super) fn set_generations(&self, generation: u32) {
+        assert_eq!(self.in_use(), 0);
+        let mut index = 0;
+        while let Some(slot) = self.slot(index) {
+            slot.generation.set(generation);
+            index += 1;
+        }
     }
 
     #[cold]
@@ -211,6 +223,7 @@ impl Slots {
                 let finished = self.finish(key, slot, completion);
                 match attachment {
                     Some(attachment) => Delivery::Source {
+                        key,
                         attachment,
                         finished,
                     },
@@ -236,16 +249,13 @@ impl Slots {
 
     fn goes_in_again(&self, slot: &Slot, completion: &mut Completion) -> bool {
         let asked = slot.cancel_asked.get();
-        if completion.result == -libc::ECANCELED && !asked {
-            return slot.with_op(|op| op.is_idempotent());
+        let errno = -completion.result;
+        if !asked && (errno == libc::ECANCELED || errno == libc::EINTR) {
+            return slot.with_op(|op| op.repeats(errno));
         }
-        if completion.result == -libc::EINTR && !asked {
-            // An interrupted close has closed: the number may belong to another descriptor by now.
-            let is_close = slot
-                .attachment
-                .get()
-                .is_some_and(|attachment| attachment.role == Role::Close);
-            return !is_close;
+        if completion.result == -libc::EINTR {
+            // A thread of the kernel's that is asked to stop answers as if a signal had come.
+            completion.result = -libc::ECANCELED;
         }
         if slot.with_op(|op| op.advance(completion)) == Step::Done {
             return false;

@@ -76,8 +76,8 @@ macro_rules! write_methods {
         /// Writes some of `buf`, as much as the kernel takes at once; waits if it takes none.
         /// Resolves to the count of bytes written, and the buffer.
         ///
-        /// Dropping this future before it was first polled, or while it waits for an earlier write, writes
-        /// nothing. Dropped later, the whole buffer is sent all the same, before anything
+        /// Dropping this future before it was first polled, while it waits for an earlier write, or in the turn in which it
+        /// begins (the kernel has not seen it then), writes nothing. Dropped later, the whole buffer is sent all the same, before anything
         /// written afterwards; an error of that shows at the next write, flush, shutdown or close.
         ///
         /// # Errors
@@ -89,7 +89,11 @@ macro_rules! write_methods {
             &self,
             buf: B,
         ) -> $crate::buf::BufResult<usize, B> {
-            let outgoing = $crate::source::Outgoing { buf, whole: false };
+            let outgoing = $crate::source::Outgoing {
+                buf,
+                whole: false,
+                committed: None,
+            };
             $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
                 .await
         }
@@ -106,7 +110,11 @@ macro_rules! write_methods {
             buf: B,
         ) -> $crate::buf::BufResult<(), B> {
             let len = buf.initialized_len();
-            let outgoing = $crate::source::Outgoing { buf, whole: true };
+            let outgoing = $crate::source::Outgoing {
+                buf,
+                whole: true,
+                committed: None,
+            };
             let (result, buf) =
                 $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
                     .await;
@@ -127,6 +135,7 @@ macro_rules! write_methods {
             let outgoing = $crate::source::Outgoing {
                 buf: bufs,
                 whole: false,
+                committed: None,
             };
             $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
                 self.source(),
@@ -150,6 +159,7 @@ macro_rules! write_methods {
             let outgoing = $crate::source::Outgoing {
                 buf: bufs,
                 whole: true,
+                committed: None,
             };
             let (result, bufs) =
                 $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(

@@ -10,7 +10,7 @@ use super::connection::{Connection, ReuniteError};
 use super::tcp_socket::TcpSocket;
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{OptionName, SocketOption};
-use crate::io::{read_methods, stream_end_methods, write_methods};
+use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::peek::Peek;
 use crate::source::{Kind, SourceId, Transfer};
 
@@ -287,3 +287,6 @@ impl Drop for OwnedWriteHalf {
         }
     }
 }
+
+read_stream!(TcpStream, OwnedReadHalf);
+write_stream!(ShutDown: TcpStream, OwnedWriteHalf);

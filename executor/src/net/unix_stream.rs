@@ -10,7 +10,7 @@ use super::connection::{Connection, ReuniteError, pair};
 use super::tcp_socket::{connect, make_socket};
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::SocketOption;
-use crate::io::{read_methods, stream_end_methods, write_methods};
+use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::address::RawAddress;
 use crate::op::peek::Peek;
 use crate::source::{Kind, SourceId, Transfer};
@@ -218,3 +218,6 @@ impl Drop for OwnedUnixWriteHalf {
         }
     }
 }
+
+read_stream!(UnixStream, OwnedUnixReadHalf);
+write_stream!(ShutDown: UnixStream, OwnedUnixWriteHalf);

@@ -12,6 +12,11 @@ unsafe impl Op for Close {
     type Output = ();
     const IDEMPOTENT: bool = false;
 
+    /// An interrupted close has closed: the number may belong to another descriptor by now.
+    fn repeats(&self, _: i32) -> bool {
+        false
+    }
+
     fn operation(&mut self) -> Operation {
         Operation::Close { fd: self.fd }
     }

@@ -1,11 +1,11 @@
 //! One file for each operation: what it owns, how it lowers itself to plain data,
-//! and what its result means. In the order of a connection's life:
+//! and what its result means. In the order of a connection's life, then of a file's:
 //!
 //! | file | submits | its future dropped in flight |
 //! |---|---|---|
 //! | [`socket`] | `SOCKET` | cancelled; a socket made all the same is closed |
 //! | [`bind`], [`listen`] | `BIND`, `LISTEN` | cancelled; the socket is closed after the last completion |
-//! | [`connect`] | `CONNECT` | likewise |
+//! | [`connect`] | `CONNECT`; `POLL_ADD` if a signal has interrupted that | likewise |
 //! | [`accept`] | `ACCEPT`, multishot where the kernel has it | belongs to the listener, no future |
 //! | [`receive`] | `RECV` on sockets, `READ` on pipes | adopted by the stream |
 //! | [`peek`] | `RECV` with `MSG_PEEK` | cancelled |
@@ -14,6 +14,13 @@
 //! | [`shutdown`] | `SHUTDOWN` | goes on |
 //! | [`close`] | `CLOSE` | belongs to the source, no future |
 //! | [`pipe`] | `PIPE` | cancelled; both ends are closed |
+//! | [`open`] | `OPENAT` | cancelled; a file opened all the same is closed |
+//! | [`read_at`] | `READ` at an offset | cancelled |
+//! | [`write_at`] | `WRITE` at an offset or the end | goes on until all is written; the file tracks it |
+//! | [`vectored_at`] | `READV`, `WRITEV` at an offset | as read and write at an offset |
+//! | [`file_change`] | `FSYNC`, `FTRUNCATE`, `FALLOCATE` | goes on; the file tracks it |
+//! | [`path_change`] | `RENAMEAT`, `UNLINKAT`, `MKDIRAT`, `LINKAT`, `SYMLINKAT` | goes on |
+//! | [`status`] | `STATX` | cancelled |
 //! | [`poll`] | `POLL_ADD` | cancelled |
 //! | [`nop`] | `NOP` | cancelled |
 //!
@@ -28,16 +35,23 @@ pub(crate) mod address;
 pub(crate) mod bind;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod file_change;
 pub(crate) mod listen;
 pub(crate) mod nop;
+pub(crate) mod open;
+pub(crate) mod path_change;
 pub(crate) mod peek;
 pub(crate) mod pipe;
 pub(crate) mod poll;
+pub(crate) mod read_at;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
+pub(crate) mod status;
 pub(crate) mod vectored;
+pub(crate) mod vectored_at;
+pub(crate) mod write_at;
 
 use std::io;
 

@@ -13,6 +13,8 @@ pub(crate) struct Send<B> {
     done: usize,
     /// Goes on until everything is sent. Becomes true when the future is dropped.
     whole: bool,
+    /// Promised to be sent: never taken back.
+    committed: bool,
     readiness: Readiness,
 }
 
@@ -24,7 +26,16 @@ impl<B: IoBuf> Send<B> {
             buf,
             done: 0,
             whole,
+            committed: false,
             readiness: Readiness::default(),
+        }
+    }
+
+    /// The same, sent also if the future is dropped before the kernel has seen it.
+    pub(crate) fn committed(self) -> Send<B> {
+        Send {
+            committed: true,
+            ..self
         }
     }
 
@@ -71,7 +82,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     }
 
     fn has_begun(&self) -> bool {
-        self.done > 0
+        self.committed || self.done > 0
     }
 
     fn orphaned(&mut self) -> Orphan {

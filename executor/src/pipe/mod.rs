@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::inflight::{InFlight, Op};
-use crate::io::{read_methods, stream_end_methods, write_methods};
+use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::net::Connection;
 use crate::op::pipe::Pipe;
 use crate::source::{Kind, SourceId};
@@ -92,3 +92,6 @@ impl Receiver {
         self.connection.source()
     }
 }
+
+read_stream!(Receiver);
+write_stream!(Close: Sender);

@@ -93,6 +93,22 @@ impl Builder {
         self
     }
 
+    /// How many kernel threads may work on regular files for this core, at least 1. Unless set it is the kernel's own
+    /// bound: four times the number of processors, or the entries of the submission queue if those are fewer.
+    /// Which operations they do is in the docs of [`fs`](crate::fs).
+    pub fn file_threads(mut self, max: u32) -> Builder {
+        self.settings.driver.file_threads_max = Some(max.max(1));
+        self
+    }
+
+    /// How many threads do what would block the core, at least 1, 64 unless set: what is given to
+    /// [`spawn_blocking`](crate::spawn_blocking), and what the docs of [`fs`](crate::fs) say. They start when they
+    /// are needed and end when they have been idle for 10 s; what comes beyond waits its turn.
+    pub fn blocking_threads(mut self, max: usize) -> Builder {
+        self.settings.driver.work_threads_max = max.max(1);
+        self
+    }
+
     /// Starts with the clock paused, for tests: see [`time::pause`](crate::time::pause).
     pub fn start_paused(mut self, paused: bool) -> Builder {
         self.settings.start_paused = paused;

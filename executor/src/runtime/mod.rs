@@ -35,6 +35,11 @@
 //! | connections taken ahead of `accept` | 16 beyond those waited for, looked at once a turn: one turn may take all that wait in the kernel | |
 //! | connections waiting in the kernel | 1024, at most `somaxconn` | [`TcpSocket::listen`](crate::net::TcpSocket::listen) |
 //! | receives, sends in flight | 1 each a stream; others wait in order | |
+//! | accepted bytes waiting behind a send, of the borrowing traits | 64 KiB; then a write waits | |
+//! | bytes received ahead, of the borrowing traits | 16 KiB | |
+//! | bytes that `io::copy` reads at a time | 64 KiB | |
+//! | buffer of a `BufReader`, of a `BufWriter` | 8 KiB | `with_capacity` |
+//! | length of a line | none | [`BufReader::max_length`](crate::io::BufReader::max_length) |
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
 //! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |
 //! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |
@@ -42,6 +47,10 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
+//! | kernel threads for regular files | the kernel's: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
+//! | threads for work that blocks | 64 a core, each for 10 s after its last work; more work waits, without a bound | [`Builder::blocking_threads`] |
+//! | permits of a semaphore | as many as it is made with, at most 2⁶¹ − 1 | [`Semaphore::new`](crate::sync::Semaphore::new) |
+//! | readers of an `RwLock` at the same time | 2²⁹ − 1 | [`RwLock::with_max_readers`](crate::sync::RwLock::with_max_readers) |
 //!
 //! # Errors of the kernel
 //!

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::builder::{LINGER_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
 use crate::buf::OPERATION_LENGTH_MAX;
-use crate::driver::{Config, INDEX_MAX};
+use crate::driver::{Config, IDLE_MAX, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
 use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+use crate::sync::{RwLock, Semaphore};
 use crate::task::budget::PER_POLL;
 use crate::worker::{POLLS_MAX, RUN_MAX};
 
@@ -69,6 +70,40 @@ fn the_table_of_bounds_says_what_the_code_does() {
         "kernel threads for requests that block",
         &format!("{threads} a core"),
     );
+    assert_eq!(config.file_threads_max, None);
+    says("kernel threads for regular files", "the kernel's");
+    let threads = config.work_threads_max;
+    says("threads for work that blocks", &format!("{threads} a core"));
+    let idle = format!("{IDLE_MAX:?}").replace('s', " s");
+    says("threads for work that blocks", &format!("for {idle} after"));
+    assert_eq!(Semaphore::MAX_PERMITS, (1 << 61) - 1);
+    says("permits of a semaphore", "at most 2⁶¹ − 1");
+    assert_eq!(RwLock::<()>::MAX_READERS, (1 << 29) - 1);
+    says("readers of an `RwLock` at the same time", "2²⁹ − 1");
+}
+
+#[test]
+fn the_table_of_bounds_says_how_much_is_buffered() {
+    use crate::io::bounds::{BUFFER, COPY};
+    let kilobytes = |bytes: usize| format!("{} KiB", bytes >> 10);
+    says("bytes that `io::copy` reads at a time", &kilobytes(COPY));
+    for bytes in BUFFER {
+        says(
+            "buffer of a `BufReader`, of a `BufWriter`",
+            &kilobytes(bytes),
+        );
+    }
+    #[cfg(feature = "futures-io")]
+    {
+        says(
+            "accepted bytes waiting behind a send, of the borrowing traits",
+            &kilobytes(crate::source::ACCEPTED_MAX),
+        );
+        says(
+            "bytes received ahead, of the borrowing traits",
+            &kilobytes(crate::compat::PIECE_LENGTH),
+        );
+    }
 }
 
 #[test]

@@ -6,8 +6,13 @@
 //! it is of use only on the core where its source lives.
 
 mod accept;
+mod access;
 mod closing;
+mod cursor;
+mod file;
+mod file_ops;
 mod listener;
+mod span;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -23,15 +28,20 @@ use std::time::Duration;
 use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
+pub(crate) use access::{Access, At, CloseFile};
+pub(crate) use cursor::TakeCursor;
+pub(crate) use file::File;
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+#[cfg(all(test, feature = "futures-io"))]
+pub(crate) use stream::ACCEPTED_MAX;
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
 
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::Completion;
+use crate::driver::{Completion, Key};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -57,6 +67,7 @@ impl SourceId {
 enum Source {
     Stream(Rc<Stream>),
     Listener(Rc<Listener>),
+    File(Rc<File>),
 }
 
 struct Entry {
@@ -142,15 +153,18 @@ impl Sources {
                     listener.close();
                     drop(listener.take_accepted());
                 }
+                Source::File(file) => file.close(),
             }
         }
     }
 
-    /// True while bytes that were accepted for sending are on their way.
+    /// True while bytes that were accepted for sending, and changes of files, are on their way.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.all()
-            .iter()
-            .any(|source| matches!(source, Source::Stream(stream) if stream.has_unsent()))
+        self.all().iter().any(|source| match source {
+            Source::Stream(stream) => stream.has_unsent(),
+            Source::File(file) => file.has_unwritten(),
+            Source::Listener(_) => false,
+        })
     }
 
     /// Gives up what has not been sent.
@@ -164,8 +178,10 @@ impl Sources {
 
     /// Tells a source of what has happened to one of its operations. The caller wakes afterwards.
     pub(crate) fn observe(&self, attachment: Attachment, completion: Completion) {
-        if let Some(Source::Stream(stream)) = self.get(attachment.index, attachment.generation) {
-            stream.observe(attachment.role, completion);
+        match self.get(attachment.index, attachment.generation) {
+            Some(Source::Stream(stream)) => stream.observe(attachment.role, completion),
+            Some(Source::File(file)) => file.ended(attachment.role),
+            Some(Source::Listener(_)) | None => {}
         }
     }
 
@@ -183,14 +199,15 @@ impl Sources {
                 }
             }
             Delivery::Source {
+                key,
                 attachment,
                 finished,
-            } => self.deliver_last(attachment, finished),
+            } => self.deliver_last(key, attachment, finished),
             _ => {}
         }
     }
 
-    fn deliver_last(&self, attachment: Attachment, finished: Finished) {
+    fn deliver_last(&self, key: Key, attachment: Attachment, finished: Finished) {
         let Attachment {
             index,
             generation,
@@ -208,6 +225,11 @@ impl Sources {
                 drop(finished);
                 self.closed(index, generation, listener.closing.finish());
             }
+            (Source::File(file), Role::Close) => {
+                let may_go = file.closed(finished.completion());
+                self.closed(index, generation, may_go);
+            }
+            (Source::File(file), _) => file.deliver(key, role, finished),
             (Source::Stream(stream), _) => {
                 let completion = finished.completion();
                 stream.observe(role, completion);
@@ -228,7 +250,7 @@ impl Sources {
         match self.get(index, generation) {
             Some(Source::Stream(stream)) => stream.linger_is_over(),
             Some(Source::Listener(listener)) => listener.timer_fired(),
-            None => {}
+            Some(Source::File(_)) | None => {}
         }
     }
 }
@@ -244,6 +266,12 @@ pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
 pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
     with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd)))))
         .ok_or_else(outside_error)
+}
+
+/// Makes a file of a descriptor that has a position. Outside a runtime it is closed.
+pub(crate) fn add_file(fd: OwnedFd, appends: bool, position: u64) -> io::Result<SourceId> {
+    let file = |id| Source::File(Rc::new(File::new(id, fd, appends, position)));
+    with(|sources| sources.insert(file)).ok_or_else(outside_error)
 }
 
 fn find(id: SourceId) -> io::Result<Source> {
@@ -266,7 +294,7 @@ fn find(id: SourceId) -> io::Result<Source> {
 pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
     match find(id)? {
         Source::Stream(stream) => Ok(stream),
-        Source::Listener(_) => Err(closed_error()),
+        Source::Listener(_) | Source::File(_) => Err(closed_error()),
     }
 }
 
@@ -274,7 +302,15 @@ pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
 pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
     match find(id)? {
         Source::Listener(listener) => Ok(listener),
-        Source::Stream(_) => Err(closed_error()),
+        Source::Stream(_) | Source::File(_) => Err(closed_error()),
+    }
+}
+
+/// The file of this name, if it lives on the current core.
+pub(crate) fn file(id: SourceId) -> io::Result<Rc<File>> {
+    match find(id)? {
+        Source::File(file) => Ok(file),
+        Source::Stream(_) | Source::Listener(_) => Err(closed_error()),
     }
 }
 
@@ -302,7 +338,27 @@ pub(crate) fn close(id: SourceId) {
             listener.close();
             drop(listener.take_accepted());
         }
+        Ok(Source::File(file)) => file.close(),
         Err(_) => {}
+    });
+}
+
+/// Bytes were accepted for sending, and nobody waits for that any more.
+fn send_later(id: SourceId, bytes: Vec<u8>) {
+    at_home(id, move || {
+        if let Err(error) = stream(id).and_then(|stream| stream.send_later(bytes)) {
+            tracing::debug!(%error, "written bytes are given up");
+        }
+    });
+}
+
+#[cfg(feature = "futures-io")]
+/// Bytes that were read and not used go back to their stream.
+pub(crate) fn give_back(id: SourceId, bytes: Vec<u8>) {
+    at_home(id, move || {
+        if let Ok(stream) = stream(id) {
+            stream.give_back(&bytes);
+        }
     });
 }
 

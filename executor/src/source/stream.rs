@@ -6,7 +6,11 @@
 //! stream: what was received waits in `received` for the next reader, what was to be
 //! sent is sent whole.
 
-use std::cell::{Cell, RefCell};
+#[cfg(feature = "futures-io")]
+mod borrowed;
+mod outbox;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -22,6 +26,10 @@ use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
+
+#[cfg(all(test, feature = "futures-io"))]
+pub(crate) use borrowed::ACCEPTED_MAX;
+use outbox::Outbox;
 
 /// What kind of descriptor a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +70,7 @@ pub(crate) struct Stream {
     owned: Cell<Option<OwnedFd>>,
     receive: Direction,
     send: Direction,
+    outbox: OnceCell<Box<Outbox>>,
     /// Bytes of receives whose futures were dropped, in order.
     received: RefCell<VecDeque<u8>>,
     terminal: Cell<Option<Terminal>>,
@@ -82,6 +91,7 @@ impl Stream {
             owned: Cell::new(Some(fd)),
             receive: Direction::default(),
             send: Direction::default(),
+            outbox: OnceCell::new(),
             received: RefCell::default(),
             terminal: Cell::new(None),
             poison: Cell::new(None),
@@ -237,6 +247,8 @@ impl Stream {
             }
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
+            let error = io::Error::from_raw_os_error(-result);
+            tracing::debug!(%error, "a write that nobody waits for has failed");
         }
         // The user's buffer is dropped while nothing of ours is borrowed, and may panic.
         quietly(|| drop(finished));
@@ -250,6 +262,9 @@ impl Stream {
     }
 
     pub(super) fn end_turn(&self, role: Role) {
+        if role == Role::Send && self.send_accepted() {
+            return;
+        }
         self.direction(role).lane.release();
         self.send_end();
         self.progress();
@@ -283,6 +298,7 @@ impl Stream {
         }
         self.receive.lane.wake_all();
         self.send.lane.wake_all();
+        self.refuse_more();
         self.cancel(Role::Receive);
         if self.is_sending() {
             self.closing.set_deadline(self.id, self.linger.get());
@@ -293,6 +309,10 @@ impl Stream {
     /// The linger time is over: what has not been sent is given up, and the peer sees a reset.
     pub(super) fn linger_is_over(&self) {
         self.closing.stop_waiting();
+        if self.has_accepted() {
+            self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
+            self.forget_accepted();
+        }
         if self.send.in_flight.get().is_none() {
             return self.progress();
         }
@@ -309,7 +329,7 @@ impl Stream {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.send.in_flight.get().is_some()
+        self.send.in_flight.get().is_some() || self.has_accepted()
     }
 
     /// True while a write may still leave something to send: it is in flight, or it has ended and its future has not

@@ -28,11 +28,17 @@ pub(crate) trait LaneOp: Op {
     /// The result if it could not be done.
     fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
 
+    /// The future was dropped before its turn.
+    fn dropped_before(_: SourceId, resource: Self::Resource) {
+        drop(resource);
+    }
+
     /// What the operation was made of.
     fn into_resource(self) -> Self::Resource;
 }
 
-pub(crate) enum Begin<T: LaneOp> {
+/// What an operation that may begin comes to.
+pub(crate) enum Begin<T: Op> {
     Ready(T::Output),
     Submit(T),
 }
@@ -141,15 +147,18 @@ impl<T: LaneOp> Drop for Transfer<T> {
     fn drop(&mut self) {
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Waiting {
-                place: Some(place), ..
-            } => leave(id, T::ROLE, place),
+            State::Waiting { place, resource } => {
+                T::dropped_before(id, resource);
+                if let Some(place) = place {
+                    leave(id, T::ROLE, place);
+                }
+            }
             State::Submitted(in_flight) => {
                 if let Some(ticket) = in_flight.into_ticket() {
                     abandon(id, T::ROLE, ticket);
                 }
             }
-            State::Waiting { .. } | State::Over => {}
+            State::Over => {}
         }
     }
 }
@@ -263,17 +272,49 @@ impl<B: IoVectoredBufMut> LaneOp for ReceiveVectored<B> {
 pub(crate) struct Outgoing<B> {
     pub(crate) buf: B,
     pub(crate) whole: bool,
+    /// Set if the bytes are accepted already, whatever becomes of the future: what to do with them if
+    /// it is dropped before its turn.
+    pub(crate) committed: Option<fn(SourceId, B)>,
+}
+
+impl Outgoing<Vec<u8>> {
+    /// `buf` will be sent whole, also if the future is dropped before it is ever polled.
+    pub(crate) fn committed(buf: Vec<u8>) -> Outgoing<Vec<u8>> {
+        Outgoing {
+            buf,
+            whole: true,
+            committed: Some(super::send_later),
+        }
+    }
 }
 
 impl<B: IoBuf> LaneOp for SendBuf<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self> {
+    fn begin(stream: &Stream, outgoing: Outgoing<B>) -> Begin<Self> {
+        let Outgoing {
+            buf,
+            whole,
+            committed,
+        } = outgoing;
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.initialized_len() == 0 => Begin::Ready((Ok(0), buf)),
-            Ok(()) => Begin::Submit(SendBuf::new(stream.endpoint(), buf, whole)),
+            Ok(()) => {
+                let send = SendBuf::new(stream.endpoint(), buf, whole);
+                Begin::Submit(if committed.is_some() {
+                    send.committed()
+                } else {
+                    send
+                })
+            }
+        }
+    }
+
+    fn dropped_before(id: SourceId, outgoing: Outgoing<B>) {
+        if let Some(keep) = outgoing.committed {
+            keep(id, outgoing.buf);
         }
     }
 
@@ -285,6 +326,7 @@ impl<B: IoBuf> LaneOp for SendBuf<B> {
         Outgoing {
             buf: self.into_buf(),
             whole: false,
+            committed: None,
         }
     }
 }
@@ -293,7 +335,7 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole }: Outgoing<B>) -> Begin<Self> {
+    fn begin(stream: &Stream, Outgoing { buf, whole, .. }: Outgoing<B>) -> Begin<Self> {
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.total_len() == 0 => Begin::Ready((Ok(0), buf)),
@@ -309,6 +351,7 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
         Outgoing {
             buf: self.into_buf(),
             whole: false,
+            committed: None,
         }
     }
 }

@@ -107,6 +107,11 @@ impl Lane {
         true
     }
 
+    /// Takes the lane before those who wait for it, for what was written before them.
+    pub(super) fn take_if_free(&self) -> bool {
+        !self.is_taken.replace(true)
+    }
+
     /// True while it is somebody's turn.
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken.get()

@@ -105,7 +105,8 @@ impl<T> Mutex<T> {
     ///
     /// # Cancellation
     ///
-    /// As [`lock`](Mutex::lock); also drops this reference to the mutex.
+    /// Dropping the future is as with [`lock`](Mutex::lock); it also drops this reference to
+    /// the mutex.
     ///
     /// ```
     /// # use std::rc::Rc;

@@ -114,7 +114,7 @@ impl<T> OnceCell<T> {
     ///
     /// # Cancellation
     ///
-    /// As [`get_or_init`](OnceCell::get_or_init).
+    /// Dropping the future is as with [`get_or_init`](OnceCell::get_or_init).
     ///
     /// ```
     /// # krug::Runtime::new().unwrap().block_on(async {

@@ -4,10 +4,14 @@
 //! [`Operation`](crate::driver::Operation) and [`Control`](crate::driver::Control).
 
 mod descriptor;
+mod file;
 mod ring;
 mod socket;
 
 pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event};
+pub(crate) use file::{
+    Status, duplicate, position, set_position, status_flags, truncate, try_lock, unlock,
+};
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
     Name, bind, get_option, listen, peer_name, set_linger, set_option, shutdown, socket,

@@ -29,14 +29,14 @@ struct Panicked {
 }
 
 impl JoinError {
-    pub(super) fn cancelled(spawned_at: &'static Location<'static>) -> JoinError {
+    pub(crate) fn cancelled(spawned_at: &'static Location<'static>) -> JoinError {
         JoinError {
             cause: Cause::Cancelled(spawned_at),
         }
     }
 
     #[cold]
-    pub(super) fn panicked(
+    pub(crate) fn panicked(
         payload: Box<dyn Any + Send>,
         spawned_at: &'static Location<'static>,
     ) -> JoinError {

@@ -8,10 +8,10 @@ const LAYERS: &[(u8, &[&str])] = &[
     (1, &["driver"]),
     (2, &["task", "scheduler", "wheel", "cores"]),
     (3, &["context"]),
-    (4, &["inflight"]),
+    (4, &["inflight", "blocking"]),
     (5, &["op", "buf"]),
     (6, &["source"]),
-    (7, &["net", "pipe", "io", "time", "sync"]),
+    (7, &["net", "fs", "pipe", "io", "time", "sync", "compat"]),
     (8, &["runtime", "worker"]),
 ];
 

@@ -6,6 +6,9 @@ use io_uring::{opcode, types};
 use super::user_data::{self, Tag};
 use crate::driver::{Address, Descriptor, Key, Operation};
 
+/// Relative paths begin in the current directory.
+const HERE: types::Fd = types::Fd(libc::AT_FDCWD);
+
 /// The entry that asks the kernel for `operation`.
 #[inline]
 #[rustfmt::skip] // A table, one line for each: to be read downwards.
@@ -30,6 +33,16 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         ReadVectored { fd, vectors, count, offset } => read_vectored(fd, vectors, count, offset),
         WriteVectored { fd, vectors, count, offset } => write_vectored(fd, vectors, count, offset),
         Pipe { descriptors, flags } => pipe(descriptors, flags),
+        Open { path, flags, mode } => open(path, flags, mode),
+        Sync { fd, data_only } => sync(fd, data_only),
+        Status { fd, path, flags, status } => self::status(fd, path, flags, status),
+        Truncate { fd, length } => opcode::Ftruncate::new(types::Fd(fd), length).build(),
+        Allocate { fd, mode, offset, length } => opcode::Fallocate::new(types::Fd(fd), length).offset(offset).mode(mode).build(),
+        Rename { from, to } => opcode::RenameAt::new(HERE, from.as_ptr(), HERE, to.as_ptr()).build(),
+        Remove { path, flags } => opcode::UnlinkAt::new(HERE, path.as_ptr()).flags(flags).build(),
+        MakeDirectory { path, mode } => opcode::MkDirAt::new(HERE, path.as_ptr()).mode(mode).build(),
+        HardLink { from, to } => opcode::LinkAt::new(HERE, from.as_ptr(), HERE, to.as_ptr()).build(),
+        SymbolicLink { target, link } => opcode::SymlinkAt::new(HERE, target.as_ptr(), link.as_ptr()).build(),
         Poll { fd, events } => opcode::PollAdd::new(types::Fd(fd), events).build(),
     };
     entry.user_data(user_data::pack(Tag::Operation, key))
@@ -138,5 +151,30 @@ fn write_vectored(fd: Descriptor, vectors: Address, count: u32, offset: u64) -> 
 fn pipe(descriptors: Address, flags: i32) -> Entry {
     opcode::Pipe::new(descriptors.as_mut_ptr())
         .flags(flags.cast_unsigned())
+        .build()
+}
+
+#[inline]
+fn open(path: Address, flags: i32, mode: u32) -> Entry {
+    opcode::OpenAt::new(HERE, path.as_ptr())
+        .flags(flags)
+        .mode(mode)
+        .build()
+}
+
+#[inline]
+fn sync(fd: Descriptor, data_only: bool) -> Entry {
+    let flags = match data_only {
+        true => types::FsyncFlags::DATASYNC,
+        false => types::FsyncFlags::empty(),
+    };
+    opcode::Fsync::new(types::Fd(fd)).flags(flags).build()
+}
+
+#[inline]
+fn status(fd: Descriptor, path: Address, flags: i32, status: Address) -> Entry {
+    opcode::Statx::new(types::Fd(fd), path.as_ptr(), status.as_mut_ptr())
+        .flags(flags)
+        .mask(libc::STATX_BASIC_STATS | libc::STATX_BTIME)
         .build()
 }

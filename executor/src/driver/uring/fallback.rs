@@ -1,5 +1,6 @@
 //! Operations that the kernel's io_uring lacks, done as plain system calls at the
-//! moment they would have been submitted. None of these calls waits for anything.
+//! moment they would have been submitted. None of these calls waits for anything
+//! but a disk.
 
 use std::io;
 
@@ -14,9 +15,10 @@ pub(super) fn is_needed(capabilities: &Capabilities) -> bool {
         bind_listen,
         pipe,
         shutdown,
+        truncate,
         ..
     } = *capabilities;
-    !(accept_multishot && socket && bind_listen && pipe && shutdown)
+    !(accept_multishot && socket && bind_listen && pipe && shutdown && truncate)
 }
 
 /// The result of `operation`, if the ring cannot do it.
@@ -49,6 +51,9 @@ pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Opti
                 0
             });
             Some(answer(ends))
+        }
+        Operation::Truncate { fd, length } if !capabilities.truncate => {
+            Some(answer(sys::truncate(fd, length).map(|()| 0)))
         }
         Operation::AcceptMultishot { .. } if !capabilities.accept_multishot => Some(-libc::EINVAL),
         _ => None,

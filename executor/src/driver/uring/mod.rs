@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::blocking::{BlockingPool, Work};
 use super::{Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Wait, control};
 use crate::sys;
 use bell::{BellOwner, Wire};
@@ -60,6 +61,7 @@ pub(crate) struct Uring {
     /// came since, and was reaped in passing, still counts as a reason not to.
     bells_heard: u64,
     missed_cancels: MissedCancels,
+    pool: BlockingPool,
     /// Errors that the next system calls are to fail with, the first one first.
     #[cfg(any(test, feature = "fault-injection"))]
     enter_errors: std::collections::VecDeque<i32>,
@@ -83,7 +85,7 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(500);
 impl Uring {
     pub(crate) fn new(config: &Config) -> io::Result<Uring> {
         let (mut ring, rung) = setup::ring(config)?;
-        limit_blocking_threads(&ring, config.blocking_threads_max);
+        limit_kernel_threads(&ring, config);
         let mut capabilities = capabilities(&ring, rung);
         (config.restrict)(&mut capabilities);
         capabilities.message_ring = capabilities.message_ring && enter::hears_messages(&mut ring)?;
@@ -103,6 +105,7 @@ impl Uring {
             many_ready: false,
             bells_heard: 0,
             missed_cancels: MissedCancels::default(),
+            pool: BlockingPool::new(config.work_threads_max),
             #[cfg(any(test, feature = "fault-injection"))]
             enter_errors: std::collections::VecDeque::new(),
             not_send: PhantomData,
@@ -140,6 +143,10 @@ impl Uring {
 
     pub(crate) fn control(&mut self, control: super::Control) -> io::Result<super::Answer> {
         control::perform(control)
+    }
+
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        self.pool.run(work)
     }
 
     pub(crate) fn bell(&self) -> Bell {
@@ -188,11 +195,12 @@ impl Drop for Uring {
 }
 
 /// Best effort: the bound protects others, the driver works without.
-fn limit_blocking_threads(ring: &IoUring, threads_max: u32) {
-    // Zero leaves the number of threads for regular files as it is.
+fn limit_kernel_threads(ring: &IoUring, config: &Config) {
+    // Zero leaves a number as it is.
+    let files = config.file_threads_max.unwrap_or(0);
     let _ = ring
         .submitter()
-        .register_iowq_max_workers(&mut [0, threads_max]);
+        .register_iowq_max_workers(&mut [files, config.blocking_threads_max]);
 }
 
 fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
@@ -212,6 +220,12 @@ fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
             && probe.is_supported(opcode::Listen::CODE),
         pipe: probe.is_supported(opcode::Pipe::CODE),
         shutdown: probe.is_supported(opcode::Shutdown::CODE),
+        truncate: probe.is_supported(opcode::Ftruncate::CODE),
+        rename: probe.is_supported(opcode::RenameAt::CODE),
+        remove: probe.is_supported(opcode::UnlinkAt::CODE),
+        make_directory: probe.is_supported(opcode::MkDirAt::CODE),
+        hard_link: probe.is_supported(opcode::LinkAt::CODE),
+        symbolic_link: probe.is_supported(opcode::SymlinkAt::CODE),
         message_ring: probe.is_supported(opcode::MsgRingData::CODE),
         no_iowait: ring.params().is_feature_no_iowait(),
     }

@@ -24,7 +24,7 @@ impl<T> Receiver<T> {
     }
 
     /// Makes another receiver, of what is sent from now on: it does not get what this one
-    /// has not received yet.
+    /// has not received yet, nor what was dropped before it could.
     pub fn resubscribe(&self) -> Receiver<T> {
         Receiver::new(self.shared.clone())
     }

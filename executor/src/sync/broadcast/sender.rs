@@ -56,7 +56,8 @@ impl<T> Sender<T> {
         Ok(receivers)
     }
 
-    /// Makes a receiver of what is sent from now on.
+    /// Makes a receiver of what is sent from now on. Also when the last one was dropped: the
+    /// channel is open again.
     pub fn subscribe(&self) -> Receiver<T> {
         Receiver::new(self.shared.clone())
     }

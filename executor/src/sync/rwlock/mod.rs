@@ -133,7 +133,8 @@ impl<T> RwLock<T> {
     ///
     /// # Cancellation
     ///
-    /// As [`read`](RwLock::read); also drops this reference to the lock.
+    /// Dropping the future is as with [`read`](RwLock::read); it also drops this reference to
+    /// the lock.
     pub async fn read_owned(self: Rc<Self>) -> OwnedRwLockReadGuard<T> {
         self.semaphore.take(1).await;
         OwnedRwLockReadGuard::new(self)
@@ -143,7 +144,8 @@ impl<T> RwLock<T> {
     ///
     /// # Cancellation
     ///
-    /// As [`write`](RwLock::write); also drops this reference to the lock.
+    /// Dropping the future is as with [`write`](RwLock::write); it also drops this reference
+    /// to the lock.
     ///
     /// ```
     /// # use std::rc::Rc;

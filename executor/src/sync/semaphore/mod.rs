@@ -151,7 +151,8 @@ impl Semaphore {
     ///
     /// # Cancellation
     ///
-    /// As [`acquire`](Semaphore::acquire); also drops this reference to the semaphore.
+    /// Dropping the future is as with [`acquire`](Semaphore::acquire); it also drops this
+    /// reference to the semaphore.
     ///
     /// ```
     /// # use std::rc::Rc;
@@ -176,7 +177,8 @@ impl Semaphore {
     ///
     /// # Cancellation
     ///
-    /// As [`acquire_many`](Semaphore::acquire_many); also drops this reference to the semaphore.
+    /// Dropping the future is as with [`acquire_many`](Semaphore::acquire_many); it also drops
+    /// this reference to the semaphore.
     pub async fn acquire_many_owned(
         self: Rc<Self>,
         count: u32,

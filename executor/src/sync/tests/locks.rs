@@ -75,9 +75,9 @@ fn a_leaked_guard_leaves_the_mutex_locked_and_the_value_within_reach() {
 }
 
 #[test]
-fn a_value_may_try_its_own_mutex_while_it_is_dropped_or_shown() {
-    let mutex: &'static Mutex<Option<OnDrop<Box<dyn FnMut()>>>> =
-        Box::leak(Box::new(Mutex::new(None)));
+fn a_value_may_try_its_own_mutex_while_it_is_dropped() {
+    type Value = Option<OnDrop<Box<dyn FnMut()>>>;
+    let mutex: &'static Mutex<Value> = Box::leak(Box::new(Mutex::new(None)));
     let tried = Rc::new(Cell::new(false));
     let result = tried.clone();
     *mutex.try_lock().unwrap() = Some(OnDrop(Box::new(move || {

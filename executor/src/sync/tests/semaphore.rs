@@ -1,5 +1,5 @@
 use super::*;
-use crate::sync::{Semaphore, TryAcquireError};
+use crate::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use std::collections::VecDeque;
 
 #[test]
@@ -217,92 +217,138 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
     assert!(poll(&mut second, &waker).is_ready());
 }
 
-/// 20 000 random steps: requests of any size, polled, dropped, given back, permits added and
-/// forgotten. After each step the semaphore is what a list in plain order would be.
+type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>>>>;
+
+/// A semaphore, and what it should be: lists in plain order.
+struct Program {
+    random: Random,
+    semaphore: Rc<Semaphore>,
+    futures: Vec<(u64, Acquire)>,
+    held: Vec<OwnedSemaphorePermit>,
+    free: usize,
+    existing: usize,
+    /// Who waits, and for how much.
+    line: VecDeque<(u64, usize)>,
+    /// Who was granted how much and has not collected it.
+    granted: Vec<(u64, usize)>,
+    asked: u64,
+}
+
+impl Program {
+    fn ask(&mut self) {
+        let count = self.random.below(5);
+        let mut acquire: Acquire =
+            Box::pin(self.semaphore.clone().acquire_many_owned(count as u32));
+        let may_go = self.line.is_empty() && count <= self.free;
+        match poll_once(&mut acquire) {
+            Poll::Ready(permit) => {
+                assert!(may_go, "it overtook");
+                self.free -= count;
+                self.held.push(permit.unwrap());
+            }
+            Poll::Pending => {
+                assert!(!may_go, "it waits for nothing");
+                self.line.push_back((self.asked, count));
+                self.futures.push((self.asked, acquire));
+            }
+        }
+        self.asked += 1;
+    }
+
+    fn poll(&mut self) {
+        let chosen = self.random.below(self.futures.len());
+        let (id, mut acquire) = self.futures.swap_remove(chosen);
+        let mine = self.granted.iter().position(|(granted, _)| *granted == id);
+        match poll_once(&mut acquire) {
+            Poll::Ready(permit) => {
+                self.granted.remove(mine.expect("it was its turn"));
+                self.held.push(permit.unwrap());
+            }
+            Poll::Pending => {
+                assert_eq!(mine, None, "it was granted");
+                self.futures.push((id, acquire));
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        let chosen = self.random.below(self.futures.len());
+        let (id, acquire) = self.futures.swap_remove(chosen);
+        drop(acquire);
+        self.line.retain(|(waiting, _)| *waiting != id);
+        if let Some(mine) = self.granted.iter().position(|(granted, _)| *granted == id) {
+            self.free += self.granted.remove(mine).1;
+        }
+    }
+
+    fn give_back(&mut self) {
+        let permit = self.held.swap_remove(self.random.below(self.held.len()));
+        let count = permit.num_permits();
+        match self.random.below(10) {
+            0 => {
+                permit.forget();
+                self.existing -= count;
+            }
+            _ => {
+                drop(permit);
+                self.free += count;
+            }
+        }
+    }
+
+    fn change(&mut self) {
+        if self.existing < 4 {
+            self.semaphore.add_permits(1);
+            self.free += 1;
+            self.existing += 1;
+        } else if self.random.below(10) == 0 {
+            let forgotten = self.semaphore.forget_permits(1);
+            assert_eq!(forgotten, self.free.min(1));
+            self.free -= forgotten;
+            self.existing -= forgotten;
+        }
+    }
+
+    fn check(&mut self) {
+        while let Some(&(id, count)) = self.line.front()
+            && count <= self.free
+        {
+            self.free -= count;
+            self.granted.push((id, count));
+            self.line.pop_front();
+        }
+        let in_hands: usize = self.held.iter().map(|permit| permit.num_permits()).sum();
+        let on_the_way: usize = self.granted.iter().map(|(_, count)| count).sum();
+        assert_eq!(self.semaphore.available_permits(), self.free);
+        assert_eq!(self.semaphore.existing(), self.existing);
+        assert_eq!(self.free + in_hands + on_the_way, self.existing);
+    }
+}
+
+/// 20 000 random steps: requests of any size are made, polled and dropped, permits given
+/// back, added and forgotten.
 #[test]
 fn random_programs_keep_order_and_permits() {
-    let random = Random::new();
-    let semaphore = Rc::new(Semaphore::new(3));
-    // The model: what is free, who waits for how much, and who was granted it.
-    let (mut free, mut existing) = (3_usize, 3_usize);
-    let mut line: VecDeque<(u64, usize)> = VecDeque::new();
-    let mut granted: Vec<(u64, usize)> = Vec::new();
-    let mut futures = Vec::new();
-    let mut held = Vec::new();
-    let mut next = 0;
+    let mut program = Program {
+        random: Random::new(),
+        semaphore: Rc::new(Semaphore::new(3)),
+        futures: Vec::new(),
+        held: Vec::new(),
+        free: 3,
+        existing: 3,
+        line: VecDeque::new(),
+        granted: Vec::new(),
+        asked: 0,
+    };
     for _ in 0..20_000 {
-        match random.below(7) {
-            0 | 1 if futures.len() < 12 => {
-                let count = random.below(5);
-                let mut acquire = Box::pin(semaphore.clone().acquire_many_owned(count as u32));
-                match poll_once(&mut acquire) {
-                    Poll::Ready(permit) => {
-                        assert!(line.is_empty() && count <= free, "it overtook");
-                        free -= count;
-                        held.push(permit.unwrap());
-                    }
-                    Poll::Pending => {
-                        assert!(!line.is_empty() || count > free, "it waits for nothing");
-                        line.push_back((next, count));
-                        futures.push((next, acquire));
-                    }
-                }
-                next += 1;
-            }
-            2 if !futures.is_empty() => {
-                let (id, mut acquire) = futures.swap_remove(random.below(futures.len()));
-                let mine = granted.iter().position(|(granted, _)| *granted == id);
-                match poll_once(&mut acquire) {
-                    Poll::Ready(permit) => {
-                        granted.remove(mine.expect("it was its turn"));
-                        held.push(permit.unwrap());
-                    }
-                    Poll::Pending => {
-                        assert_eq!(mine, None, "it was granted");
-                        futures.push((id, acquire));
-                    }
-                }
-            }
-            3 if !futures.is_empty() => {
-                let (id, acquire) = futures.swap_remove(random.below(futures.len()));
-                drop(acquire);
-                line.retain(|(waiting, _)| *waiting != id);
-                if let Some(mine) = granted.iter().position(|(granted, _)| *granted == id) {
-                    free += granted.remove(mine).1;
-                }
-            }
-            4 | 5 if !held.is_empty() => {
-                let permit = held.swap_remove(random.below(held.len()));
-                let count = permit.num_permits();
-                if random.below(10) == 0 {
-                    permit.forget();
-                    existing -= count;
-                } else {
-                    drop(permit);
-                    free += count;
-                }
-            }
-            _ if existing < 4 => {
-                semaphore.add_permits(1);
-                (free, existing) = (free + 1, existing + 1);
-            }
-            _ if random.below(10) == 0 => {
-                let forgotten = semaphore.forget_permits(1);
-                assert_eq!(forgotten, free.min(1));
-                (free, existing) = (free - forgotten, existing - forgotten);
-            }
-            _ => {}
+        match program.random.below(7) {
+            0 | 1 if program.futures.len() < 12 => program.ask(),
+            2 if !program.futures.is_empty() => program.poll(),
+            3 if !program.futures.is_empty() => program.give_up(),
+            4 | 5 if !program.held.is_empty() => program.give_back(),
+            _ => program.change(),
         }
-        while let Some(&(id, count)) = line.front().filter(|(_, count)| *count <= free) {
-            free -= count;
-            granted.push((id, count));
-            line.pop_front();
-        }
-        let in_hands: usize = held.iter().map(|permit| permit.num_permits()).sum();
-        let on_the_way: usize = granted.iter().map(|(_, count)| count).sum();
-        assert_eq!(semaphore.available_permits(), free);
-        assert_eq!(semaphore.existing(), existing);
-        assert_eq!(free + in_hands + on_the_way, existing);
+        program.check();
     }
 }
 

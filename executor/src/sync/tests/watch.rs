@@ -284,7 +284,7 @@ fn a_task_that_always_finds_its_value_lets_the_others_run() {
             for _ in 0..5_000 {
                 sender.send(1).unwrap();
                 receiver.changed().await.unwrap();
-                receiver.wait_for(|_| true).await.unwrap();
+                assert_eq!(*receiver.wait_for(|_| true).await.unwrap(), 1);
             }
         }
     });

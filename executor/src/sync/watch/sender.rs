@@ -97,7 +97,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// let (sender, receiver) = krug::sync::watch::channel(3);
-    /// let raise_to = |new| sender.send_if_modified(|highest| {
+    /// let raise_to = |new: i32| sender.send_if_modified(|highest| {
     ///     let is_higher = new > *highest;
     ///     *highest = new.max(*highest);
     ///     is_higher
@@ -132,7 +132,8 @@ impl<T> Sender<T> {
         state.look(state.version)
     }
 
-    /// Makes a receiver, which counts as having seen the value.
+    /// Makes a receiver, which counts as having seen the value. Also when the last one was
+    /// dropped: the channel is open again.
     pub fn subscribe(&self) -> Receiver<T> {
         let version = self.shared.borrow().version;
         Receiver::new(self.shared.clone(), version)
