@@ -20,7 +20,7 @@ readme_command() {
 # Programs that some tests look at the kernel with. Without one, those tests say that they were skipped.
 step_tools() {
   local row tool package missing=()
-  for row in strace:strace valgrind:valgrind ss:iproute2; do
+  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools; do
     tool=${row%%:*} package=${row##*:}
     command -v "$tool" >/dev/null || missing+=("$package")
   done
@@ -30,7 +30,7 @@ step_tools() {
     { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${missing[@]}"; } || true
   fi
-  for row in strace:strace valgrind:valgrind ss:iproute2; do
+  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools; do
     tool=${row%%:*} package=${row##*:}
     command -v "$tool" >/dev/null || echo "skipped: what needs $tool (package $package could not be installed)"
   done
@@ -67,8 +67,7 @@ step_tests() {
 # Every example does what its head says: each has a function `drive_…` here, which is told where the program is.
 step_examples() {
   cargo build --locked -p krug --examples
-  scratch=$(mktemp -d)
-  trap stop_servers EXIT
+  begin_driving
   local source name
   for source in executor/examples/*.rs executor/examples/*/main.rs; do
     [ -e "$source" ] || continue
@@ -84,6 +83,14 @@ step_examples() {
 
 scratch= server= port= said=
 servers=()
+
+# Before the first server: a folder for files, and what makes both go away in any case.
+begin_driving() {
+  scratch=$(mktemp -d)
+  trap stop_servers EXIT
+  set -E
+  trap 'echo "line $LINENO of .ci/steps.sh failed: $BASH_COMMAND" >&2' ERR
+}
 
 # Starts a server and waits until it says where it listens. Sets `server`, its process; `port`; and `said`, from which
 # the rest of what it says can be read.
@@ -179,10 +186,257 @@ drive_chat() {
   timeout 60 grep -q "that was all" <&"$anna"
   timeout 60 grep -aqE "^\* you missed [0-9]+ messages$" <&"$slow"
   # A line without an end is not collected for ever.
-  head -c 5000 /dev/zero | tr '\0' a >&"$boris"
+  printf 'a%.0s' {1..1500} >&"$boris"
   timeout 60 grep -aq "that line is too long" <&"$boris"
   exec {anna}<&- {boris}<&- {slow}<&-
   still_runs chat
+}
+
+drive_proxy() {
+  local behind=$target/debug/examples/echo line
+  start_server "$behind" 127.0.0.1:0
+  start_server "$1" 127.0.0.1:0 "127.0.0.1:$port"
+  echo_a_line "$port" "through the proxy"
+  expect_line "$said" "connection 1: 18 bytes there, 18 bytes back"
+  echo_a_line "$port" "twice"
+  expect_line "$said" "connection 2: 6 bytes there, 6 bytes back"
+  # Nobody listens behind: the client is told by the end of its connection, and the proxy goes on.
+  start_server "$1" 127.0.0.1:0 127.0.0.1:1
+  exec {line}<>"/dev/tcp/127.0.0.1/$port"
+  [ -z "$(timeout 60 cat <&"$line")" ]
+  exec {line}<&-
+  still_runs proxy
+}
+
+drive_http() {
+  local talk root=$scratch/http
+  mkdir -p "$root"
+  printf 'a page\n' >"$root/index.html"
+  start_server "$1" 127.0.0.1:0 "$root"
+  exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+  # Two requests in one piece, and a third that ends the connection.
+  printf 'GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /b HTTP/1.1\r\nHost: a\r\n\r\nGET /../b HTTP/1.0\r\n\r\n' >&"$talk"
+  timeout 60 cat <&"$talk" | tr -d '\r' >"$scratch/responses"
+  exec {talk}<&-
+  grep -vE '^(ETag|Server|Accept-Ranges): ' "$scratch/responses" | diff - <(cat <<'WANTED'
+HTTP/1.1 200 OK
+Content-Type: text/html; charset=utf-8
+Content-Length: 7
+
+a page
+HTTP/1.1 404 Not Found
+Content-Type: text/plain
+Content-Length: 14
+
+HTTP/1.1 403 Forbidden
+Content-Type: text/plain
+Content-Length: 14
+Connection: close
+
+403 Forbidden
+WANTED
+)
+  still_runs http
+}
+
+drive_keyvalue() {
+  local talk
+  start_server "$1" 127.0.0.1:0 "$scratch/journal"
+  exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+  printf 'SET hero 32\r\nINCR hero\r\nSET gone 1\r\nDEL gone\r\n*x\r\n' >&"$talk"
+  timeout 60 cat <&"$talk" | tr -d '\r' | diff - <(printf '+OK\n:33\n+OK\n:1\n-ERR Protocol error: invalid multibulk length\n')
+  exec {talk}<&-
+  still_runs keyvalue
+  kill_server "$server"
+  start_server "$1" 127.0.0.1:0 "$scratch/journal"
+  exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+  printf 'GET hero\r\nEXISTS gone\r\nQUIT\r\n' >&"$talk"
+  timeout 60 cat <&"$talk" | tr -d '\r' | diff - <(printf '$2\n33\n:0\n+OK\n')
+  exec {talk}<&-
+}
+
+drive_copy() {
+  local place=$scratch/copy
+  mkdir "$place"
+  head -c 20000001 /dev/urandom >"$place/source"
+  chmod 640 "$place/source"
+  "$1" "$place/source" "$place/target"
+  cmp "$place/source" "$place/target"
+  [ "$(stat -c %a "$place/target")" = 640 ]
+  : >"$place/empty"
+  "$1" "$place/empty" "$place/target"
+  [ ! -s "$place/target" ]
+  # What cannot be done leaves everything as it was: the source itself, a folder, a device, and a disk that has
+  # not the room (here: a bound for the size of files).
+  ! "$1" "$place/source" "$place/../copy/source" || return 1
+  ! "$1" "$place" "$place/target" || return 1
+  ! "$1" "$place/source" /dev/null || return 1
+  [ -c /dev/null ]
+  ! (trap '' XFSZ; ulimit -f 1000; "$1" "$place/source" "$place/target") || return 1
+  [ ! -s "$place/target" ]
+  [ "$(ls -A "$place" | wc -l)" -eq 3 ]
+  [ "$(stat -c %s "$place/source")" -eq 20000001 ]
+}
+
+# ---- programs that nobody here wrote, against the examples
+
+step_interop() {
+  cargo build --locked -p krug --examples
+  begin_driving
+  if command -v curl >/dev/null; then
+    interop_curl "$target/debug/examples/http"
+    echo "curl: ok"
+  else
+    echo "skipped: curl against the example http"
+  fi
+  if command -v redis-benchmark >/dev/null && command -v redis-cli >/dev/null; then
+    interop_redis "$target/debug/examples/keyvalue"
+    echo "redis: ok"
+  else
+    echo "skipped: redis-benchmark and redis-cli against the example keyvalue"
+  fi
+  command -v socat >/dev/null || echo "skipped: socat against sockets, datagrams and pipes"
+  cargo test --locked -p krug-tests --test interoperation
+}
+
+# What curl says of one request: status, bytes of the body, type.
+curl_says() {
+  curl --silent --show-error --max-time 60 --path-as-is --output "$scratch/body" \
+    --write-out '%{http_code} %{size_download} %{content_type}' "$@"
+}
+
+wanted_of_curl() {
+  local wanted=$1 got
+  shift
+  got=$(curl_says "$@")
+  [ "$got" = "$wanted" ] || { echo "curl $*: wanted '$wanted', got '$got'" >&2; return 1; }
+}
+
+interop_curl() {
+  local root=$scratch/root site tag
+  mkdir -p "$root/folder/.hidden"
+  printf 'a page\n' | tee "$root/index.html" "$root/folder/index.html" "$root/with space.txt" >"$root/folder/.hidden/x"
+  : >"$root/empty.css"
+  head -c 50000000 /dev/urandom >"$root/large.bin"
+  ln -s /etc/passwd "$root/link.txt"
+  ln -s folder/index.html "$root/inside.html"
+  mkfifo "$root/fifo"
+  start_server "$1" 127.0.0.1:0 "$root"
+  site=http://127.0.0.1:$port
+
+  wanted_of_curl "200 7 text/html; charset=utf-8" "$site/"
+  wanted_of_curl "200 7 text/html; charset=utf-8" "$site/folder/?query"
+  wanted_of_curl "200 7 text/html; charset=utf-8" --location "$site/folder"
+  wanted_of_curl "200 7 text/html; charset=utf-8" "$site/inside.html"
+  wanted_of_curl "200 7 text/plain; charset=utf-8" "$site/with%20space.txt"
+  wanted_of_curl "200 0 text/css; charset=utf-8" "$site/empty.css"
+  wanted_of_curl "200 0 text/html; charset=utf-8" --head "$site/"
+  wanted_of_curl "200 7 text/html; charset=utf-8" --http1.0 "$site/"
+  wanted_of_curl "404 14 text/plain" "$site/nothing"
+  local path
+  for path in /link.txt /folder/.hidden/x /../root/index.html /%2e%2e/%2e%2e/etc/passwd /folder/..%2f..%2fx /fifo; do
+    wanted_of_curl "403 14 text/plain" "$site$path"
+  done
+  wanted_of_curl "400 16 text/plain" "$site/%00"
+  wanted_of_curl "400 16 text/plain" "$site/%zz"
+  wanted_of_curl "405 23 text/plain" --data text "$site/"
+  wanted_of_curl "413 22 text/plain" --request GET --data text "$site/"
+  wanted_of_curl "414 17 text/plain" "$site/$(printf 'a%.0s' {1..5000})"
+  wanted_of_curl "431 36 text/plain" --header "X: $(printf 'a%.0s' {1..9000})" "$site/"
+  tag=$(curl --silent --head "$site/" | tr -d '\r' | sed -n 's/^ETag: //p')
+  wanted_of_curl "304 0 text/html; charset=utf-8" --header "If-None-Match: $tag" "$site/"
+
+  # Large, whole and in parts, the parts put together again by their places.
+  curl --silent --max-time 60 "$site/large.bin" | cmp - "$root/large.bin"
+  wanted_of_curl "206 4 application/octet-stream" --range 49999996- "$site/large.bin"
+  cmp "$scratch/body" <(tail -c 4 "$root/large.bin")
+  wanted_of_curl "206 1000000 application/octet-stream" --range 10-1000009 "$site/large.bin"
+  cmp --bytes=1000000 --ignore-initial=0:10 "$scratch/body" "$root/large.bin"
+  wanted_of_curl "416 0 application/octet-stream" --range 50000000- "$site/large.bin"
+  head -c 30000000 "$root/large.bin" >"$scratch/resumed"
+  curl --silent --max-time 60 --continue-at - --output "$scratch/resumed" "$site/large.bin"
+  cmp "$scratch/resumed" "$root/large.bin"
+
+  # One connection for all of them, a missing one among them.
+  [ "$(curl --silent --output /dev/null --write-out '%{num_connects}' "$site/" --next --silent --output /dev/null \
+    --write-out '%{num_connects}' "$site/nothing" --next --silent --output /dev/null --write-out '%{num_connects}' \
+    "$site/large.bin" --next --silent --output /dev/null --write-out '%{num_connects}' --head "$site/")" = 1000 ]
+
+  # Clients that go away in the middle hurt nobody; eight at a time get all of it.
+  local client clients=()
+  for client in 1 2 3 4; do
+    curl --silent --max-time 60 "$site/large.bin" | head -c 100000 >/dev/null || true
+  done
+  for client in 1 2 3 4 5 6 7 8; do
+    curl --silent --max-time 60 "$site/large.bin" | cmp - "$root/large.bin" &
+    clients+=($!)
+  done
+  for client in "${clients[@]}"; do wait "$client"; done
+  still_runs http
+}
+
+redis_says() {
+  local wanted=$1 got
+  shift
+  got=$(timeout 60 redis-cli -p "$port" "$@")
+  [ "$got" = "$wanted" ] || { echo "redis-cli $*: wanted '$wanted', got '$got'" >&2; return 1; }
+}
+
+interop_redis() {
+  local journal=$scratch/store round client
+  start_server "$1" 127.0.0.1:0 "$journal"
+  timeout 60 redis-benchmark -p "$port" -t ping,get,set,incr -P 16 -n 20000 -r 1000 --csv
+  timeout 60 redis-benchmark -p "$port" -t set,incr -c 50 -n 2000 --csv
+  redis_says "OK" set hero 33
+  redis_says "33" get hero
+  redis_says "34" incr hero
+  redis_says "" get nobody
+  redis_says "1" del hero
+  redis_says "0" exists hero
+  redis_says "two words" echo "two words"
+  redis_says "OK" set hero text
+  redis_says "ERR value is not an integer or out of range" incr hero
+  redis_says "OK" set number 9223372036854775807
+  redis_says "ERR increment or decrement would overflow" incr number
+  redis_says "ERR wrong number of arguments for 'get' command" get
+  still_runs keyvalue
+  for round in 1 2 3; do
+    kill_while_writing "$round"
+    start_server "$1" 127.0.0.1:0 "$journal"
+    for client in one two; do acknowledged_is_there "$round:$client"; done
+  done
+  redis_says "text" get hero
+}
+
+# Two clients write key after key; when one has 300 acknowledged, the server is killed.
+kill_while_writing() {
+  local first second line
+  exec {first}< <(write_keys "$1:one") {second}< <(write_keys "$1:two")
+  for _ in {1..300}; do
+    IFS= read -r -t 60 line <&"$first"
+    [ "$line" = OK ] || { echo "wanted OK, got '$line'" >&2; return 1; }
+  done
+  kill_server "$server"
+  # Each has written its answers to its file when it ends.
+  cat <&"$first" >/dev/null
+  cat <&"$second" >/dev/null
+  exec {first}<&- {second}<&-
+}
+
+write_keys() {
+  { seq 30000 | sed "s/.*/set key:$1:& value:&/" | timeout 60 redis-cli -p "$port" 2>&1 | sed -u '/^OK$/!q' || true; } |
+    tee "$scratch/answers:$1"
+}
+
+acknowledged_is_there() {
+  local count
+  count=$(grep -c '^OK$' "$scratch/answers:$1")
+  [ "$count" -gt 0 ] && [ "$count" -lt 30000 ] || { echo "the server was not killed while $1 wrote: $count" >&2; return 1; }
+  seq "$count" | sed "s/.*/get key:$1:&/" | timeout 60 redis-cli -p "$port" | diff -q - <(seq "$count" | sed 's/^/value:/') || {
+    echo "of $count acknowledged keys of $1 some are gone" >&2
+    return 1
+  }
+  echo "$1: $count acknowledged keys are there after kill -9"
 }
 
 alphabet=АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ
