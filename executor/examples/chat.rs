@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 
-use krug::buf::IoBuf;
+use krug::io::{BufReader, Split};
 use krug::net::{TcpListener, TcpStream};
 use krug::sync::broadcast;
 
@@ -51,21 +51,22 @@ async fn main() -> io::Result<()> {
         let stream = listener.accept().await?;
         let room = room.clone();
         krug::spawn(async move {
-            if let Err(error) = chat(&stream, room).await {
-                eprintln!("a connection failed: {error}");
+            match chat(&stream, room).await {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let _ = stream.write_all("* that line is too long\n").await;
+                }
+                Err(error) => eprintln!("a connection failed: {error}"),
+                Ok(()) => {}
             }
         });
     }
 }
 
 async fn chat(stream: &TcpStream, room: Rc<Room>) -> io::Result<()> {
-    let mut lines = Lines {
-        stream,
-        received: Vec::with_capacity(LINE_MAX),
-    };
+    let mut lines = BufReader::new(stream).split(b'\n').max_length(LINE_MAX);
     let guest = loop {
         stream.write_all("* your name?\n").await.0?;
-        let Some(name) = lines.next().await? else {
+        let Some(name) = next_line(&mut lines).await? else {
             return Ok(());
         };
         match Guest::enter(&room, name) {
@@ -87,8 +88,8 @@ async fn chat(stream: &TcpStream, room: Rc<Room>) -> io::Result<()> {
 }
 
 /// What the guest says, to the room.
-async fn listen(lines: &mut Lines<'_>, guest: &Guest) -> io::Result<()> {
-    while let Some(line) = lines.next().await? {
+async fn listen(lines: &mut Split<&TcpStream>, guest: &Guest) -> io::Result<()> {
+    while let Some(line) = next_line(lines).await? {
         if !line.is_empty() {
             guest.say(format!("{}: {line}", guest.name));
         }
@@ -116,8 +117,10 @@ async fn tell(
 impl Guest {
     /// The reason, if that cannot be the name.
     fn enter(room: &Rc<Room>, name: String) -> Result<Guest, &'static str> {
-        if name.is_empty() || name.chars().count() > NAME_MAX {
-            return Err("a name has 1 to 24 letters");
+        // No stars and spaces: nobody shall look like the server.
+        let is_name = name.chars().all(char::is_alphanumeric);
+        if !is_name || !(1..=NAME_MAX).contains(&name.chars().count()) {
+            return Err("a name has 1 to 24 letters or digits");
         }
         if !room.names.borrow_mut().insert(name.clone()) {
             return Err("that name is taken");
@@ -140,34 +143,12 @@ impl Drop for Guest {
     }
 }
 
-/// The lines that come in.
-struct Lines<'a> {
-    stream: &'a TcpStream,
-    received: Vec<u8>,
-}
-
-impl Lines<'_> {
-    /// The next line without its end and without control characters, which could play tricks with the terminals of
-    /// others. `None` at the end of the stream.
-    async fn next(&mut self) -> io::Result<Option<String>> {
-        loop {
-            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.received.drain(..=end).collect();
-                let mut line = String::from_utf8_lossy(&line).into_owned();
-                line.retain(|letter| !letter.is_control());
-                return Ok(Some(line.trim().to_owned()));
-            }
-            if self.received.len() >= LINE_MAX {
-                self.stream.write_all("* that line is too long\n").await.0?;
-                return Ok(None);
-            }
-            let received = std::mem::take(&mut self.received);
-            let (begin, end) = (received.len(), LINE_MAX);
-            let (result, received) = self.stream.read(received.slice(begin..end)).await;
-            self.received = received.into_inner();
-            if result? == 0 {
-                return Ok(None);
-            }
-        }
-    }
+/// The next line, without control characters, which could play tricks with the terminals of others. `None` at the end.
+async fn next_line(lines: &mut Split<&TcpStream>) -> io::Result<Option<String>> {
+    let Some(line) = lines.next_part().await? else {
+        return Ok(None);
+    };
+    let mut line = String::from_utf8_lossy(&line).into_owned();
+    line.retain(|letter| !letter.is_control());
+    Ok(Some(line.trim().to_owned()))
 }
