@@ -296,7 +296,8 @@ step_interop() {
     echo "skipped: redis-benchmark and redis-cli against the example keyvalue"
   fi
   command -v socat >/dev/null || echo "skipped: socat against sockets, datagrams and pipes"
-  cargo test --locked -p krug-tests --test interoperation
+  # Of the whole workspace, as the step `tests` has built it.
+  cargo test --locked --workspace --test interoperation
 }
 
 # What curl says of one request: status, bytes of the body, type.
