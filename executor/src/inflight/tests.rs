@@ -31,7 +31,8 @@ fn bug_061_generations_begin_anew_after_the_last_one() {
                 .await;
             }
             let mut read = pin!(one.read(vec![0; 8]));
-            poll_fn(|cx| Poll::Ready(assert!(read.as_mut().poll(cx).is_pending()))).await;
+            let polled = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await;
+            assert!(polled);
             other.write_all(vec![round]).await.0.expect("there is room");
             let (result, buf) = read.await;
             assert_eq!((result.expect("a byte"), &buf[..1]), (1, &[round][..]));
