@@ -96,7 +96,7 @@ begin_driving() {
 # the rest of what it says can be read.
 start_server() {
   local line
-  exec {said}< <(exec "$@")
+  exec {said}< <(exec "$@" 2>>"$scratch/complaints")
   server=$!
   servers+=("$server")
   while IFS= read -r -t 60 line <&"$said"; do
@@ -115,11 +115,27 @@ kill_server() {
 
 stop_servers() {
   [ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
-  [ -z "$scratch" ] || rm -rf "$scratch"
+  if [ -s "$scratch/complaints" ]; then
+    echo "what the servers complained about:" >&2
+    tail -n 20 "$scratch/complaints" >&2
+  fi
+  rm -rf "$scratch"
 }
 
+# The last server is there, and nothing that its clients did has made a task of it panic.
 still_runs() {
   kill -0 "$server" || { echo "the server $1 ended by itself" >&2; return 1; }
+  ! grep -A 3 panicked "$scratch/complaints" >&2 || return 1
+}
+
+# Clients that send what nobody can mean, and go away.
+pester() {
+  local talk
+  for _ in 1 2 3 4 5 6 7 8; do
+    exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+    { head -c 50000 /dev/urandom >&"$talk"; } 2>/dev/null || true
+    exec {talk}<&-
+  done
 }
 
 # The next line from a descriptor must be this one.
@@ -143,6 +159,7 @@ drive_echo() {
   for line in "first" "второе" "third"; do
     echo_a_line "$port" "$line"
   done
+  pester
   still_runs echo
 }
 
@@ -189,6 +206,7 @@ drive_chat() {
   printf 'a%.0s' {1..1500} >&"$boris"
   timeout 60 grep -aq "that line is too long" <&"$boris"
   exec {anna}<&- {boris}<&- {slow}<&-
+  pester
   still_runs chat
 }
 
@@ -200,7 +218,9 @@ drive_proxy() {
   expect_line "$said" "connection 1: 18 bytes there, 18 bytes back"
   echo_a_line "$port" "twice"
   expect_line "$said" "connection 2: 6 bytes there, 6 bytes back"
-  # Nobody listens behind: the client is told by the end of its connection, and the proxy goes on.
+  pester
+  still_runs proxy
+  # Nobody listens behind: the client is told so by the end of its connection.
   start_server "$1" 127.0.0.1:0 127.0.0.1:1
   exec {line}<>"/dev/tcp/127.0.0.1/$port"
   [ -z "$(timeout 60 cat <&"$line")" ]
@@ -236,6 +256,7 @@ Connection: close
 403 Forbidden
 WANTED
 )
+  pester
   still_runs http
 }
 
@@ -246,6 +267,7 @@ drive_keyvalue() {
   printf 'SET hero 32\r\nINCR hero\r\nSET gone 1\r\nDEL gone\r\n*x\r\n' >&"$talk"
   timeout 60 cat <&"$talk" | tr -d '\r' | diff - <(printf '+OK\n:33\n+OK\n:1\n-ERR Protocol error: invalid multibulk length\n')
   exec {talk}<&-
+  pester
   still_runs keyvalue
   kill_server "$server"
   start_server "$1" 127.0.0.1:0 "$scratch/journal"
