@@ -47,7 +47,7 @@
 //! |---|---|
 //! | [`net`], [`pipe`] | sockets and pipes |
 //! | [`fs`] | files and directories |
-//! | [`buf`] | buffers that operations own |
+//! | [`buf`] | buffers that operations own, chunks that are received without one |
 //! | [`io`] | the three ways to read and write; copying, lines, buffered readers and writers |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
@@ -93,6 +93,7 @@
 //! # Features
 //!
 //! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `bytes`: `Bytes` and `BytesMut` as buffers, received chunks as `Bytes`.
 //! - `futures-io`: the borrowing traits `AsyncRead`, `AsyncBufRead` and `AsyncWrite` for all streams and pipes, by
 //!   `compat::FuturesIo`.
 //! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.

@@ -16,6 +16,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::buf::arena::{self, Arena};
+use crate::buf::{Pool, ReceiveSettings, pool};
 use crate::context::{self, Clock, Core, Counters, Expiry, Random};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{Completion, Config, DriverCounters, Key, Outside, Wait};
@@ -37,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) driver: Config,
     pub(crate) seed: u64,
     pub(crate) linger: Duration,
+    pub(crate) receive: ReceiveSettings,
+    /// Bytes, a power of two.
+    pub(crate) registered_memory: usize,
     pub(crate) start_paused: bool,
 }
 
@@ -44,6 +49,8 @@ pub(crate) struct Worker {
     // Fields are dropped in this order: what refers to tasks before the scheduler, the ring after all of them.
     sources: Rc<Sources>,
     slots: Rc<Slots>,
+    pool: Rc<Pool>,
+    arena: Rc<Arena>,
     core: Rc<Core>,
     lease: MailboxLease,
     completions: RefCell<Vec<(Key, Completion)>>,
@@ -81,6 +88,8 @@ impl Worker {
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id)),
+            pool: Rc::new(Pool::new(settings.receive)),
+            arena: Rc::new(Arena::new(settings.registered_memory)),
             core: Rc::new(core),
             lease,
             completions: RefCell::default(),
@@ -100,6 +109,10 @@ impl Worker {
         self.slots.in_use()
     }
 
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     pub(crate) fn sources(&self) -> usize {
         self.sources.len()
     }
@@ -113,6 +126,8 @@ impl Worker {
         Inside {
             scheduler: Some(self.core.scheduler.enter()),
             core: context::replace(Some(self.core.clone())),
+            arena: arena::replace(Some(self.arena.clone())),
+            pool: pool::replace(Some(self.pool.clone())),
             slots: inflight::replace(Some(self.slots.clone())),
             sources: source::replace(Some(self.sources.clone())),
         }
@@ -355,18 +370,21 @@ impl Worker {
                 stragglers.operations
             );
             mem::forget(self.slots.clone());
+            mem::forget(self.pool.clone());
             mem::forget(self.core.clone());
             mem::forget(self.sources.clone());
         }
         let Worker {
             sources,
             slots,
+            pool,
             core,
             lease,
             ..
         } = self;
         drop(sources);
         drop(slots);
+        drop(pool);
         core.scheduler.shut_down();
         drop(inside);
         drop(lease);
@@ -381,6 +399,8 @@ pub(crate) struct Inside {
     // Restored before the others, which wakers of tasks may need.
     scheduler: Option<Entered<'static>>,
     core: Option<Rc<Core>>,
+    arena: Option<Rc<Arena>>,
+    pool: Option<Rc<Pool>>,
     slots: Option<Rc<Slots>>,
     sources: Option<Rc<Sources>>,
 }
@@ -389,6 +409,8 @@ impl Drop for Inside {
     fn drop(&mut self) {
         drop(source::replace(self.sources.take()));
         drop(inflight::replace(self.slots.take()));
+        drop(pool::replace(self.pool.take()));
+        drop(arena::replace(self.arena.take()));
         drop(context::replace(self.core.take()));
         drop(self.scheduler.take());
     }

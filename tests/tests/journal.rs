@@ -10,6 +10,7 @@ use std::time::Duration;
 use krug::Runtime;
 use krug::fs::journal::{Record, Recovery};
 use krug::fs::{Journal, JournalOptions};
+use krug::runtime::Faults;
 use krug_tests::{Random, iterations, run, times_out, turns, until};
 
 const SMALL: u64 = 16 * 1024;
@@ -556,4 +557,149 @@ fn a_journal_whose_runtime_is_gone_says_so() {
         .block_on(journal.append("late"))
         .expect_err("nobody writes it");
     assert!(error.to_string().contains("runtime"), "{error}");
+}
+
+#[test]
+fn bug_017_after_an_error_nothing_more_is_written_and_what_was_acknowledged_is_there() {
+    let operations = {
+        let (folder, faults) = (folder(), Faults::new());
+        append_until_it_fails(folder.path(), &faults);
+        faults.operations()
+    };
+    assert!(operations > 30, "{operations}");
+    for errno in [5, 28] {
+        for nth in 1..=operations {
+            let (folder, faults) = (folder(), Faults::new().operation(nth, errno));
+            let acknowledged = append_until_it_fails(folder.path(), &faults);
+            let runtime = Runtime::new().expect("a runtime");
+            let found = runtime.block_on(payloads(folder.path()));
+            assert!(
+                found.len() >= acknowledged,
+                "error {errno} at operation {nth}"
+            );
+            for (number, found) in found.iter().enumerate() {
+                assert_eq!(*found, payload(number));
+            }
+        }
+    }
+}
+
+/// Appends forty records one after the other; once one has failed, so must all. Returns how many were acknowledged.
+fn append_until_it_fails(folder: &Path, faults: &Faults) -> usize {
+    let runtime = Runtime::builder()
+        .faults(faults.clone())
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let Ok(journal) = JournalOptions::new().segment_size(8192).open(folder).await else {
+            return 0;
+        };
+        let mut acknowledged = 0;
+        let mut error = None;
+        for number in 0..40 {
+            match (journal.append(payload(number)).await, &error) {
+                (Ok(_), None) => acknowledged += 1,
+                (Ok(_), Some(_)) => panic!("record {number} was acknowledged after a failure"),
+                (Err(now), None) => error = Some(now.to_string()),
+                (Err(now), Some(first)) => assert_eq!(now.to_string(), *first),
+            }
+        }
+        assert_eq!(journal.close().await.is_err(), error.is_some());
+        acknowledged
+    })
+}
+
+#[test]
+fn whatever_is_done_to_its_files_recovery_ends_with_good_records_or_an_error() {
+    let random = Random::new();
+    let (mut good, mut refused) = (0, 0);
+    for round in 0..iterations(150) {
+        let folder = folder();
+        let runtime = Runtime::new().expect("a runtime");
+        let count = 1 + random.below(60);
+        runtime.block_on(async {
+            let options = JournalOptions::new().segment_size(8192);
+            let journal = options.open(folder.path()).await.expect("a journal");
+            for number in 0..count {
+                journal.append(payload(number)).await.expect("an append");
+            }
+            journal.close().await.expect("a close");
+        });
+        for _ in 0..1 + random.below(3) {
+            damage(&segments(folder.path()), &random);
+        }
+        let recovered = runtime.block_on(recover_and_go_on(folder.path()));
+        match recovered {
+            Ok(found) => {
+                good += 1;
+                for record in found {
+                    assert_eq!(
+                        record.payload,
+                        payload(record.sequence as usize),
+                        "round {round}"
+                    );
+                }
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+            }
+        }
+    }
+    assert!(
+        good > 0 && refused > 0,
+        "{good} recovered, {refused} refused"
+    );
+}
+
+/// Reads everything, appends a record, and demands that it is there at the next recovery.
+async fn recover_and_go_on(folder: &Path) -> std::io::Result<Vec<Record>> {
+    let mut recovery = small().recover(folder).await?;
+    let mut found = Vec::new();
+    while let Some(record) = recovery.next().await? {
+        found.push(record);
+    }
+    let journal = recovery.finish().await?;
+    let sequence = journal.append("one more").await?;
+    journal.close().await?;
+    let mut recovery = small().recover(folder).await?;
+    let mut last = None;
+    while let Some(record) = recovery.next().await? {
+        last = Some(record);
+    }
+    let last = last.expect("the record that was appended");
+    assert_eq!(
+        (last.sequence, &last.payload[..]),
+        (sequence, &b"one more"[..])
+    );
+    Ok(found)
+}
+
+fn damage(segments: &[PathBuf], random: &Random) {
+    let Some(victim) = segments.get(random.below(segments.len().max(1))) else {
+        return;
+    };
+    let mut bytes = std::fs::read(victim).expect("a segment");
+    match random.below(6) {
+        0 => bytes.truncate(random.below(bytes.len() + 1)),
+        1 => {
+            let from = random.below(bytes.len() + 1);
+            bytes[from..].fill(0);
+        }
+        2 => bytes.extend(random.bytes(100)),
+        3 => return std::fs::remove_file(victim).expect("a segment less"),
+        4 => {
+            let other = &segments[random.below(segments.len())];
+            bytes = std::fs::read(other).expect("another segment");
+        }
+        _ => {
+            for _ in 0..1 + random.below(5) {
+                let place = random.below(bytes.len().max(1));
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte = random.number() as u8;
+                }
+            }
+        }
+    }
+    std::fs::write(victim, bytes).expect("a damaged segment");
 }

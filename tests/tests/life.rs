@@ -237,6 +237,31 @@ fn life_in_flight_drop_read() {
 }
 
 #[test]
+fn life_in_flight_drop_recv() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            let (sender, receiver) = pipe().await.unwrap();
+            let before = runtime.metrics();
+            {
+                let mut first = Box::pin(one.recv());
+                let mut second = Box::pin(receiver.recv());
+                assert!(poll_once(first.as_mut()).await.is_pending());
+                assert!(poll_once(second.as_mut()).await.is_pending());
+                turns(3).await;
+            }
+            other.write_all("for the next").await.0.unwrap();
+            sender.write_all("through the pipe").await.0.unwrap();
+            // Whatever reads next sees it, in a buffer or as a chunk.
+            assert_eq!(read_some(&one).await, b"for the next");
+            assert_eq!(receiver.recv().await.unwrap(), "through the pipe");
+            assert_eq!(runtime.metrics().cancels, before.cancels);
+            assert_eq!(runtime.metrics().buffers_leased, 0);
+        });
+    });
+}
+
+#[test]
 fn life_in_flight_drop_write() {
     run(|runtime| {
         runtime.block_on(async {

@@ -253,6 +253,12 @@ fn rows() -> Vec<Row> {
         plain!("`fs::PathError`": fs::PathError),
         generic!("`Blocking<T>`", "T": krug::Blocking),
     ];
+    rows.extend([
+        plain!("`buf::Buffer`": krug::buf::Buffer),
+        plain!("`buf::Chunk`": krug::buf::Chunk),
+        futures!("futures of `recv`":
+            stream().recv(), unreachable::<&'static UnixStream>().recv(), unreachable::<&'static pipe::Receiver>().recv()),
+    ]);
     rows.extend(rows_of_futures());
     rows.extend([
         plain!("`Sleep`, `Interval`": time::Sleep, time::Interval),

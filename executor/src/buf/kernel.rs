@@ -29,30 +29,6 @@ pub(crate) fn set_filled<B: IoBufMut>(buf: &mut B, len: usize) {
     unsafe { buf.set_initialized(len) }
 }
 
-/// Moves as many bytes from the front of `queue` into `buf` as fit, and tells it.
-pub(crate) fn fill_from<B: IoBufMut>(buf: &mut B, queue: &mut VecDeque<u8>) -> usize {
-    let count = copy_from(buf, queue);
-    queue.drain(..count);
-    count
-}
-
-/// As [`fill_from`], but the bytes stay in the queue.
-pub(crate) fn copy_from<B: IoBufMut>(buf: &mut B, queue: &VecDeque<u8>) -> usize {
-    let count = buf.capacity().min(queue.len());
-    let (first, second) = queue.as_slices();
-    let from_first = count.min(first.len());
-    let room = buf.as_mut_ptr();
-    // SAFETY: `count` is within the capacity, which the contract of `IoBufMut` makes valid for writes;
-    // the queue is ours, so the memory is not the same.
-    unsafe {
-        room.copy_from_nonoverlapping(first.as_ptr(), from_first);
-        room.add(from_first)
-            .copy_from_nonoverlapping(second.as_ptr(), count - from_first);
-        buf.set_initialized(count);
-    }
-    count
-}
-
 /// Copies as many of `bytes` into `buf` as fit, and tells it.
 pub(crate) fn fill_from_slice<B: IoBufMut>(buf: &mut B, bytes: &[u8]) -> usize {
     let count = buf.capacity().min(bytes.len());
@@ -64,28 +40,6 @@ pub(crate) fn fill_from_slice<B: IoBufMut>(buf: &mut B, bytes: &[u8]) -> usize {
         buf.set_initialized(count);
     }
     count
-}
-
-/// As [`fill_from`], for several buffers.
-pub(crate) fn fill_vectored_from<B: IoVectoredBufMut>(
-    bufs: &mut B,
-    queue: &mut VecDeque<u8>,
-) -> usize {
-    let total = bufs.total_capacity().min(queue.len());
-    let contiguous = queue.make_contiguous();
-    let mut done = 0;
-    for index in 0..bufs.count() {
-        let (room, capacity) = bufs.part_mut(index);
-        let share = capacity.min(total - done);
-        // SAFETY: the share is within the part's capacity, which the contract of `IoVectoredBufMut` makes
-        // valid for writes; the queue is ours, so the memory is not the same.
-        unsafe { room.copy_from_nonoverlapping(contiguous[done..].as_ptr(), share) };
-        done += share;
-    }
-    // SAFETY: `total` bytes, counted through the capacities in order, have just been written.
-    unsafe { bufs.set_initialized(total) };
-    queue.drain(..total);
-    total
 }
 
 /// Tells `bufs` that an operation has filled their first `len` bytes, as its completion says.

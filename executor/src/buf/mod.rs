@@ -39,6 +39,24 @@
 //! | several buffers, reading | are filled in order, each to its capacity before the next; each follows the rule of its own kind for its share, which is zero bytes for those that were not reached |
 //! | more than 1024 buffers | one operation carries the first [`OPERATION_BUFFERS_MAX`] that are not empty |
 //!
+//! # Three tiers
+//!
+//! | tier | the memory | good for |
+//! |---|---|---|
+//! | owned buffers: `read(buf)`, `write(buf)` | yours: any [`IoBuf`]; [`alloc`] gives memory that the kernel knows | no copy, full control, large messages |
+//! | [`recv`](crate::net::TcpStream::recv) | the runtime's: a [`Chunk`] is a lease on it | many connections that are mostly silent: one that waits holds no buffer |
+//! | borrowing | to come: on top of the others, copying | libraries that were written for it |
+//!
+//! They can be mixed on one stream: whatever was received first is read first.
+//!
+//! Chunks come from a pool of the core: buffers of one size, which the kernel takes when data arrives. The pool grows when it
+//! runs empty; at its bound streams receive into memory of their own instead. So keeping chunks is never wrong, however long and
+//! however many; what is kept is memory. A chunk goes back when it is dropped, from any thread. All
+//! bounds can be set with the [`Builder`](crate::Builder).
+//!
+//! Where the process may not lock memory (`RLIMIT_MEMLOCK`), plain memory takes the place of pool and
+//! registered memory; a warning says so, once.
+//!
 //! # What is not a buffer
 //!
 //! An array lives where its handle lives, and moves with it:
@@ -58,8 +76,17 @@
 
 use std::io;
 
+pub(crate) mod arena;
+mod buddy;
+mod buffer;
+#[cfg(feature = "bytes")]
+mod bytes;
+mod chunk;
+mod inlet;
 mod kernel;
+mod locked;
 mod owned;
+pub(crate) mod pool;
 mod recycled;
 mod slice;
 mod vectored;
@@ -67,13 +94,16 @@ mod vectored;
 #[cfg(test)]
 mod tests;
 
+pub use buffer::Buffer;
+pub use chunk::Chunk;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
+pub(crate) use inlet::{Inlet, copy_from, fill_from, fill_vectored_from};
 pub(crate) use kernel::{
-    Vectors, copy_from, fill_from, fill_from_slice, fill_vectored_from, filled, salvage_vectored,
-    set_filled, set_filled_vectored,
+    Vectors, fill_from_slice, filled, salvage_vectored, set_filled, set_filled_vectored,
 };
+pub(crate) use pool::{Offer, Pool, ReceiveSettings};
 pub(crate) use recycled::{Recycled, Spare};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 
@@ -109,6 +139,16 @@ pub unsafe trait IoBuf: 'static {
     /// for a buffer that cannot be read into.
     fn capacity(&self) -> usize {
         self.initialized_len()
+    }
+
+    /// The number under which the current core's ring knows the memory; `None` is always right.
+    ///
+    /// # Safety of implementations
+    ///
+    /// If it answers `Some`, all of the capacity lies in the buffer that is registered under this number.
+    #[doc(hidden)]
+    fn registered(&self) -> Option<u16> {
+        None
     }
 
     /// The initialised bytes.
@@ -193,6 +233,46 @@ impl<T, B> BufResultExt<T, B> for BufResult<T, B> {
         let (result, buf) = self;
         result.map(|value| (value, buf))
     }
+}
+
+/// Memory for a read or a write of up to `len` bytes, empty at first: in a runtime from the core's registered memory if there is
+/// room, else from the heap.
+///
+/// ```
+/// # krug::Runtime::new().unwrap().block_on(async {
+/// let (sender, receiver) = krug::pipe::pipe().await?;
+/// let mut message = krug::buf::alloc(64);
+/// message.extend_from_slice(b"hello");
+/// sender.write_all(message).await.0?;
+/// let (read, buf) = receiver.read(krug::buf::alloc(4096)).await;
+/// assert_eq!((read?, &buf[..]), (5, &b"hello"[..]));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+///
+/// # Panics
+///
+/// If `len` is more than `isize::MAX`, like a vector.
+pub fn alloc(len: usize) -> Buffer {
+    Buffer::new(len, 1)
+}
+
+/// As [`alloc`], with an address that is a multiple of `align`, as direct I/O (`O_DIRECT`) demands it: 512 or 4096, most often. An
+/// `align` that is no power of two is rounded up to one.
+///
+/// # Panics
+///
+/// If `len`, rounded up to a multiple of `align`, is more than `isize::MAX`.
+pub fn alloc_aligned(len: usize, align: usize) -> Buffer {
+    // What is too large to round stays, and is no power of two: it is refused as too large.
+    Buffer::new(
+        len,
+        align.max(1).checked_next_power_of_two().unwrap_or(align),
+    )
+}
+
+/// The number of the registered buffer in which `buf` lies, for an operation that starts on this core.
+pub(crate) fn fixed<B: IoBuf>(buf: &B) -> Option<u16> {
+    buf.registered()
 }
 
 /// What one operation sends after the first `done` bytes were sent.

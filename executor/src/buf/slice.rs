@@ -95,6 +95,10 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
     fn capacity(&self) -> usize {
         self.end - self.begin
     }
+
+    fn registered(&self) -> Option<u16> {
+        self.buf.registered()
+    }
 }
 
 // SAFETY: as above; the range is within the inner buffer's memory.

@@ -47,7 +47,14 @@ impl Reading {
             let mut buf = std::mem::take(piece);
             buf.clear();
             buf.reserve_exact(PIECE_LENGTH);
-            Transfer::new(id, Incoming { buf, whole: false })
+            Transfer::new(
+                id,
+                Incoming {
+                    buf,
+                    whole: false,
+                    done: 0,
+                },
+            )
         });
         self.position = 0;
         self.origin = Some(id);

@@ -74,6 +74,14 @@ pub(crate) struct Capabilities {
     pub(crate) make_directory: bool,
     pub(crate) hard_link: bool,
     pub(crate) symbolic_link: bool,
+    /// A group of provided buffers can probably be made: [`add_buffer_group`](super::Driver::add_buffer_group)
+    /// has the last word.
+    pub(crate) provided_buffers: bool,
+    /// [`Operation::ReceiveMultishot`](super::Operation::ReceiveMultishot) probably works;
+    /// without, it is answered with EINVAL.
+    pub(crate) receive_multishot: bool,
+    /// One completion of a receive can cover several provided buffers.
+    pub(crate) receive_bundle: bool,
     /// The bell posts to the ring itself; without, it is an event descriptor.
     pub(crate) message_ring: bool,
     /// Sleeping in `enter` is not accounted as waiting for a disk.

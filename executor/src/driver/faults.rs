@@ -6,13 +6,14 @@
 //! the counters how many calls there were, and then runs once for each of them.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::{
-    Answer, Bell, Capabilities, Completion, Config, Control, Descriptor, Driver, DriverCounters,
-    Key, Operation, Wait, Work,
+    Address, Answer, Bell, Capabilities, Completion, Config, Control, Descriptor, Driver,
+    DriverCounters, Key, Operation, Wait, Work,
 };
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
@@ -47,7 +48,7 @@ struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Enter { nth: u64, errno: i32 },
-    EndMultishot { nth: u64 },
+    EndMultishot { nth: u64, starved: bool },
     Operation { nth: u64, errno: i32 },
     Withhold { nth: u64 },
     Short { nth: u64, length: u32 },
@@ -79,10 +80,19 @@ impl Faults {
 
     /// The `nth` completion of an operation that completes many times is its last one,
     /// without any error, unless it is ending already. What the kernel still sends for it
-    /// in the meantime is handed on first.
+    /// in the meantime is handed on in order; the last of that is then the last one.
     #[must_use]
     pub fn end_multishot(self, nth: u64) -> Faults {
-        self.with(Fault::EndMultishot { nth })
+        let starved = false;
+        self.with(Fault::EndMultishot { nth, starved })
+    }
+
+    /// As [`end_multishot`](Faults::end_multishot), but one more completion follows: `ENOBUFS`, as if the
+    /// kernel had found no more buffers.
+    #[must_use]
+    pub fn starve_multishot(self, nth: u64) -> Faults {
+        let starved = true;
+        self.with(Fault::EndMultishot { nth, starved })
     }
 
     /// The `nth` operation that transfers data (receive, send, read, write), or otherwise changes an open file, is answered
@@ -175,11 +185,13 @@ impl Faults {
         self.take(is_due).is_some()
     }
 
-    /// Whether the shot is planned to end with this completion.
-    fn on_multishot_completion(&self) -> bool {
+    /// Whether the shot is planned to end with this completion, and whether for want of buffers.
+    fn on_multishot_completion(&self) -> Option<bool> {
         let now = count(&self.shared.multishot_completions);
-        let ends = self.take(|fault| (fault == Fault::EndMultishot { nth: now }).then_some(()));
-        ends.is_some()
+        self.take(|fault| match fault {
+            Fault::EndMultishot { nth, starved } if nth == now => Some(starved),
+            _ => None,
+        })
     }
 
     fn take<T>(&self, due: impl Fn(Fault) -> Option<T>) -> Option<T> {
@@ -193,6 +205,16 @@ fn count(counter: &AtomicU64) -> u64 {
     counter.fetch_add(1, Ordering::Relaxed) + 1
 }
 
+/// A shot that is being ended: its newest completion, which may be its last one, while
+/// the kernel's own last one is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    key: Key,
+    newest: Completion,
+    /// It ends for want of buffers.
+    starved: bool,
+}
+
 /// A [`Driver`] to which things happen. The methods are the driver's.
 #[derive(Debug)]
 pub(crate) struct Faulty {
@@ -200,9 +222,8 @@ pub(crate) struct Faulty {
     faults: Faults,
     /// Answers of operations that were never submitted.
     answers: Vec<(Key, Completion)>,
-    /// Shots that are being ended: the completion that is to be the last one of
-    /// each, while the kernel's own last one is awaited.
-    held: Vec<(Key, Completion)>,
+    /// Shots that are being ended.
+    held: Vec<Held>,
     /// Operations of which nothing is to be heard.
     withheld: Vec<Key>,
     /// Connects whose results are replaced by an interruption.
@@ -316,35 +337,61 @@ impl Faulty {
                     completions[position].1.result = -libc::EINTR;
                 }
             }
-            let held = self.held.iter().position(|(held, _)| *held == key);
-            let ends = completion.more && self.faults.on_multishot_completion();
-            match held {
-                // Between the decision and the end, whatever still comes is passed on.
-                Some(_) if completion.more => {}
-                Some(held) => self.end_shot(held, position, completions),
-                None if ends => {
-                    let more = false;
-                    self.held.push((key, Completion { more, ..completion }));
+            let held = self.held.iter().position(|held| held.key == key);
+            let ends = completion
+                .more
+                .then(|| self.faults.on_multishot_completion())
+                .flatten();
+            match (held, ends) {
+                // Between the decision and the end, whatever still comes is passed on, one completion late.
+                (Some(held), _) if completion.more => {
+                    let earlier = mem::replace(&mut self.held[held].newest, completion);
+                    completions[position].1 = earlier;
+                }
+                (Some(held), _) => position += self.end_shot(held, position, completions),
+                (None, Some(starved)) => {
+                    let newest = completion;
+                    self.held.push(Held {
+                        key,
+                        newest,
+                        starved,
+                    });
                     self.driver.cancel(key);
                     completions.remove(position);
                     continue;
                 }
-                None => {}
+                (None, None) => {}
             }
             position += 1;
         }
     }
 
-    /// The kernel's own last completion has come: the held one takes its place. If
-    /// it is not the echo of our cancel, it stays the last one.
-    fn end_shot(&mut self, held: usize, position: usize, completions: &mut Vec<(Key, Completion)>) {
-        let (key, mut completion) = self.held.remove(held);
-        if completions[position].1.result == -libc::ECANCELED {
-            completions[position].1 = completion;
-        } else {
-            completion.more = true;
-            completions.insert(position, (key, completion));
+    /// The kernel's own last completion has come. If it is the echo of our cancel, the held one takes its place, or
+    /// stands before the error that was planned. If not, it stays the last one. Returns how many were added.
+    fn end_shot(
+        &mut self,
+        held: usize,
+        position: usize,
+        completions: &mut Vec<(Key, Completion)>,
+    ) -> usize {
+        let Held {
+            key,
+            newest,
+            starved,
+        } = self.held.remove(held);
+        let last = &mut completions[position].1;
+        if last.result == -libc::ECANCELED {
+            if !starved {
+                *last = Completion {
+                    more: false,
+                    ..newest
+                };
+                return 0;
+            }
+            last.result = -libc::ENOBUFS;
         }
+        completions.insert(position, (key, newest));
+        1
     }
 
     pub(crate) fn has_staged(&self) -> bool {
@@ -353,6 +400,28 @@ impl Faulty {
 
     pub(crate) fn own_in_flight(&self) -> usize {
         self.driver.own_in_flight()
+    }
+
+    pub(crate) fn register_buffer(&mut self, address: Address, length: usize) -> io::Result<u16> {
+        self.driver.register_buffer(address, length)
+    }
+
+    pub(crate) fn add_buffer_group(&mut self, count: u16) -> io::Result<u16> {
+        self.driver.add_buffer_group(count)
+    }
+
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
+        self.driver.provide_buffer(group, id, address, length)
+    }
+
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        self.driver.provided_length(group, place, id)
     }
 
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
@@ -386,7 +455,9 @@ fn shorten(operation: &mut Operation, to: u32) {
         Operation::Receive { length, .. }
         | Operation::Send { length, .. }
         | Operation::Read { length, .. }
-        | Operation::Write { length, .. } => *length = to.min(*length),
+        | Operation::Write { length, .. }
+        | Operation::ReadFixed { length, .. }
+        | Operation::WriteFixed { length, .. } => *length = to.min(*length),
         Operation::ReadVectored { count, .. } | Operation::WriteVectored { count, .. } => {
             *count = 1.min(*count);
         }
@@ -398,6 +469,11 @@ fn transfers_data(operation: &Operation) -> bool {
     matches!(
         operation,
         Operation::Receive { .. }
+            | Operation::ReceiveProvided { .. }
+            | Operation::ReceiveMultishot { .. }
+            | Operation::ReadProvided { .. }
+            | Operation::ReadFixed { .. }
+            | Operation::WriteFixed { .. }
             | Operation::Send { .. }
             | Operation::ReceiveMessage { .. }
             | Operation::SendMessage { .. }
@@ -548,21 +624,31 @@ mod tests {
         let mut driver = driver(&Faults::new());
         let key = key(0, 1);
         let end = |result| (key, Completion::last(result));
-        driver.held.push(end(5));
+        let goes_on = |result| {
+            let more = true;
+            let completion = Completion::last(result);
+            (key, Completion { more, ..completion })
+        };
+        let newest = goes_on(5).1;
+        let hold = |starved| Held {
+            key,
+            newest,
+            starved,
+        };
+        driver.held.push(hold(false));
         let mut completions = vec![end(-libc::EMFILE)];
         driver.tamper(0, &mut completions);
-        let held = (
-            key,
-            Completion {
-                more: true,
-                ..Completion::last(5)
-            },
-        );
-        assert_eq!(completions, [held, end(-libc::EMFILE)]);
-        driver.held.push(end(6));
+        assert_eq!(completions, [goes_on(5), end(-libc::EMFILE)]);
+        driver.held.push(hold(false));
         let mut completions = vec![end(-libc::ECANCELED)];
         driver.tamper(0, &mut completions);
-        assert_eq!(completions, [end(6)]);
+        assert_eq!(completions, [end(5)]);
+        // What still comes stays in order, and the planned error is the last.
+        driver.held.push(hold(true));
+        let mut completions = vec![goes_on(6), goes_on(7), end(-libc::ECANCELED)];
+        driver.tamper(0, &mut completions);
+        let starved = end(-libc::ENOBUFS);
+        assert_eq!(completions, [goes_on(5), goes_on(6), goes_on(7), starved]);
         assert!(driver.held.is_empty());
     }
 

@@ -31,6 +31,13 @@
 //! A descriptor that an operation made belongs to whoever receives the completion,
 //! also if it was cancelled: a cancel may lose the race.
 //!
+//! A *provided* buffer, put into a group with [`provide_buffer`](Driver::provide_buffer), belongs to the driver until a
+//! completion names it ([`Completion::buffer`]), also one with an error. A completion of a *bundle* names the first of
+//! the buffers that its result fills; the others are those that were provided after that one, in order, each
+//! filled before the next. What a completion names belongs to whoever receives it, and may be provided anew. A buffer that no
+//! completion has named stays the driver's until its end; whoever drops a driver
+//! that has operations in flight leaks these, too.
+//!
 //! # Keys
 //!
 //! A key names one use of one slot. It may be used again when its last completion
@@ -263,6 +270,52 @@ impl Driver {
     pub(crate) fn own_in_flight(&self) -> usize {
         match self {
             Driver::Uring(uring) => uring.own_in_flight(),
+        }
+    }
+
+    /// Makes memory known to the kernel, once, and answers its number for operations on *fixed* buffers. Its pages are
+    /// locked; it must stay allocated while such operations are in flight.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM or EPERM if so much may not be locked; EBUSY the second time.
+    pub(crate) fn register_buffer(&mut self, address: Address, length: usize) -> io::Result<u16> {
+        match self {
+            Driver::Uring(uring) => uring.register_buffer(address, length),
+        }
+    }
+
+    /// Makes a group of provided buffers with room for `count`, a power of two up to 32768, and
+    /// answers its number.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL if the kernel knows no such groups, ENOMEM if the memory may not be locked.
+    pub(crate) fn add_buffer_group(&mut self, count: u16) -> io::Result<u16> {
+        match self {
+            Driver::Uring(uring) => uring.add_buffer_group(count),
+        }
+    }
+
+    /// Lends a buffer to `group`, which has room for it, and answers its place there: see the [module's docs](self).
+    #[inline]
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
+        match self {
+            Driver::Uring(uring) => uring.provide_buffer(group, id, address, length),
+        }
+    }
+
+    /// How much of a buffer that a completion names was at the kernel's disposal. The kernel may have made it shorter
+    /// than what was provided; what a bundle leaves of it is then not filled. `None`: nothing is known of that place any more.
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        match self {
+            Driver::Uring(uring) => uring.provided_length(group, place, id),
         }
     }
 

@@ -91,6 +91,18 @@ pub(crate) enum Operation {
         length: u32,
         flags: i32,
     },
+    /// As `Receive`, into a buffer that the kernel takes from `group` when data is there.
+    ReceiveProvided {
+        fd: Descriptor,
+        group: u16,
+        length: u32,
+    },
+    /// One completion for each arrival, until it ends. `bundle`: an arrival may fill several buffers.
+    ReceiveMultishot {
+        fd: Descriptor,
+        group: u16,
+        bundle: bool,
+    },
     /// `header` is a `msghdr`.
     ReceiveMessage {
         fd: Descriptor,
@@ -112,6 +124,29 @@ pub(crate) enum Operation {
     Write {
         fd: Descriptor,
         address: Address,
+        length: u32,
+        offset: u64,
+    },
+    /// As `Read`, within the registered buffer of this number.
+    ReadFixed {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        buffer: u16,
+    },
+    /// As `Write`, within the registered buffer of this number.
+    WriteFixed {
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        buffer: u16,
+    },
+    /// As `Read`, into a buffer that the kernel takes from `group` when data is there.
+    ReadProvided {
+        fd: Descriptor,
+        group: u16,
         length: u32,
         offset: u64,
     },
@@ -198,9 +233,63 @@ pub(crate) enum Stage {
 }
 
 impl Operation {
+    /// A read into memory that may lie in the registered buffer of this number.
+    pub(crate) fn read(
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        registered: Option<u16>,
+    ) -> Operation {
+        match registered {
+            Some(buffer) => Operation::ReadFixed {
+                fd,
+                address,
+                length,
+                offset,
+                buffer,
+            },
+            None => Operation::Read {
+                fd,
+                address,
+                length,
+                offset,
+            },
+        }
+    }
+
+    /// A write from memory that may lie in the registered buffer of this number.
+    pub(crate) fn write(
+        fd: Descriptor,
+        address: Address,
+        length: u32,
+        offset: u64,
+        registered: Option<u16>,
+    ) -> Operation {
+        match registered {
+            Some(buffer) => Operation::WriteFixed {
+                fd,
+                address,
+                length,
+                offset,
+                buffer,
+            },
+            None => Operation::Write {
+                fd,
+                address,
+                length,
+                offset,
+            },
+        }
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Operation::Receive { .. }
+            | Operation::ReceiveProvided { .. }
+            | Operation::ReceiveMultishot { .. }
+            | Operation::ReadFixed { offset: CURSOR, .. }
+            | Operation::ReadProvided { offset: CURSOR, .. }
             | Operation::ReceiveMessage { .. }
             | Operation::Read { offset: CURSOR, .. }
             | Operation::ReadVectored { offset: CURSOR, .. }

@@ -26,7 +26,11 @@ impl File {
         if self.has_position {
             return self.fill(At::Cursor, buf, false).await;
         }
-        let incoming = Incoming { buf, whole: false };
+        let incoming = Incoming {
+            buf,
+            whole: false,
+            done: 0,
+        };
         Transfer::<Receive<B>>::new(self.source(), incoming).await
     }
 
@@ -42,7 +46,11 @@ impl File {
         let (result, buf) = if self.has_position {
             self.fill(At::Cursor, buf, true).await
         } else {
-            let incoming = Incoming { buf, whole: true };
+            let incoming = Incoming {
+                buf,
+                whole: true,
+                done: 0,
+            };
             Transfer::<Receive<B>>::new(self.source(), incoming).await
         };
         (result.map(drop), buf)

@@ -16,7 +16,7 @@ impl Metadata {
         Metadata(status)
     }
 
-    fn status(&self) -> &libc::statx {
+    pub(super) fn status(&self) -> &libc::statx {
         &self.0.0
     }
 

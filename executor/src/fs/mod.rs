@@ -75,6 +75,7 @@
 //! creation: done twice these would be errors by themselves, so they are reported.
 
 mod cursor;
+mod direct;
 mod directory;
 mod error;
 mod file;
@@ -89,6 +90,7 @@ mod questions;
 mod vectored;
 mod whole;
 
+pub use direct::{Alignment, DirectFile};
 pub use directory::{DirEntry, ReadDir, read_dir};
 pub use error::{PathError, raw_os_error};
 pub use file::{File, KeepSize};

@@ -101,6 +101,11 @@ impl OpenOptions {
         self
     }
 
+    pub(super) fn also_flags(mut self, flags: i32) -> OpenOptions {
+        self.custom_flags |= flags;
+        self
+    }
+
     /// Opens the file. It is closed when the process starts another program.
     ///
     /// Dropping this future before it was polled does nothing. Later, the kernel is asked to stop; if it had

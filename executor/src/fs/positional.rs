@@ -79,7 +79,16 @@ impl File {
         if !self.has_position {
             return (Err(no_position()), buf);
         }
-        Access::<ReadAt<B>>::new(self.source(), at, Incoming { buf, whole }).await
+        Access::<ReadAt<B>>::new(
+            self.source(),
+            at,
+            Incoming {
+                buf,
+                whole,
+                done: 0,
+            },
+        )
+        .await
     }
 
     pub(super) async fn empty<B: IoBuf>(&self, at: At, buf: B, whole: bool) -> BufResult<usize, B> {

@@ -8,7 +8,7 @@ use super::op::{Op, Orphan, Step};
 use crate::driver::{Completion, Operation};
 
 /// Space for an operation inside its slot. Larger ones are boxed.
-#[repr(C, align(16))]
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Inline(MaybeUninit<[u8; 64]>);
 
@@ -16,6 +16,7 @@ struct Inline(MaybeUninit<[u8; 64]>);
 struct Table {
     repeats: unsafe fn(*const Inline, i32) -> bool,
     operation: unsafe fn(*mut Inline) -> Operation,
+    take_buffers: unsafe fn(*mut Inline, Completion),
     advance: unsafe fn(*mut Inline, &mut Completion) -> Step,
     has_begun: unsafe fn(*const Inline) -> bool,
     orphaned: unsafe fn(*mut Inline) -> Orphan,
@@ -96,6 +97,8 @@ impl<T: Op> TableOf<T> {
         // SAFETY: see above.
         operation: |space| unsafe { get_mut::<T>(space) }.operation(),
         // SAFETY: see above.
+        take_buffers: |space, completion| unsafe { get_mut::<T>(space) }.take_buffers(completion),
+        // SAFETY: see above.
         advance: |space, completion| unsafe { get_mut::<T>(space) }.advance(completion),
         // SAFETY: see above.
         has_begun: |space| unsafe { get::<T>(space) }.has_begun(),
@@ -168,6 +171,11 @@ impl Erased {
     pub(super) fn operation(&mut self) -> Operation {
         // SAFETY: the invariant of `Erased`.
         unsafe { (self.table.operation)(&raw mut self.space) }
+    }
+
+    pub(super) fn take_buffers(&mut self, completion: Completion) {
+        // SAFETY: the invariant of `Erased`.
+        unsafe { (self.table.take_buffers)(&raw mut self.space, completion) }
     }
 
     pub(super) fn advance(&mut self, completion: &mut Completion) -> Step {

@@ -26,6 +26,7 @@
 //! | staged | drop | any that has not begun | taken out of the list, never submitted | `life_staged_drop` |
 //! | staged | drop | rest of a write that has begun | goes on, as in flight | `life_staged_continuation_drop` |
 //! | in flight | drop | accept | the listener keeps the connection for the next accept | `life_in_flight_drop_accept` |
+//! | in flight | drop | receive ahead, for `recv` | belongs to the stream: goes on, what arrives goes to the next read | `life_in_flight_drop_recv` |
 //! | in flight | drop | read of a stream or pipe | adopted: the bytes go to the next read | `life_in_flight_drop_read` |
 //! | in flight | drop | write to a stream or pipe | sent whole, in order; its error surfaces at the next write, flush or shutdown | `life_in_flight_drop_write` |
 //! | in flight | drop | change of a file (write, sync, set length) | goes on; the file tracks it: what touches the same waits, its error surfaces there | `life_in_flight_drop_change` |

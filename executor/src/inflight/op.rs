@@ -53,6 +53,12 @@ pub(crate) unsafe trait Op: Sized + 'static {
     /// Lowers itself to plain data; called at its final address, again after each [`Step::Again`].
     fn operation(&mut self) -> Operation;
 
+    /// Takes over the provided buffers that a completion names, whatever its result. Called for each such completion
+    /// before anything else is done with it, once.
+    fn take_buffers(&mut self, completion: Completion) {
+        let _ = completion;
+    }
+
     /// Looks at the last completion and says whether the operation has ended. May
     /// change the completion, for example to the sum of several short sends.
     fn advance(&mut self, completion: &mut Completion) -> Step {

@@ -60,7 +60,8 @@ pub(super) struct Slot {
     pub(super) owner: Cell<Owner>,
     pub(super) cancel_asked: Cell<bool>,
     pub(super) attachment: Cell<Option<Attachment>>,
-    pub(super) completion: Cell<Completion>,
+    /// Of an operation that is done.
+    pub(super) result: Cell<i32>,
     pub(super) watcher: Cell<Watcher>,
     /// `Some` unless free. The kernel may write inside while the state is `Submitted`;
     /// we touch it then only through the functions of [`Erased`], which keep to the operation's
@@ -69,6 +70,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// The last completion of an operation that is done; the buffers it named were taken over when it came.
+    pub(super) fn completion(&self) -> Completion {
+        Completion::last(self.result.get())
+    }
+
     pub(super) fn free() -> Slot {
         Slot {
             generation: Cell::new(0),
@@ -76,7 +82,7 @@ impl Slot {
             owner: Cell::new(Owner::Nobody),
             cancel_asked: Cell::new(false),
             attachment: Cell::new(None),
-            completion: Cell::new(Completion::last(0)),
+            result: Cell::new(0),
             watcher: Cell::new(Watcher::Nobody),
             op: UnsafeCell::new(None),
         }

@@ -40,6 +40,7 @@ pub(crate) enum Delivery {
     /// One of several results of an operation that its source owns.
     More {
         attachment: Attachment,
+        completion: Completion,
         descriptor: Option<OwnedFd>,
     },
     /// Ended, and its source owns it.
@@ -207,6 +208,9 @@ impl Slots {
             );
             return Delivery::Nothing;
         };
+        if completion.buffer.is_some() {
+            slot.with_op(|op| op.take_buffers(completion));
+        }
         if completion.more {
             return self.one_of_several(slot, completion);
         }
@@ -240,6 +244,7 @@ impl Slots {
                 let descriptor = slot.with_op(|op| op.leftover(completion));
                 Delivery::More {
                     attachment,
+                    completion,
                     descriptor,
                 }
             }
@@ -281,7 +286,7 @@ impl Slots {
             Watcher::Here(waiter) => Some(waiter),
             Watcher::Nobody => None,
         };
-        slot.completion.set(completion);
+        slot.result.set(completion.result);
         slot.state.set(State::Done);
         Delivery::Ready {
             waiter,
@@ -311,7 +316,7 @@ impl Slots {
     ) -> Option<(T, Completion)> {
         let slot = self.find(key)?;
         if slot.state.get() == State::Done {
-            let completion = slot.completion.get();
+            let completion = slot.completion();
             // SAFETY: the caller names the type of what is under `key`, which is in this slot.
             let op = unsafe { slot.take_typed::<T>() };
             self.free(key, slot);
@@ -331,7 +336,7 @@ impl Slots {
             return Sent::Never;
         };
         if slot.state.get() == State::Done {
-            return Sent::Now(self.finish(key, slot, slot.completion.get()));
+            return Sent::Now(self.finish(key, slot, slot.completion()));
         }
         slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
         Sent::Later
@@ -345,7 +350,7 @@ impl Slots {
         // The waiter may be the last reference to a task: it is dropped when the slot is in order.
         let _watcher = slot.watcher.replace(Watcher::Nobody);
         if slot.state.get() == State::Done {
-            return Abandoned::Ended(self.finish(key, slot, slot.completion.get()));
+            return Abandoned::Ended(self.finish(key, slot, slot.completion()));
         }
         if !slot.with_op(|op| op.has_begun()) && take_back(key) {
             self.in_flight.set(self.in_flight.get() - 1);
@@ -387,7 +392,7 @@ impl Slots {
         let mut ended = Vec::new();
         self.each(|key, slot| {
             if slot.state.get() == State::Done {
-                ended.push((key, self.finish(key, slot, slot.completion.get())));
+                ended.push((key, self.finish(key, slot, slot.completion())));
             }
         });
         ended

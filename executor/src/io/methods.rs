@@ -1,7 +1,7 @@
 //! The methods to read and write, written once. The type that uses these macros has a
 //! method `source(&self) -> SourceId`.
 
-/// `read`, `read_exact`, `read_vectored`.
+/// `read`, `read_exact`, `read_vectored`, `recv`.
 macro_rules! read_methods {
     () => {
         /// Reads some bytes into `buf`, as many as are there and fit, at least one; waits if
@@ -19,7 +19,11 @@ macro_rules! read_methods {
             &self,
             buf: B,
         ) -> $crate::buf::BufResult<usize, B> {
-            let incoming = $crate::source::Incoming { buf, whole: false };
+            let incoming = $crate::source::Incoming {
+                buf,
+                whole: false,
+                done: 0,
+            };
             $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(
                 self.source(),
                 incoming,
@@ -41,13 +45,34 @@ macro_rules! read_methods {
             &self,
             buf: B,
         ) -> $crate::buf::BufResult<(), B> {
-            let incoming = $crate::source::Incoming { buf, whole: true };
+            let incoming = $crate::source::Incoming {
+                buf,
+                whole: true,
+                done: 0,
+            };
             let (result, buf) = $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(
                 self.source(),
                 incoming,
             )
             .await;
             (result.map(|_| ()), buf)
+        }
+
+        /// Receives some bytes without giving a buffer: what arrives is in memory of the runtime, and the
+        /// [`Chunk`](crate::buf::Chunk) is a lease on it. A connection that waits here holds no buffer at all. An empty chunk is
+        /// the end of the stream; the end, and an error, stay, as with `read`.
+        ///
+        /// From its first `recv` on a TCP stream receives ahead, as far as [`Builder::receive_ahead`](crate::Builder::receive_ahead)
+        /// lets it. `recv` and all the other reads can be mixed: they see the same bytes in the same order. While the stream
+        /// receives ahead, the others copy.
+        ///
+        /// Dropping this future loses nothing: what arrives goes to the next read.
+        ///
+        /// # Errors
+        ///
+        /// As `read`. Running out of buffers is none.
+        pub fn recv(&self) -> impl Future<Output = std::io::Result<$crate::buf::Chunk>> + use<> {
+            $crate::source::ReceiveNext::new(self.source())
         }
 
         /// As [`read`](Self::read), into several buffers, each filled before the next.

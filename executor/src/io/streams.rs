@@ -94,7 +94,7 @@ macro_rules! read_stream {
                 buf: B,
             ) -> $crate::buf::BufResult<usize, B> {
                 let id = $crate::io::streams::ReadStream::read_source(self);
-                let incoming = $crate::source::Incoming { buf, whole: false };
+                let incoming = $crate::source::Incoming { buf, whole: false, done: 0 };
                 $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(id, incoming).await
             }
         }

@@ -8,6 +8,7 @@
 //! | [`connect`] | `CONNECT`; `POLL_ADD` if a signal has interrupted that | likewise |
 //! | [`accept`] | `ACCEPT`, multishot where the kernel has it | belongs to the listener, no future |
 //! | [`receive`] | `RECV` on sockets, `READ` on pipes | adopted by the stream |
+//! | [`receive_ahead`] | `RECV` on sockets, multishot on TCP, `READ` on pipes, into provided buffers | belongs to the stream, no future |
 //! | [`peek`] | `RECV` with `MSG_PEEK` | cancelled |
 //! | [`send`] | `SEND` on sockets, `WRITE` on pipes | goes on until all is sent |
 //! | [`vectored`] | `RECVMSG`, `SENDMSG`, `READV`, `WRITEV` | as receive and send |
@@ -45,6 +46,7 @@ pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod read_at;
 pub(crate) mod receive;
+pub(crate) mod receive_ahead;
 pub(crate) mod send;
 pub(crate) mod shutdown;
 pub(crate) mod socket;

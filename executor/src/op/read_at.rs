@@ -14,18 +14,27 @@ pub(crate) struct ReadAt<B> {
     done: usize,
     /// Goes on until the buffer is full.
     whole: bool,
+    /// The most bytes that the kernel is asked for at once; after as many it is asked for more.
+    piece_max: u32,
     readiness: Readiness,
 }
 
 impl<B: IoBufMut> ReadAt<B> {
     /// `whole`: a short read is continued; else it is the result.
-    pub(crate) fn new(fd: Descriptor, buf: B, offset: u64, whole: bool) -> ReadAt<B> {
+    pub(crate) fn new(
+        fd: Descriptor,
+        buf: B,
+        offset: u64,
+        whole: bool,
+        piece_max: u32,
+    ) -> ReadAt<B> {
         ReadAt {
             fd,
             buf,
             offset,
             done: 0,
             whole,
+            piece_max,
             readiness: Readiness::default(),
         }
     }
@@ -50,12 +59,16 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
             return poll;
         }
         let (pointer, length) = buf::to_fill(&mut self.buf, self.done);
-        Operation::Read {
-            fd: self.fd,
-            address: Address::of_mut(pointer),
+        let length = length.min(self.piece_max);
+        let offset = self.offset + self.done as u64;
+        let registered = buf::fixed(&self.buf);
+        Operation::read(
+            self.fd,
+            Address::of_mut(pointer),
             length,
-            offset: self.offset + self.done as u64,
-        }
+            offset,
+            registered,
+        )
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {
@@ -64,7 +77,9 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
         }
         let read = super::count(*completion).unwrap_or(0);
         self.done += read;
-        let goes_on = self.whole && read > 0 && self.done < self.buf.capacity();
+        // Less than a piece is the end of the file.
+        let wants_more = self.whole || read == self.piece_max as usize;
+        let goes_on = wants_more && read > 0 && self.done < self.buf.capacity();
         if goes_on { Step::Again } else { Step::Done }
     }
 

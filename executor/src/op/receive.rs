@@ -30,8 +30,9 @@ impl<B: IoBufMut> Receive<B> {
         }
     }
 
-    pub(crate) fn into_buf(self) -> B {
-        self.buf
+    /// The buffer, and how many bytes of it are filled.
+    pub(crate) fn into_parts(self) -> (B, usize) {
+        (self.buf, self.done)
     }
 }
 
@@ -55,12 +56,7 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
                 flags: 0,
             }
         } else {
-            Operation::Read {
-                fd,
-                address,
-                length,
-                offset: CURSOR,
-            }
+            Operation::read(fd, address, length, CURSOR, buf::fixed(&self.buf))
         }
     }
 

@@ -64,12 +64,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
                 flags: libc::MSG_NOSIGNAL,
             }
         } else {
-            Operation::Write {
-                fd,
-                address,
-                length,
-                offset: CURSOR,
-            }
+            Operation::write(fd, address, length, CURSOR, buf::fixed(&self.buf))
         }
     }
 

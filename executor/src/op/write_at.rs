@@ -37,18 +37,27 @@ pub(crate) struct WriteAt<B> {
     done: usize,
     /// Goes on until everything is written. Becomes true when the future is dropped.
     whole: bool,
+    /// The most bytes that the kernel is given at once.
+    piece_max: u32,
     readiness: Readiness,
 }
 
 impl<B: IoBuf> WriteAt<B> {
     /// `whole`: a short write is continued; else it is the result.
-    pub(crate) fn new(fd: Descriptor, buf: B, target: Target, whole: bool) -> WriteAt<B> {
+    pub(crate) fn new(
+        fd: Descriptor,
+        buf: B,
+        target: Target,
+        whole: bool,
+        piece_max: u32,
+    ) -> WriteAt<B> {
         WriteAt {
             fd,
             buf,
             target,
             done: 0,
             whole,
+            piece_max,
             readiness: Readiness::default(),
         }
     }
@@ -77,12 +86,10 @@ unsafe impl<B: IoBuf> Op for WriteAt<B> {
             return poll;
         }
         let (pointer, length) = buf::to_send(&self.buf, self.done);
-        Operation::Write {
-            fd: self.fd,
-            address: Address::of(pointer),
-            length,
-            offset: self.target.after(self.done),
-        }
+        let length = length.min(self.piece_max);
+        let offset = self.target.after(self.done);
+        let registered = buf::fixed(&self.buf);
+        Operation::write(self.fd, Address::of(pointer), length, offset, registered)
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {

@@ -4,11 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use super::Runtime;
+use crate::buf::ReceiveSettings;
+use crate::buf::arena::ARENA_MAX;
 use crate::driver::Config;
 use crate::worker::{Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
 pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
+/// How much memory a core registers for buffers, unless set.
+pub(super) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -45,6 +49,8 @@ impl Builder {
             driver: Config::default(),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
             linger: LINGER_DEFAULT,
+            receive: ReceiveSettings::default(),
+            registered_memory: REGISTERED_MEMORY_DEFAULT,
             start_paused: false,
         };
         Builder {
@@ -84,6 +90,39 @@ impl Builder {
     /// How long a dropped or closed stream may go on sending what was written; 5 s unless set.
     pub fn linger(mut self, linger: Duration) -> Builder {
         self.settings.linger = linger;
+        self
+    }
+
+    /// How much memory, in bytes, [`buf::alloc`](crate::buf::alloc) carves buffers from that the kernel knows; 1 MiB unless set,
+    /// rounded up to a power of two, at most 1 GiB. It is locked when the first buffer is made, and counts against
+    /// `RLIMIT_MEMLOCK`. 0: none, all buffers come from the heap.
+    pub fn registered_memory(mut self, bytes: usize) -> Builder {
+        self.settings.registered_memory = match bytes {
+            0 => 0,
+            _ => bytes.min(ARENA_MAX).next_power_of_two(),
+        };
+        self
+    }
+
+    /// The size of the buffers into which `recv` receives, in bytes; 4096 unless set, at least 64 and at most 1 MiB, rounded up to a
+    /// multiple of 64. A chunk is never longer.
+    pub fn receive_buffer_size(mut self, bytes: usize) -> Builder {
+        self.settings.receive.buffer_size = bytes.clamp(64, 1 << 20).next_multiple_of(64);
+        self
+    }
+
+    /// How many buffers `recv` has to receive into; 4096 unless set, at most 32768. It begins with 64 and doubles their number
+    /// whenever there are too few. 0: each receive allocates its memory.
+    pub fn receive_buffers_max(mut self, count: usize) -> Builder {
+        self.settings.receive.buffers_max = count.min(1 << 15);
+        self
+    }
+
+    /// How much memory of these buffers, in bytes, one stream may fill ahead, 256 KiB unless set. Chunks that are kept count.
+    /// At this mark it stops, and goes on at a quarter of it; in between `recv` receives one piece for
+    /// each call, into memory of its own.
+    pub fn receive_ahead(mut self, bytes: usize) -> Builder {
+        self.settings.receive.ahead_max = bytes;
         self
     }
 

@@ -28,6 +28,12 @@ pub struct Metrics {
     pub adopted: u64,
     /// Streams whose linger time ended before everything was sent.
     pub lingered_out: u64,
+    /// Times the kernel found no buffer to receive into.
+    pub buffer_starvations: u64,
+    /// Buffers that exist for `recv`.
+    pub buffers_total: usize,
+    /// Buffers that were filled and have not come back: they wait in a stream, or are chunks.
+    pub buffers_leased: usize,
     /// Tasks that have not ended.
     pub tasks: usize,
     /// Operations in flight, or ended and not yet looked at.
@@ -54,6 +60,9 @@ impl Metrics {
             stale_completions: core.counters.stale.get() + driver.stale_completions,
             adopted: core.counters.adopted.get(),
             lingered_out: core.counters.lingered_out.get(),
+            buffer_starvations: worker.pool().starvations(),
+            buffers_total: worker.pool().total(),
+            buffers_leased: worker.pool().leased(),
             tasks: core.scheduler.live_tasks(),
             operations_alive: worker.operations_in_use(),
             sources: worker.sources(),

@@ -35,6 +35,9 @@
 //! | connections taken ahead of `accept` | 16 beyond those waited for, looked at once a turn: one turn may take all that wait in the kernel | |
 //! | connections waiting in the kernel | 1024, at most `somaxconn` | [`TcpSocket::listen`](crate::net::TcpSocket::listen) |
 //! | receives, sends in flight | 1 each a stream; others wait in order | |
+//! | buffers to receive into | 4096 of 4096 bytes a core, 64 at first; beyond them memory of the stream's own | [`Builder::receive_buffers_max`], [`Builder::receive_buffer_size`] |
+//! | received ahead of `recv` | 256 KiB of buffers a TCP stream, kept chunks included, looked at once a completion; on again below a quarter of it | [`Builder::receive_ahead`] |
+//! | registered memory | 1024 KiB a core, locked when first used; beyond it the heap | [`Builder::registered_memory`] |
 //! | accepted bytes waiting behind a send, of the borrowing traits | 64 KiB; then a write waits | |
 //! | bytes received ahead, of the borrowing traits | 16 KiB | |
 //! | bytes that `io::copy` reads at a time | 64 KiB | |
@@ -61,6 +64,8 @@
 //! | `EAGAIN`, `EBUSY` | submitting | takes completions in, tries again | `bug_020_a_busy_kernel_is_asked_again` |
 //! | `ETIME` | waiting | the deadline of a timer: not an error | `a_deadline_is_never_early_and_not_very_late` |
 //! | `ENOBUFS` | receive, send | waits until it is ready, tries again | `an_echo_notices_no_fault` |
+//! | `ENOBUFS` | `recv`, no buffer left | makes more, else receives into memory of its own | `running_out_of_buffers_at_any_operation_is_no_error` |
+//! | `ENOMEM`, `EPERM` | locking memory for buffers | goes on with plain memory, with one warning | `a_small_limit_of_locked_memory_costs_one_warning` |
 //! | `ECANCELED` | asked for by a drop, close or shutdown | ends the operation; nobody sees it | `life_any_close` |
 //! | `ECANCELED` | not asked for | submits again where that does no harm, else reports it | `life_completion_unasked_cancel` |
 //! | `EMFILE`, `ENFILE`, `ENOMEM` | accept | waits 10 ms, doubled up to 1 s, and tries again, with a warning; connections wait in the kernel | `bug_070_without_descriptors_accept_waits_and_does_not_spin` |

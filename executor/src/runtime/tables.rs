@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::builder::{LINGER_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
-use crate::buf::OPERATION_LENGTH_MAX;
+use super::builder::{LINGER_DEFAULT, REGISTERED_MEMORY_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
+use crate::buf::pool::BUFFERS_FIRST;
+use crate::buf::{OPERATION_LENGTH_MAX, ReceiveSettings};
 use crate::driver::{Config, IDLE_MAX, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
 use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
@@ -52,6 +53,18 @@ fn the_table_of_bounds_says_what_the_code_does() {
         "connections waiting in the kernel",
         &BACKLOG_DEFAULT.to_string(),
     );
+    let receive = ReceiveSettings::default();
+    says(
+        "buffers to receive into",
+        &format!(
+            "{} of {} bytes a core, {BUFFERS_FIRST} at first",
+            receive.buffers_max, receive.buffer_size
+        ),
+    );
+    let ahead = receive.ahead_max / 1024;
+    says("received ahead of `recv`", &format!("{ahead} KiB"));
+    let registered = REGISTERED_MEMORY_DEFAULT / 1024;
+    says("registered memory", &format!("{registered} KiB a core"));
     assert_eq!(OPERATION_LENGTH_MAX, (2 << 30) - 4096);
     says("bytes of one operation", "2 GiB − 4 KiB");
     says(

@@ -163,6 +163,7 @@ impl<T: FileOp> Access<T> {
                 }
                 Err((op, error)) => T::failed(error, op.into_resource()),
             },
+            Begin::Wait(never) => match never {},
         };
         if self.at == At::Cursor {
             file.lane.release();

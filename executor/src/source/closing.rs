@@ -6,14 +6,13 @@
 //!                      +--linger is over--> GivenUp --+
 //! ```
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::task::Context;
 use std::time::Duration;
 
-use super::SourceId;
 use crate::context::{self, Expiry};
-use crate::inflight::{self, Role};
+use crate::inflight::{self, Attachment, Role};
 use crate::op::close::Close;
 use crate::task::Waiter;
 use crate::wheel::TimerKey;
@@ -34,16 +33,39 @@ enum Phase {
 #[derive(Default)]
 pub(super) struct Closing {
     phase: Cell<Phase>,
-    timer: Cell<Option<TimerKey>>,
-    /// Who awaits the end.
-    waiter: Cell<Option<Waiter>>,
     /// Somebody will ask for the outcome: the source stays until then.
     is_awaited: Cell<bool>,
     /// The linger time is over: futures that have not looked at their results are not waited for.
     is_impatient: Cell<bool>,
+    rare: OnceCell<Box<Rare>>,
+}
+
+/// What only a source that ends needs, or one that ends in a special way.
+#[derive(Default)]
+struct Rare {
+    timer: Cell<Option<TimerKey>>,
+    /// Who awaits the end.
+    waiter: Cell<Option<Waiter>>,
+    /// How long the end may take, if that was said.
+    linger: Cell<Option<Duration>>,
 }
 
 impl Closing {
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    pub(super) fn set_linger(&self, linger: Duration) {
+        self.rare().linger.set(Some(linger));
+    }
+
+    /// How long sending may go on: as was said, or as is usual on this core.
+    pub(super) fn linger(&self) -> Duration {
+        let said = self.rare.get().and_then(|rare| rare.linger.get());
+        said.or_else(|| context::with(|core| core.linger))
+            .unwrap_or_default()
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
     }
@@ -91,35 +113,36 @@ impl Closing {
     }
 
     /// Tells the source after `linger` that its time is over.
-    pub(super) fn set_deadline(&self, id: SourceId, linger: Duration) {
+    pub(super) fn set_deadline(&self, of: Attachment, linger: Duration) {
         let key = context::with(|core| {
             let deadline = core.clock.now().checked_add(linger)?;
             let expiry = Expiry::Source {
-                index: id.index,
-                generation: id.generation,
+                index: of.index,
+                generation: of.generation,
             };
             Some(core.wheel.borrow_mut().insert(deadline, expiry))
         });
-        self.timer.set(key.flatten());
+        self.rare().timer.set(key.flatten());
     }
 
     /// Hands the descriptor to the close operation. Nothing is in flight on it any more.
-    pub(super) fn close(&self, id: SourceId, descriptor: Option<OwnedFd>) {
+    pub(super) fn close(&self, of: Attachment, descriptor: Option<OwnedFd>) {
         self.phase.set(Phase::Closing);
-        if let Some(timer) = self.timer.take() {
+        if let Some(timer) = self.rare.get().and_then(|rare| rare.timer.take()) {
             drop(context::with(|core| core.wheel.borrow_mut().remove(timer)));
         }
         let Some(descriptor) = descriptor else { return };
         let close = Close {
             fd: descriptor.into_raw_fd(),
         };
-        inflight::start_for_source(close, id.attachment(Role::Close));
+        let role = Role::Close;
+        inflight::start_for_source(close, Attachment { role, ..of });
     }
 
     /// The descriptor is closed. True if the source can be forgotten.
     pub(super) fn finish(&self) -> bool {
         self.phase.set(Phase::Closed);
-        if let Some(waiter) = self.waiter.take() {
+        if let Some(waiter) = self.rare.get().and_then(|rare| rare.waiter.take()) {
             waiter.wake_quietly();
         }
         !self.is_awaited.get()
@@ -127,7 +150,8 @@ impl Closing {
 
     pub(super) fn wait(&self, cx: &Context<'_>) {
         self.is_awaited.set(true);
-        self.waiter.set(Some(Waiter::new(cx)));
+        let waiter = Waiter::new(cx);
+        drop(self.rare().waiter.replace(Some(waiter)));
     }
 
     /// Nobody asks for the outcome any more. True if the source can be forgotten.

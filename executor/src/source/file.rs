@@ -18,6 +18,7 @@ use super::closing::Closing;
 use super::span::Span;
 use super::waiters::{Lane, Place, Waiters};
 use super::{SourceId, closed_error};
+use crate::buf::OPERATION_LENGTH_MAX;
 use crate::context;
 use crate::cores::quietly;
 use crate::driver::{Answer, Completion, Control, Descriptor, Key};
@@ -52,6 +53,7 @@ pub(crate) struct File {
     owned: Cell<Option<OwnedFd>>,
     /// Everything is written to the end.
     appends: bool,
+    piece_max: Cell<u32>,
     /// Of those who use the cursor, one at a time.
     pub(super) lane: Lane,
     cursor: Cell<Cursor>,
@@ -74,6 +76,7 @@ impl File {
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
             appends,
+            piece_max: Cell::new(OPERATION_LENGTH_MAX as u32),
             lane: Lane::default(),
             cursor: Cell::new(Cursor::At(position)),
             in_flight: Cell::new(0),
@@ -88,6 +91,15 @@ impl File {
 
     pub(crate) fn descriptor(&self) -> Descriptor {
         self.fd
+    }
+
+    /// The most bytes that one operation moves.
+    pub(super) fn piece_max(&self) -> u32 {
+        self.piece_max.get()
+    }
+
+    pub(crate) fn set_piece_max(&self, bytes: u32) {
+        self.piece_max.set(bytes);
     }
 
     pub(crate) fn appends(&self) -> bool {
@@ -274,7 +286,8 @@ impl File {
         if self.handed_over.get() {
             self.closing.finish();
         } else {
-            self.closing.close(self.id, self.owned.take());
+            let attachment = self.id.attachment(Role::Close);
+            self.closing.close(attachment, self.owned.take());
         }
     }
 

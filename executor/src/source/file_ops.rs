@@ -46,11 +46,18 @@ impl<B: IoBufMut> FileOp for ReadAt<B> {
         read(offset)
     }
 
-    fn begin(file: &File, Incoming { buf, whole }: Incoming<B>, offset: u64) -> Begin<Self> {
+    fn begin(file: &File, Incoming { buf, whole, .. }: Incoming<B>, offset: u64) -> Begin<Self> {
         if buf.capacity() == 0 {
             return Begin::Ready((Ok(0), buf));
         }
-        Begin::Submit(ReadAt::new(file.descriptor(), buf, offset, whole))
+        let piece_max = file.piece_max();
+        Begin::Submit(ReadAt::new(
+            file.descriptor(),
+            buf,
+            offset,
+            whole,
+            piece_max,
+        ))
     }
 
     fn failed(error: io::Error, Incoming { buf, .. }: Incoming<B>) -> BufResult<usize, B> {
@@ -61,6 +68,7 @@ impl<B: IoBufMut> FileOp for ReadAt<B> {
         Incoming {
             buf: self.into_buf(),
             whole: false,
+            done: 0,
         }
     }
 
@@ -82,7 +90,14 @@ impl<B: IoBuf> FileOp for WriteAt<B> {
             return Begin::Ready((Ok(0), buf));
         }
         let target = target(file, offset);
-        Begin::Submit(WriteAt::new(file.descriptor(), buf, target, whole))
+        let piece_max = file.piece_max();
+        Begin::Submit(WriteAt::new(
+            file.descriptor(),
+            buf,
+            target,
+            whole,
+            piece_max,
+        ))
     }
 
     fn failed(error: io::Error, Outgoing { buf, .. }: Outgoing<B>) -> BufResult<usize, B> {

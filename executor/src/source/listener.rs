@@ -144,7 +144,8 @@ impl Listener {
             self.take_error(completion);
         }
         if self.closing.may_close() {
-            self.closing.close(self.id, self.owned.take());
+            self.closing
+                .close(self.id.attachment(Role::Close), self.owned.take());
             return;
         }
         self.rearm_if_wanted();
@@ -181,7 +182,8 @@ impl Listener {
         );
         self.pause.set(pause);
         self.is_pausing.set(true);
-        self.closing.set_deadline(self.id, pause);
+        self.closing
+            .set_deadline(self.id.attachment(Role::Accept), pause);
     }
 
     /// The pause is over.
@@ -205,7 +207,8 @@ impl Listener {
         if self.armed.get().is_some() {
             self.disarm();
         } else {
-            self.closing.close(self.id, self.owned.take());
+            self.closing
+                .close(self.id.attachment(Role::Close), self.owned.take());
         }
     }
 

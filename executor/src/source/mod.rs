@@ -12,6 +12,7 @@ mod cursor;
 mod file;
 mod file_ops;
 mod listener;
+mod receiving;
 mod span;
 mod stream;
 #[cfg(test)]
@@ -23,7 +24,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -34,6 +34,7 @@ pub(crate) use file::File;
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+pub(crate) use receiving::ReceiveNext;
 #[cfg(all(test, feature = "futures-io"))]
 pub(crate) use stream::ACCEPTED_MAX;
 pub(crate) use stream::{Kind, Stream};
@@ -190,14 +191,13 @@ impl Sources {
         match delivery {
             Delivery::More {
                 attachment,
+                completion,
                 descriptor,
-            } => {
-                if let Some(Source::Listener(listener)) =
-                    self.get(attachment.index, attachment.generation)
-                {
-                    listener.one_more(descriptor);
-                }
-            }
+            } => match self.get(attachment.index, attachment.generation) {
+                Some(Source::Listener(listener)) => listener.one_more(descriptor),
+                Some(Source::Stream(stream)) => stream.received_more(completion),
+                Some(Source::File(_)) | None => {}
+            },
             Delivery::Source {
                 key,
                 attachment,
@@ -230,6 +230,9 @@ impl Sources {
                 self.closed(index, generation, may_go);
             }
             (Source::File(file), _) => file.deliver(key, role, finished),
+            (Source::Stream(stream), Role::Receive) if stream.is_armed() => {
+                stream.disarmed(finished);
+            }
             (Source::Stream(stream), _) => {
                 let completion = finished.completion();
                 stream.observe(role, completion);
@@ -257,8 +260,7 @@ impl Sources {
 
 /// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.
 pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
-    let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
-    with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind, linger)))))
+    with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind)))))
         .ok_or_else(outside_error)
 }
 

@@ -10,19 +10,20 @@
 mod borrowed;
 mod outbox;
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::closing::Closing;
+use super::receiving::Receiving;
 use super::waiters::Lane;
 use super::{SourceId, closed_error};
-use crate::buf::{self, IoBufMut, IoVectoredBufMut};
+use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
+use crate::driver::{Completion, Control, Descriptor, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
@@ -41,7 +42,7 @@ pub(crate) enum Kind {
 
 /// How receiving ended, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Terminal {
+pub(super) enum Terminal {
     EndOfStream,
     Error(i32),
 }
@@ -55,47 +56,42 @@ enum HalfClose {
     Sent,
 }
 
-/// One direction of a stream.
-#[derive(Default)]
-pub(super) struct Direction {
-    pub(super) lane: Lane,
-    pub(super) in_flight: Cell<Option<Key>>,
-}
-
 pub(crate) struct Stream {
-    id: SourceId,
+    index: u32,
+    generation: u32,
     kind: Kind,
     fd: Descriptor,
     /// Taken by the operation that closes it.
     owned: Cell<Option<OwnedFd>>,
-    receive: Direction,
-    send: Direction,
+    receive: Lane,
+    send: Lane,
     outbox: OnceCell<Box<Outbox>>,
-    /// Bytes of receives whose futures were dropped, in order.
-    received: RefCell<VecDeque<u8>>,
+    /// What was received and not yet read, in order. Made when there is something.
+    inlet: OnceCell<Rc<Inlet>>,
+    pub(super) receiving: Receiving,
     terminal: Cell<Option<Terminal>>,
     /// The error of a send whose future was dropped: the stream has a gap from then on.
     poison: Cell<Option<i32>>,
-    linger: Cell<Duration>,
     /// The writing half is gone: the end of the stream follows what is still to be sent.
     half_close: Cell<HalfClose>,
     pub(super) closing: Closing,
 }
 
 impl Stream {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, kind: Kind, linger: Duration) -> Stream {
+    pub(super) fn new(id: SourceId, fd: OwnedFd, kind: Kind) -> Stream {
         Stream {
-            id,
+            index: id.index,
+            generation: id.generation,
             kind,
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
-            receive: Direction::default(),
-            send: Direction::default(),
+            receive: Lane::default(),
+            send: Lane::default(),
             outbox: OnceCell::new(),
-            received: RefCell::default(),
+            inlet: OnceCell::new(),
+            receiving: Receiving::default(),
             terminal: Cell::new(None),
             poison: Cell::new(None),
-            linger: Cell::new(linger),
             half_close: Cell::default(),
             closing: Closing::default(),
         }
@@ -113,10 +109,14 @@ impl Stream {
     }
 
     pub(crate) fn set_linger(&self, linger: Duration) {
-        self.linger.set(linger);
+        self.closing.set_linger(linger);
     }
 
-    pub(super) fn direction(&self, role: Role) -> &Direction {
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn direction(&self, role: Role) -> &Lane {
         if role == Role::Receive {
             &self.receive
         } else {
@@ -125,7 +125,11 @@ impl Stream {
     }
 
     pub(super) fn attachment(&self, role: Role) -> Attachment {
-        self.id.attachment(role)
+        Attachment {
+            index: self.index,
+            generation: self.generation,
+            role,
+        }
     }
 
     pub(super) fn check_open(&self) -> io::Result<()> {
@@ -136,21 +140,22 @@ impl Stream {
         }
     }
 
-    /// Serves a read without the kernel, if that can be: with adopted bytes, or with the end.
-    pub(super) fn receive_without_kernel<B: IoBufMut>(
-        &self,
-        buf: &mut B,
-    ) -> Option<io::Result<usize>> {
-        if buf.capacity() == 0 {
-            return Some(Ok(0));
-        }
-        if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::fill_from(buf, &mut self.received.borrow_mut())));
-        }
-        self.ended(|| buf::set_filled(buf, 0))
+    pub(super) fn inlet(&self) -> &Rc<Inlet> {
+        self.inlet.get_or_init(Rc::default)
     }
 
-    /// As [`receive_without_kernel`](Stream::receive_without_kernel), for several buffers.
+    fn waiting(&self) -> Option<&Inlet> {
+        let inlet = self.inlet.get()?;
+        (!inlet.is_empty()).then_some(&**inlet)
+    }
+
+    /// Moves what waits into `buf`, behind its first `done` bytes; returns how many bytes that were.
+    pub(super) fn take_waiting<B: IoBufMut>(&self, buf: &mut B, done: usize) -> usize {
+        self.waiting()
+            .map_or(0, |inlet| buf::fill_from(buf, done, inlet))
+    }
+
+    /// Serves a read into several buffers without the kernel, if that can be: with what waits, or with the end.
     pub(super) fn receive_vectored_without_kernel<B: IoVectoredBufMut>(
         &self,
         bufs: &mut B,
@@ -158,16 +163,14 @@ impl Stream {
         if bufs.total_capacity() == 0 {
             return Some(Ok(0));
         }
-        if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::fill_vectored_from(
-                bufs,
-                &mut self.received.borrow_mut(),
-            )));
+        if let Some(inlet) = self.waiting() {
+            return Some(Ok(buf::fill_vectored_from(bufs, inlet)));
         }
         self.ended(|| buf::set_filled_vectored(bufs, 0))
     }
 
-    /// As [`receive_without_kernel`](Stream::receive_without_kernel), but the bytes stay.
+    /// As [`receive_vectored_without_kernel`](Stream::receive_vectored_without_kernel), into one buffer, but the
+    /// bytes stay.
     pub(super) fn peek_without_kernel<B: IoBufMut>(
         &self,
         buf: &mut B,
@@ -175,21 +178,14 @@ impl Stream {
         if buf.capacity() == 0 {
             return Some(Ok(0));
         }
-        if !self.received.borrow().is_empty() {
-            return Some(Ok(buf::copy_from(buf, &self.received.borrow())));
+        if let Some(inlet) = self.waiting() {
+            return Some(Ok(buf::copy_from(buf, inlet)));
         }
         self.ended(|| buf::set_filled(buf, 0))
     }
 
-    /// How receiving ended, if it has, for a reader that wants more: an error in any case.
-    pub(super) fn receive_error(&self) -> Option<io::Error> {
-        match self.terminal.get()? {
-            Terminal::EndOfStream => Some(io::ErrorKind::UnexpectedEof.into()),
-            Terminal::Error(errno) => Some(io::Error::from_raw_os_error(errno)),
-        }
-    }
-
-    fn ended(&self, empty: impl FnOnce()) -> Option<io::Result<usize>> {
+    /// How receiving ended, if it has and nothing is left to read.
+    pub(super) fn ended(&self, empty: impl FnOnce()) -> Option<io::Result<usize>> {
         match self.terminal.get()? {
             Terminal::EndOfStream => {
                 empty();
@@ -199,12 +195,23 @@ impl Stream {
         }
     }
 
+    /// Bytes that were taken and not used: the next reader sees them first.
+    pub(super) fn unread(&self, bytes: Vec<u8>) {
+        self.inlet().push_front(Chunk::from(bytes));
+    }
+
     /// The error of a write whose future was dropped, from then on at every later one.
     pub(super) fn check_poison(&self) -> io::Result<()> {
         match self.poison.get() {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
             None => Ok(()),
         }
+    }
+
+    /// A receive of the stream's own has ended, with nothing that says how the stream ends.
+    pub(super) fn ended_without_terminal(&self) {
+        self.receive.in_flight.set(None);
+        self.progress();
     }
 
     /// An operation has ended, whoever gets its result.
@@ -240,9 +247,7 @@ impl Stream {
     pub(super) fn adopt(&self, role: Role, finished: Finished) {
         let result = finished.completion().result;
         if role == Role::Receive {
-            let before = self.received.borrow().len();
-            finished.salvage(&mut self.received.borrow_mut());
-            if self.received.borrow().len() > before {
+            if self.inlet().adopt(|bytes| finished.salvage(bytes)) {
                 context::with(|core| Counters::add(&core.counters.adopted, 1));
             }
         } else if result < 0 && self.half_close.get() != HalfClose::Sent {
@@ -265,7 +270,7 @@ impl Stream {
         if role == Role::Send && self.send_accepted() {
             return;
         }
-        self.direction(role).lane.release();
+        self.direction(role).release();
         self.send_end();
         self.progress();
     }
@@ -296,12 +301,18 @@ impl Stream {
         if !self.closing.begin() {
             return;
         }
-        self.receive.lane.wake_all();
-        self.send.lane.wake_all();
+        if let Some(inlet) = self.inlet.get() {
+            inlet.close();
+        }
+        self.receiving.wake();
+        self.receive.wake_all();
+        self.send.wake_all();
         self.refuse_more();
         self.cancel(Role::Receive);
         if self.is_sending() {
-            self.closing.set_deadline(self.id, self.linger.get());
+            let linger = self.closing.linger();
+            self.closing
+                .set_deadline(self.attachment(Role::Send), linger);
         }
         self.progress();
     }
@@ -336,7 +347,7 @@ impl Stream {
     /// looked at it yet. A future that was dropped on another core says so by letter, which may arrive after the last
     /// handle is gone here.
     fn is_sending(&self) -> bool {
-        self.send.in_flight.get().is_some() || self.send.lane.is_taken()
+        self.send.in_flight.get().is_some() || self.send.is_taken()
     }
 
     /// Goes on with closing, if nothing is in flight any more.
@@ -359,7 +370,8 @@ impl Stream {
             // If it fails, the peer sees an ordinary end: nothing better can be done.
             context::with(|core| core.driver.borrow_mut().control(control).ok());
         }
-        self.closing.close(self.id, self.owned.take());
+        self.closing
+            .close(self.attachment(Role::Close), self.owned.take());
     }
 
     /// How sending ended, for `close().await`.

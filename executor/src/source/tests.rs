@@ -3,24 +3,36 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::driver::Config;
+use crate::buf::pool::BUFFERS_FIRST;
+use crate::buf::{Inlet, ReceiveSettings, pool};
+use crate::context;
+use crate::driver::{Capabilities, Completion, Config};
+use crate::inflight::Op;
 use crate::net::{TcpListener, TcpStream};
+use crate::op::Endpoint;
+use crate::op::receive_ahead::{ReceiveAhead, Way};
 use crate::task::{spawn, yield_now};
 use crate::worker::{Settings, Worker};
 
-#[test]
-fn without_multishot_connections_are_taken_one_by_one_and_only_when_wanted() {
+fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
     let driver = Config {
-        restrict: |capabilities| capabilities.accept_multishot = false,
+        restrict,
         ..Config::default()
     };
     let settings = Settings {
         driver,
         seed: 1,
         linger: Duration::from_secs(5),
+        receive: ReceiveSettings::default(),
+        registered_memory: 0,
         start_paused: false,
     };
-    let worker = Worker::new(&settings).unwrap();
+    Worker::new(&settings).unwrap()
+}
+
+#[test]
+fn without_multishot_connections_are_taken_one_by_one_and_only_when_wanted() {
+    let worker = worker_on(|capabilities| capabilities.accept_multishot = false);
     worker.block_on(async {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let address = listener.local_addr().unwrap();
@@ -46,6 +58,97 @@ fn without_multishot_connections_are_taken_one_by_one_and_only_when_wanted() {
         }
         let of_the_client = 2;
         assert_eq!(operations(), before + of_the_client + 3);
+    });
+    worker.shutdown(Duration::from_secs(5));
+}
+
+#[test]
+fn a_kernel_that_lacks_something_receives_the_same_bytes() {
+    let kernels: [fn(&mut Capabilities); 4] = [
+        |_| {},
+        |capabilities| capabilities.receive_bundle = false,
+        |capabilities| capabilities.receive_multishot = false,
+        |capabilities| capabilities.provided_buffers = false,
+    ];
+    for (number, restrict) in kernels.into_iter().enumerate() {
+        let worker = worker_on(restrict);
+        worker.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap());
+            let client = client.await.unwrap();
+            let server = listener.accept().await.unwrap();
+            let sent: Vec<u8> = (0..100_000_u32).map(|count| (count / 7) as u8).collect();
+            let expected = sent.clone();
+            let sending = spawn(async move { server.write_all(sent).await.0 });
+            let mut got = Vec::new();
+            loop {
+                let chunk = client.recv().await.unwrap();
+                if chunk.is_empty() {
+                    break;
+                }
+                got.extend_from_slice(&chunk);
+            }
+            assert!(got == expected, "kernel {number}");
+            sending.await.unwrap().unwrap();
+        });
+        assert_eq!(worker.pool().leased(), 0);
+        assert_eq!(worker.pool().total() == 0, number == 3);
+        worker.shutdown(Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_multishot_that_the_kernel_does_not_know_after_all_is_not_tried_again() {
+    let worker = worker_on(|_| {});
+    worker.block_on(async {
+        let offer = pool::with(|pool| pool.offer()).flatten().unwrap();
+        assert!(offer.multishot);
+        pool::with(|pool| pool.lacks_multishot());
+        let offer = pool::with(|pool| pool.offer()).flatten().unwrap();
+        assert!(!offer.multishot);
+    });
+    worker.shutdown(Duration::from_secs(5));
+}
+
+#[test]
+fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
+    let worker = worker_on(|_| {});
+    worker.block_on(async {
+        let group = pool::with(|pool| pool.offer()).flatten().unwrap().group;
+        let (fd, is_socket) = (-1, true);
+        let inlet: Rc<Inlet> = Rc::default();
+        let way = Way::Provided { group };
+        let endpoint = Endpoint { fd, is_socket };
+        let mut receive = ReceiveAhead::new(endpoint, way, 4096, inlet.clone());
+        // The places after those of the first buffers are empty until one is provided anew.
+        let provided = |place: u16, id| {
+            context::with(|core| core.driver.borrow().provided_length(group, place, id))
+                .flatten()
+                .filter(|length| *length > 0)
+        };
+        for (id, result) in [(0, -libc::ECONNRESET), (1, 0)] {
+            let place = BUFFERS_FIRST as u16 + id;
+            assert_eq!(provided(place, id), None);
+            let buffer = Some(id);
+            let more = false;
+            receive.take_buffers(Completion {
+                result,
+                more,
+                buffer,
+            });
+            assert_eq!((worker.pool().leased(), inlet.held()), (0, 0));
+            assert!(inlet.is_empty());
+            assert_eq!(provided(place, id), Some(4096));
+        }
+        // With data it is kept, until the data is read.
+        let completion = Completion::last(5);
+        receive.take_buffers(Completion {
+            buffer: Some(2),
+            ..completion
+        });
+        assert_eq!((worker.pool().leased(), inlet.held()), (1, 1));
+        drop(inlet.pop());
+        assert_eq!((worker.pool().leased(), inlet.held()), (0, 0));
     });
     worker.shutdown(Duration::from_secs(5));
 }

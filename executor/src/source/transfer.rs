@@ -1,13 +1,15 @@
 //! [`Transfer`]: the future of everything that takes a lane of a stream.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use super::receiving::end_waiting;
 use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, stream};
-use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::buf::{self, BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
@@ -23,7 +25,7 @@ pub(crate) trait LaneOp: Op {
     const ROLE: Role;
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
-    fn begin(stream: &Stream, resource: Self::Resource) -> Begin<Self>;
+    fn begin(stream: &Stream, resource: Self::Resource) -> Begin<Self, Self::Resource>;
 
     /// The result if it could not be done.
     fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
@@ -35,12 +37,20 @@ pub(crate) trait LaneOp: Op {
 
     /// What the operation was made of.
     fn into_resource(self) -> Self::Resource;
+
+    /// What was received already of a resource that is given up while it waits: it goes back to the stream.
+    fn unread(resource: &Self::Resource) -> Vec<u8> {
+        let _ = resource;
+        Vec::new()
+    }
 }
 
 /// What an operation that may begin comes to.
-pub(crate) enum Begin<T: Op> {
+pub(crate) enum Begin<T: Op, R = Infallible> {
     Ready(T::Output),
     Submit(T),
+    /// The stream is receiving ahead: again, when something has arrived.
+    Wait(R),
 }
 
 /// Waits for its turn, does its operation, passes the turn on. Dropped before its turn it has
@@ -54,6 +64,10 @@ enum State<T: LaneOp> {
     Waiting {
         resource: T::Resource,
         place: Option<Place>,
+    },
+    /// Has the turn, and waits for what the stream receives ahead.
+    Ahead {
+        resource: T::Resource,
     },
     Submitted(InFlight<T>),
     Over,
@@ -75,9 +89,9 @@ impl<T: LaneOp> Transfer<T> {
 
     /// Tries to take the lane and to begin. `Ready` if it is over without the kernel.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
-        let State::Waiting { place, .. } = &mut self.state else {
+        if matches!(self.state, State::Submitted(_) | State::Over) {
             return Poll::Ready(None);
-        };
+        }
         let stream = match stream(self.id).and_then(|stream| stream.check_open().map(|()| stream)) {
             Ok(stream) => stream,
             Err(error) => return Poll::Ready(self.fail(error)),
@@ -86,14 +100,22 @@ impl<T: LaneOp> Transfer<T> {
             return Poll::Ready(self.fail(cancelled_error()));
         }
         ready!(budget::consume(cx));
-        if !stream.direction(T::ROLE).lane.acquire(place, cx) {
+        if let State::Waiting { place, .. } = &mut self.state
+            && !stream.direction(T::ROLE).acquire(place, cx)
+        {
             return Poll::Pending;
         }
-        let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
+        let (State::Waiting { resource, .. } | State::Ahead { resource }) =
+            std::mem::replace(&mut self.state, State::Over)
         else {
             unreachable!("looked at above");
         };
         match T::begin(&stream, resource) {
+            Begin::Wait(resource) => {
+                stream.receiving.wait(cx);
+                self.state = State::Ahead { resource };
+                Poll::Pending
+            }
             Begin::Ready(output) => {
                 stream.end_turn(T::ROLE);
                 Poll::Ready(Some(output))
@@ -118,6 +140,11 @@ impl<T: LaneOp> Transfer<T> {
                 if let Some(place) = place {
                     leave(self.id, T::ROLE, place);
                 }
+                Some(T::failed(error, resource))
+            }
+            State::Ahead { resource } => {
+                let id = self.id;
+                at_home(id, move || end_waiting(id));
                 Some(T::failed(error, resource))
             }
             _ => None,
@@ -158,15 +185,27 @@ impl<T: LaneOp> Drop for Transfer<T> {
                     abandon(id, T::ROLE, ticket);
                 }
             }
+            State::Ahead { resource } => {
+                let bytes = T::unread(&resource);
+                at_home(id, move || give_back(id, bytes));
+            }
             State::Over => {}
         }
     }
 }
 
+/// Gives back what a read has received before it was dropped, and its turn.
+fn give_back(id: SourceId, bytes: Vec<u8>) {
+    if let Ok(stream) = stream(id) {
+        stream.unread(bytes);
+    }
+    end_waiting(id);
+}
+
 fn leave(id: SourceId, role: Role, place: Place) {
     at_home(id, move || {
         if let Ok(stream) = stream(id) {
-            stream.direction(role).lane.leave(place);
+            stream.direction(role).leave(place);
         }
     });
 }
@@ -196,35 +235,62 @@ fn abandon(id: SourceId, role: Role, ticket: Ticket) {
 pub(crate) struct Incoming<B> {
     pub(crate) buf: B,
     pub(crate) whole: bool,
+    /// How many bytes of the buffer are filled already.
+    pub(crate) done: usize,
 }
 
 impl<B: IoBufMut> LaneOp for Receive<B> {
     type Resource = Incoming<B>;
     const ROLE: Role = Role::Receive;
 
-    fn begin(stream: &Stream, Incoming { mut buf, whole }: Incoming<B>) -> Begin<Self> {
-        match stream.receive_without_kernel(&mut buf) {
-            Some(Ok(0)) if whole && buf.capacity() > 0 => {
-                Begin::Ready((Err(io::ErrorKind::UnexpectedEof.into()), buf))
-            }
-            Some(Ok(count)) if whole && count < buf.capacity() => match stream.receive_error() {
-                Some(error) => Begin::Ready((Err(error), buf)),
-                None => Begin::Submit(Receive::new(stream.endpoint(), buf, count, true)),
-            },
-            Some(result) => Begin::Ready((result, buf)),
-            None => Begin::Submit(Receive::new(stream.endpoint(), buf, 0, whole)),
+    fn begin(stream: &Stream, incoming: Incoming<B>) -> Begin<Self, Self::Resource> {
+        let Incoming {
+            mut buf,
+            whole,
+            mut done,
+        } = incoming;
+        let capacity = buf.capacity();
+        if capacity == 0 {
+            return Begin::Ready((Ok(0), buf));
         }
+        done += stream.take_waiting(&mut buf, done);
+        let is_enough = if whole { done == capacity } else { done > 0 };
+        if is_enough {
+            buf::set_filled(&mut buf, done);
+            return Begin::Ready((Ok(done), buf));
+        }
+        if let Some(end) = stream.ended(|| {}) {
+            if done > 0 || end.is_ok() {
+                buf::set_filled(&mut buf, done);
+            }
+            let too_short = (whole && end.is_ok()).then(|| io::ErrorKind::UnexpectedEof.into());
+            return Begin::Ready((too_short.map_or(end, Err), buf));
+        }
+        if stream.is_armed() {
+            return Begin::Wait(Incoming { buf, whole, done });
+        }
+        Begin::Submit(Receive::new(stream.endpoint(), buf, done, whole))
     }
 
-    fn failed(error: io::Error, Incoming { buf, .. }: Incoming<B>) -> BufResult<usize, B> {
+    fn failed(error: io::Error, incoming: Incoming<B>) -> BufResult<usize, B> {
+        let Incoming { mut buf, done, .. } = incoming;
+        if done > 0 {
+            buf::set_filled(&mut buf, done);
+        }
         (Err(error), buf)
     }
 
     fn into_resource(self) -> Incoming<B> {
+        let (buf, done) = self.into_parts();
         Incoming {
-            buf: self.into_buf(),
+            buf,
             whole: false,
+            done,
         }
+    }
+
+    fn unread(Incoming { buf, done, .. }: &Incoming<B>) -> Vec<u8> {
+        buf::filled(buf, *done).to_vec()
     }
 }
 
@@ -232,9 +298,10 @@ impl<B: IoBufMut> LaneOp for Peek<B> {
     type Resource = B;
     const ROLE: Role = Role::Receive;
 
-    fn begin(stream: &Stream, mut buf: B) -> Begin<Self> {
+    fn begin(stream: &Stream, mut buf: B) -> Begin<Self, Self::Resource> {
         match stream.peek_without_kernel(&mut buf) {
             Some(result) => Begin::Ready((result, buf)),
+            None if stream.is_armed() => Begin::Wait(buf),
             None => Begin::Submit(Peek::new(stream.descriptor(), buf)),
         }
     }
@@ -252,9 +319,10 @@ impl<B: IoVectoredBufMut> LaneOp for ReceiveVectored<B> {
     type Resource = B;
     const ROLE: Role = Role::Receive;
 
-    fn begin(stream: &Stream, mut bufs: B) -> Begin<Self> {
+    fn begin(stream: &Stream, mut bufs: B) -> Begin<Self, Self::Resource> {
         match stream.receive_vectored_without_kernel(&mut bufs) {
             Some(result) => Begin::Ready((result, bufs)),
+            None if stream.is_armed() => Begin::Wait(bufs),
             None => Begin::Submit(ReceiveVectored::new(stream.endpoint(), bufs)),
         }
     }
@@ -292,7 +360,7 @@ impl<B: IoBuf> LaneOp for SendBuf<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, outgoing: Outgoing<B>) -> Begin<Self> {
+    fn begin(stream: &Stream, outgoing: Outgoing<B>) -> Begin<Self, Self::Resource> {
         let Outgoing {
             buf,
             whole,
@@ -335,7 +403,10 @@ impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, Outgoing { buf, whole, .. }: Outgoing<B>) -> Begin<Self> {
+    fn begin(
+        stream: &Stream,
+        Outgoing { buf, whole, .. }: Outgoing<B>,
+    ) -> Begin<Self, Self::Resource> {
         match stream.check_poison() {
             Err(error) => Begin::Ready((Err(error), buf)),
             Ok(()) if buf.total_len() == 0 => Begin::Ready((Ok(0), buf)),
@@ -361,7 +432,7 @@ impl LaneOp for Shutdown {
     type Resource = Option<i32>;
     const ROLE: Role = Role::Send;
 
-    fn begin(stream: &Stream, how: Option<i32>) -> Begin<Self> {
+    fn begin(stream: &Stream, how: Option<i32>) -> Begin<Self, Self::Resource> {
         match (stream.check_poison(), how) {
             (Err(error), _) => Begin::Ready(Err(error)),
             (Ok(()), None) => Begin::Ready(Ok(())),

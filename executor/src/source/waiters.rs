@@ -1,14 +1,21 @@
 //! [`Waiters`]: who waits, in order of arrival; [`Lane`]: one at a time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::task::Context;
 
+use crate::driver::Key;
 use crate::task::Waiter;
 
 /// A place in the queue. A future keeps it, and gives it back when it is served or dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u64);
+pub(crate) struct Place(NonZero<u64>);
+
+impl Place {
+    /// Of whoever has the turn, and stands in no queue any more. No queue is ever that long.
+    pub(super) const TURN: Place = Place(NonZero::<u64>::MAX);
+}
 
 struct Entry {
     place: Place,
@@ -16,21 +23,31 @@ struct Entry {
     waiter: Option<Waiter>,
 }
 
-/// A fair queue of futures.
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    arrivals: u64,
+}
+
+/// A fair queue of futures. Takes no memory until somebody has waited.
 #[derive(Default)]
 pub(super) struct Waiters {
-    entries: RefCell<VecDeque<Entry>>,
-    arrivals: Cell<u64>,
+    queue: OnceCell<Box<RefCell<Queue>>>,
 }
 
 impl Waiters {
     pub(super) fn len(&self) -> usize {
-        self.entries.borrow().len()
+        self.queue
+            .get()
+            .map_or(0, |queue| queue.borrow().entries.len())
     }
 
     /// How many stand before `place`; all, if it is `None`.
     pub(super) fn ahead_of(&self, place: Option<Place>) -> usize {
-        let entries = self.entries.borrow();
+        let Some(queue) = self.queue.get() else {
+            return 0;
+        };
+        let entries = &queue.borrow().entries;
         let found = place.and_then(|place| entries.iter().position(|entry| entry.place == place));
         found.unwrap_or(entries.len())
     }
@@ -38,43 +55,51 @@ impl Waiters {
     /// Takes a place at the end, or keeps the one it has, and is woken as `cx` says.
     pub(super) fn wait(&self, place: &mut Option<Place>, cx: &Context<'_>) {
         let waiter = Waiter::new(cx);
-        let mut entries = self.entries.borrow_mut();
+        let mut queue = self.queue.get_or_init(Box::default).borrow_mut();
+        let entries = &mut queue.entries;
         let found = place.and_then(|place| entries.iter_mut().find(|entry| entry.place == place));
         let before = match found {
             Some(entry) => entry.waiter.replace(waiter),
             None => {
-                let next = Place(self.arrivals.get());
-                self.arrivals.set(next.0 + 1);
+                queue.arrivals += 1;
+                let next = NonZero::new(queue.arrivals).map(Place);
+                let next = next.expect("counts from one");
                 *place = Some(next);
-                entries.push_back(Entry {
+                queue.entries.push_back(Entry {
                     place: next,
                     waiter: Some(waiter),
                 });
                 None
             }
         };
-        drop(entries);
+        drop(queue);
         drop(before);
     }
 
     /// Gives a place back.
     pub(super) fn leave(&self, place: Place) {
-        let mut entries = self.entries.borrow_mut();
-        let index = entries.iter().position(|entry| entry.place == place);
-        let gone = index.and_then(|index| entries.remove(index));
-        drop(entries);
+        let Some(queue) = self.queue.get() else {
+            return;
+        };
+        let mut queue = queue.borrow_mut();
+        let index = queue.entries.iter().position(|entry| entry.place == place);
+        let gone = index.and_then(|index| queue.entries.remove(index));
+        drop(queue);
         drop(gone);
     }
 
     /// Wakes the first `count` who wait, those already awake included in the count.
     pub(super) fn wake(&self, count: usize) {
+        let Some(queue) = self.queue.get() else {
+            return;
+        };
         for index in 0..count {
-            let mut entries = self.entries.borrow_mut();
-            let Some(entry) = entries.get_mut(index) else {
+            let mut queue = queue.borrow_mut();
+            let Some(entry) = queue.entries.get_mut(index) else {
                 return;
             };
             let waiter = entry.waiter.take();
-            drop(entries);
+            drop(queue);
             if let Some(waiter) = waiter {
                 waiter.wake_quietly();
             }
@@ -86,11 +111,13 @@ impl Waiters {
     }
 }
 
-/// Lets one future at a time through, in order of arrival.
+/// One direction of a stream: lets one future at a time through, in order of arrival.
 #[derive(Default)]
 pub(super) struct Lane {
     is_taken: Cell<bool>,
     waiters: Waiters,
+    /// The operation in this direction.
+    pub(super) in_flight: Cell<Option<Key>>,
 }
 
 impl Lane {

@@ -122,8 +122,17 @@ pub(crate) async fn started() -> Vec<Case> {
 }
 
 fn receiving() -> Vec<Case> {
-    use Abroad::Same;
+    use Abroad::{Error, Same};
     let mut cases = Vec::new();
+    let (stream, peer) = stream_and_peer();
+    let recv = async move { text(stream.recv().await) };
+    cases.push(case(
+        "recv",
+        recv,
+        sends(peer, b"abc"),
+        Error("core"),
+        Error("no krug runtime"),
+    ));
     let (stream, peer) = stream_and_peer();
     let read = async move {
         let (result, buf) = stream.read(Vec::with_capacity(3000)).await;

@@ -1,6 +1,6 @@
 //! From [`Operation`] to submission entry. Nothing is decided here.
 
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::{opcode, types};
 
 use super::user_data::{self, Tag};
@@ -25,10 +25,15 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         Shutdown { fd, how } => opcode::Shutdown::new(types::Fd(fd), how).build(),
         Close { fd } => opcode::Close::new(types::Fd(fd)).build(),
         Receive { fd, address, length, flags } => receive(fd, address, length, flags),
+        ReceiveProvided { fd, group, length } => receive_provided(fd, group, length),
+        ReceiveMultishot { fd, group, bundle } => receive_multishot(fd, group, bundle),
         Send { fd, address, length, flags } => send(fd, address, length, flags),
         ReceiveMessage { fd, header, flags } => receive_message(fd, header, flags),
         SendMessage { fd, header, flags } => send_message(fd, header, flags),
         Read { fd, address, length, offset } => read(fd, address, length, offset),
+        ReadFixed { fd, address, length, offset, buffer } => read_fixed(fd, address, length, offset, buffer),
+        WriteFixed { fd, address, length, offset, buffer } => write_fixed(fd, address, length, offset, buffer),
+        ReadProvided { fd, group, length, offset } => read_provided(fd, group, length, offset),
         Write { fd, address, length, offset } => write(fd, address, length, offset),
         ReadVectored { fd, vectors, count, offset } => read_vectored(fd, vectors, count, offset),
         WriteVectored { fd, vectors, count, offset } => write_vectored(fd, vectors, count, offset),
@@ -99,6 +104,31 @@ fn receive(fd: Descriptor, address: Address, length: u32, flags: i32) -> Entry {
 }
 
 #[inline]
+fn receive_provided(fd: Descriptor, group: u16, length: u32) -> Entry {
+    opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), length)
+        .buf_group(group)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
+}
+
+#[inline]
+fn receive_multishot(fd: Descriptor, group: u16, bundle: bool) -> Entry {
+    match bundle {
+        true => opcode::RecvMultiBundle::new(types::Fd(fd), group).build(),
+        false => opcode::RecvMulti::new(types::Fd(fd), group).build(),
+    }
+}
+
+#[inline]
+fn read_provided(fd: Descriptor, group: u16, length: u32, offset: u64) -> Entry {
+    opcode::Read::new(types::Fd(fd), std::ptr::null_mut(), length)
+        .offset(offset)
+        .buf_group(group)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
+}
+
+#[inline]
 fn send(fd: Descriptor, address: Address, length: u32, flags: i32) -> Entry {
     opcode::Send::new(types::Fd(fd), address.as_ptr(), length)
         .flags(flags)
@@ -129,6 +159,20 @@ fn read(fd: Descriptor, address: Address, length: u32, offset: u64) -> Entry {
 #[inline]
 fn write(fd: Descriptor, address: Address, length: u32, offset: u64) -> Entry {
     opcode::Write::new(types::Fd(fd), address.as_ptr(), length)
+        .offset(offset)
+        .build()
+}
+
+#[inline]
+fn read_fixed(fd: Descriptor, address: Address, length: u32, offset: u64, buffer: u16) -> Entry {
+    opcode::ReadFixed::new(types::Fd(fd), address.as_mut_ptr(), length, buffer)
+        .offset(offset)
+        .build()
+}
+
+#[inline]
+fn write_fixed(fd: Descriptor, address: Address, length: u32, offset: u64, buffer: u16) -> Entry {
+    opcode::WriteFixed::new(types::Fd(fd), address.as_ptr(), length, buffer)
         .offset(offset)
         .build()
 }
@@ -175,6 +219,6 @@ fn sync(fd: Descriptor, data_only: bool) -> Entry {
 fn status(fd: Descriptor, path: Address, flags: i32, status: Address) -> Entry {
     opcode::Statx::new(types::Fd(fd), path.as_ptr(), status.as_mut_ptr())
         .flags(flags)
-        .mask(libc::STATX_BASIC_STATS | libc::STATX_BTIME)
+        .mask(libc::STATX_BASIC_STATS | libc::STATX_BTIME | libc::STATX_DIOALIGN)
         .build()
 }

@@ -16,9 +16,11 @@ pub(super) fn is_needed(capabilities: &Capabilities) -> bool {
         pipe,
         shutdown,
         truncate,
+        receive_multishot,
         ..
     } = *capabilities;
-    !(accept_multishot && socket && bind_listen && pipe && shutdown && truncate)
+    let multishot = accept_multishot && receive_multishot;
+    !(multishot && socket && bind_listen && pipe && shutdown && truncate)
 }
 
 /// The result of `operation`, if the ring cannot do it.
@@ -56,6 +58,9 @@ pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Opti
             Some(answer(sys::truncate(fd, length).map(|()| 0)))
         }
         Operation::AcceptMultishot { .. } if !capabilities.accept_multishot => Some(-libc::EINVAL),
+        Operation::ReceiveMultishot { .. } if !capabilities.receive_multishot => {
+            Some(-libc::EINVAL)
+        }
         _ => None,
     }
 }

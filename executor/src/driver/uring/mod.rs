@@ -7,12 +7,14 @@
 //! - `decode`: from completion entry to completion;
 //! - `missed`: cancels that are to be asked for again;
 //! - `bell`: wakes a sleeping driver from other threads;
+//! - `buffers`: rings of provided buffers;
 //! - `fallback`: what the kernel's io_uring lacks, as plain system calls.
 //!
 //! A ring belongs to the thread that made it: the kernel refuses everybody else
 //! (`IORING_SETUP_SINGLE_ISSUER`), so [`Uring`] does not leave its thread.
 
 mod bell;
+mod buffers;
 mod decode;
 mod encode;
 mod enter;
@@ -62,6 +64,8 @@ pub(crate) struct Uring {
     bells_heard: u64,
     missed_cancels: MissedCancels,
     pool: BlockingPool,
+    /// The place of each is its group's number. Freed when the kernel has let go of them.
+    buffer_rings: Vec<buffers::BufferRing>,
     /// Errors that the next system calls are to fail with, the first one first.
     #[cfg(any(test, feature = "fault-injection"))]
     enter_errors: std::collections::VecDeque<i32>,
@@ -106,6 +110,7 @@ impl Uring {
             bells_heard: 0,
             missed_cancels: MissedCancels::default(),
             pool: BlockingPool::new(config.work_threads_max),
+            buffer_rings: Vec::new(),
             #[cfg(any(test, feature = "fault-injection"))]
             enter_errors: std::collections::VecDeque::new(),
             not_send: PhantomData,
@@ -187,6 +192,7 @@ impl Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
+        self.remove_buffer_groups();
         for fd in self.staging.take_closes() {
             // Nothing is lost with an error: the descriptor is gone in any case.
             let _ = sys::close(fd);
@@ -209,10 +215,11 @@ fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
     // fallback then takes it.
     let _ = ring.submitter().register_probe(&mut probe);
     let socket = probe.is_supported(opcode::Socket::CODE);
+    let parameters = ring.params();
     Capabilities {
         rung,
-        entries: ring.params().sq_entries(),
-        completion_entries: ring.params().cq_entries(),
+        entries: parameters.sq_entries(),
+        completion_entries: parameters.cq_entries(),
         // Multishot has no bit of its own; it came in the same release as SOCKET.
         accept_multishot: socket,
         socket,
@@ -226,7 +233,11 @@ fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
         make_directory: probe.is_supported(opcode::MkDirAt::CODE),
         hard_link: probe.is_supported(opcode::LinkAt::CODE),
         symbolic_link: probe.is_supported(opcode::SymlinkAt::CODE),
+        // Rings of buffers have no bit either, and came with SOCKET, too; multishot receives came with SEND_ZC.
+        provided_buffers: socket,
+        receive_multishot: probe.is_supported(opcode::SendZc::CODE),
+        receive_bundle: parameters.is_feature_recvsend_bundle(),
         message_ring: probe.is_supported(opcode::MsgRingData::CODE),
-        no_iowait: ring.params().is_feature_no_iowait(),
+        no_iowait: parameters.is_feature_no_iowait(),
     }
 }

@@ -56,6 +56,8 @@ impl JournalOptions {
 
     /// As [`Journal::recover`], with these settings.
     ///
+    /// Dropping this future closes the journal again.
+    ///
     /// # Errors
     ///
     /// As there.
@@ -64,6 +66,8 @@ impl JournalOptions {
     }
 
     /// As [`Journal::open`], with these settings.
+    ///
+    /// Dropping this future closes the journal again.
     ///
     /// # Errors
     ///

@@ -65,9 +65,6 @@ impl Stream {
 
     /// Bytes that were read and not used come back, before all others.
     pub(crate) fn give_back(&self, bytes: &[u8]) {
-        let mut received = self.received.borrow_mut();
-        for byte in bytes.iter().rev() {
-            received.push_front(*byte);
-        }
+        self.unread(bytes.to_vec());
     }
 }

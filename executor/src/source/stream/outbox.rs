@@ -57,7 +57,7 @@ impl Stream {
 
     /// Begins with what was accepted, unless another send has the lane: then its end does it.
     pub(super) fn begin_accepted(&self) {
-        if self.send.lane.take_if_free() {
+        if self.send.take_if_free() {
             self.send_accepted();
         }
     }
