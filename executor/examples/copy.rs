@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use krug::buf::{IoBuf, Slice};
+use krug::buf::{Buffer, IoBuf, Slice};
 use krug::fs::{self, File, Metadata};
 use krug::time::interval;
 
@@ -129,7 +129,8 @@ async fn fill(source: File, target: File, metadata: &Metadata) -> io::Result<()>
 
 /// One of several that copy beside each other: takes the next chunk until there is none.
 async fn lane(copying: Rc<Copying>) -> io::Result<()> {
-    let mut buf = Vec::with_capacity(CHUNK);
+    // Of memory that the kernel knows already, if there is room.
+    let mut buf = krug::buf::alloc(CHUNK);
     loop {
         let begin = copying.next.get();
         let end = copying.len.min(begin + CHUNK as u64);
@@ -150,7 +151,7 @@ async fn lane(copying: Rc<Copying>) -> io::Result<()> {
 
 impl Copying {
     /// As many bytes as `part` has room for.
-    async fn copy_part(&self, part: Slice<Vec<u8>>, begin: u64) -> io::Result<Slice<Vec<u8>>> {
+    async fn copy_part(&self, part: Slice<Buffer>, begin: u64) -> io::Result<Slice<Buffer>> {
         let (read, part) = self.source.read_exact_at(part, begin).await;
         read?;
         let (written, part) = self.target.write_all_at(part, begin).await;
