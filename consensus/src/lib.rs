@@ -9,7 +9,7 @@
 //!    its own, so that nothing can be settled by who was counted first.
 //! 2. [`advance`]: carries out what it wants, where nothing is kept on disk.
 //! 3. [`wire`]: messages as bytes. No input makes it panic or allocate more than it was given.
-//! 4. [`transport`]: links over Unix sockets, TCP and pipes; each is carried by two tasks of krug.
+//! 4. [`transport`]: links over Unix sockets, TCP, UDP and pipes; each is carried by two tasks of krug.
 //! 5. [`node`]: a living hero, the state machine between clock, inbox and links. The only place where it meets `await`.
 //! 6. [`program`]: arguments, faults, the harness that watches and never conducts, and what is printed. Its world in
 //!    memory ([`program::memory`]) has a network and a clock of its own and replays a run from its seed.

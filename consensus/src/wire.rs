@@ -152,6 +152,13 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Message, usize)>, WireError> {
     Ok(Some((message, HEAD + size)))
 }
 
+/// How many bytes the first frame of `bytes` says it has, whether they are there or not; `None` if there
+/// are too few to say so.
+pub fn frame_size(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.first_chunk::<4>()?;
+    Some(HEAD + u32::from_le_bytes(*length) as usize)
+}
+
 /// Cuts a stream of bytes, in whatever pieces it arrives, into messages.
 ///
 /// It holds at most one frame that is not whole, and what was pushed behind it.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{Run, command, finish, roster, run};
 
 const ALPHABET: &str = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ";
-const TRANSPORTS: [&str; 3] = ["unix", "tcp", "pipe"];
+const TRANSPORTS: [&str; 4] = ["unix", "tcp", "udp", "pipe"];
 
 /// Other programs may keep the machine busy: what is slow there is not stuck.
 const PATIENT: [&str; 3] = ["--json", "--limit", "30s"];
@@ -87,7 +87,7 @@ fn whoever_owns_a_letter_may_die_at_it_on_every_transport() {
 #[test]
 fn any_of_33_may_die_at_any_letter() {
     for letter in (1..=33).step_by(4) {
-        let transport = TRANSPORTS[letter % 3];
+        let transport = TRANSPORTS[letter / 4 % 4];
         let fault = format!("kill {} @ letter {letter}", 34 - letter);
         patiently(&["--transport", transport, "--fault", &fault]).expect_spoken(ALPHABET);
     }

@@ -24,9 +24,12 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
         (&["--fault", "loss 200%"], "`loss 0%` to `loss 100%`"),
         (
             &["--transport", "pigeon"],
-            "choose memory, unix, tcp or pipe",
+            "choose memory, unix, tcp, udp or pipe",
         ),
-        (&["--transport", "udp"], "later version"),
+        (
+            &["--transport", "udp", "--peers", "801"],
+            "carries at most 800 heroes",
+        ),
         (&["--driver", "epoll"], "later version"),
         (&["--driver", "sim"], "later version"),
         (&["--view", "ring"], "later version"),

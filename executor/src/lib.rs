@@ -31,8 +31,8 @@
 //!
 //! # What it promises
 //!
-//! - **Nothing is lost when a future is dropped.** No connection, no byte, no descriptor.
-//!   `select!`, [`timeout`](time::timeout) and [`abort`](JoinHandle::abort) are safe on every operation: the socket owns the
+//! - **Nothing is lost when a future is dropped.** No connection, no byte, no datagram, no descriptor, no buffer.
+//!   `select!`, [`timeout`](time::timeout) and [`abort`](JoinHandle::abort) are safe on every operation: the socket or file owns the
 //!   operation, not the future. The exact rules are in the docs of each method.
 //! - **Sound whatever safe code does**: futures may be dropped, leaked, moved between threads.
 //!   The kernel never points into a future, and nothing that it may still write to is ever freed.
@@ -45,13 +45,13 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`net`], [`pipe`] | sockets and pipes |
-//! | [`fs`] | files and directories |
+//! | [`net`], [`pipe`] | streams, listeners and datagram sockets; pipes |
+//! | [`fs`] | files and directories, past the kernel's cache if wanted, and a journal |
 //! | [`buf`] | buffers that operations own, chunks that are received without one |
 //! | [`io`] | the three ways to read and write; copying, lines, buffered readers and writers |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
-//! | [`sync`], [`select!`], [`join!`] | channels and signals between tasks, waiting for several futures |
+//! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
 //! | [`runtime`] | starting, settings, spawning from other threads, shutdown, all bounds and defaults |
 //!
 //! # How one read travels
@@ -83,16 +83,22 @@
 //! If the future is dropped between 3 and 8, the slot stays, and the bytes go to the stream
 //! instead: steps 6 and 7 end in its queue, where the next read finds them in step 2.
 //!
+//! [`recv`](net::TcpStream::recv) goes the same way with one difference: in step 3 the operation belongs to the stream from the start
+//! ([`source/receiving.rs`](../src/krug/source/receiving.rs.html)), names no buffer but a pool of them ([`buf/pool.rs`](../src/krug/buf/pool.rs.html)), and goes on
+//! receiving; the future only waits for the next chunk. A file's operation takes no lane: as many as the user likes are in flight, and
+//! the file keeps count of the changes whose futures are gone ([`source/file.rs`](../src/krug/source/file.rs.html)).
+//!
 //! # Limits
 //!
 //! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
 //! - A runtime is one core. Several run side by side, each on its own thread.
-//! - UDP, signals and child processes are not there yet.
+//! - Signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features
 //!
 //! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `journal` (default): [`fs::Journal`].
 //! - `bytes`: `Bytes` and `BytesMut` as buffers, received chunks as `Bytes`.
 //! - `futures-io`: the borrowing traits `AsyncRead`, `AsyncBufRead` and `AsyncWrite` for all streams and pipes, by
 //!   `compat::FuturesIo`.

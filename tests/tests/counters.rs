@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common_proof::{in_time, tcp_pair};
 use krug::Runtime;
-use krug::net::{TcpListener, TcpStream, UnixStream};
+use krug::net::{TcpListener, TcpStream, UdpOptions, UnixStream};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -77,6 +77,27 @@ async fn turn(one: &TcpStream, other: &TcpStream, bufs: (Vec<u8>, Vec<u8>)) -> (
     let (result, received) = other.read(bufs.1).await;
     assert_eq!(result.unwrap(), sent.len());
     (sent, received)
+}
+
+#[test]
+fn datagrams_are_sent_and_received_without_an_allocation() {
+    for receives_ahead in [false, true] {
+        let counted = count(async || {
+            let options = UdpOptions::new().receive_ahead(receives_ahead);
+            let socket = options.bind("127.0.0.1:0").await.unwrap();
+            let to = socket.local_addr().unwrap();
+            let mut bufs = (vec![7; 100], Vec::with_capacity(100));
+            allocations(async || {
+                let (result, sent) = socket.send_to(std::mem::take(&mut bufs.0), to).await;
+                assert_eq!(result.unwrap(), 100);
+                let (result, received) = socket.recv_from(std::mem::take(&mut bufs.1)).await;
+                assert_eq!(result.unwrap(), (100, to));
+                bufs = (sent, received);
+            })
+            .await
+        });
+        assert_eq!(counted, 0, "receives ahead: {receives_ahead}");
+    }
 }
 
 #[test]

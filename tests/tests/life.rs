@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use krug::Runtime;
 use krug::io::Canceller;
-use krug::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
+use krug::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use krug::pipe::pipe;
 use krug::runtime::Faults;
 use krug::time::timeout;
@@ -257,6 +257,65 @@ fn life_in_flight_drop_recv() {
             assert_eq!(receiver.recv().await.unwrap(), "through the pipe");
             assert_eq!(runtime.metrics().cancels, before.cancels);
             assert_eq!(runtime.metrics().buffers_leased, 0);
+        });
+    });
+}
+
+#[test]
+fn life_in_flight_drop_receive_of_a_datagram() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = one.local_addr().unwrap();
+            let before = runtime.metrics();
+            let (buf, track) = Tracked::new(vec![0; 64]);
+            let mut receive = Box::pin(one.recv_from(buf));
+            assert!(poll_once(receive.as_mut()).await.is_pending());
+            turns(3).await;
+            drop(receive);
+            assert!(!track.is_dropped(), "the kernel may still write there");
+            other.send_to("for the next", to).await.0.unwrap();
+            other.send_to("one after", to).await.0.unwrap();
+            until("the receive has ended", || {
+                runtime.metrics().adopted == before.adopted + 1
+            })
+            .await;
+            assert!(track.is_dropped());
+            assert_eq!(runtime.metrics().cancels, before.cancels);
+            for text in ["for the next", "one after"] {
+                let (result, buf) = one.recv_from(Vec::with_capacity(64)).await;
+                let from = other.local_addr().unwrap();
+                assert_eq!(
+                    (result.unwrap(), &buf[..]),
+                    ((text.len(), from), text.as_bytes())
+                );
+            }
+        });
+    });
+}
+
+#[test]
+fn life_in_flight_drop_send_of_a_datagram() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixDatagram::pair().unwrap();
+            let sent = vec![7; 100_000];
+            // Dropped in flight, and dropped while it waits for room.
+            let mut count = 0;
+            while !times_out(one.send(sent.clone())).await {
+                count += 1;
+            }
+            let mut send = Box::pin(one.send("behind it"));
+            assert!(poll_once(send.as_mut()).await.is_pending());
+            for _ in 0..=count {
+                let (result, buf) = other.recv(Vec::with_capacity(1 << 17)).await;
+                assert_eq!(result.unwrap(), sent.len());
+                assert!(buf == sent, "a dropped send did not arrive whole");
+            }
+            send.await.0.unwrap();
+            let (result, buf) = other.recv(Vec::with_capacity(64)).await;
+            assert_eq!((result.unwrap(), &buf[..]), (9, &b"behind it"[..]));
         });
     });
 }
@@ -721,6 +780,7 @@ fn life_never_started_foreign_core() {
         home.block_on(async {
             let (one, other) = UnixStream::pair().unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let name = core_name(home);
             on_another_core(move |away| {
                 let names = [name, core_name(away)];
@@ -744,6 +804,16 @@ fn life_never_started_foreign_core() {
                     check(listener.accept().await.unwrap_err());
                     check(listener.local_addr().unwrap_err());
                     check(listener.close().await.unwrap_err());
+                    let (result, buf) = socket.recv_from(b"mine".to_vec()).await;
+                    check(result.unwrap_err());
+                    assert_eq!(buf, b"mine");
+                    let (result, buf) = socket.send_to(b"mine".to_vec(), "127.0.0.1:9").await;
+                    check(result.unwrap_err());
+                    assert_eq!(buf, b"mine");
+                    check(socket.connect("127.0.0.1:9").await.unwrap_err());
+                    check(socket.local_addr().unwrap_err());
+                    check(socket.set_ttl(9).unwrap_err());
+                    check(socket.into_std().await.unwrap_err());
                 });
                 // Outside a runtime the error says what is missing.
                 let mut outside = Box::pin(other.read(b"mine".to_vec()));

@@ -161,6 +161,10 @@ fn stream() -> &'static TcpStream {
     unreachable()
 }
 
+fn socket() -> &'static UdpSocket {
+    unreachable()
+}
+
 fn file() -> &'static fs::File {
     unreachable()
 }
@@ -232,6 +236,8 @@ fn rows() -> Vec<Row> {
         plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
         plain!("`TcpSocket`": TcpSocket),
         plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
+        plain!("`UdpSocket`, `UnixDatagram`": UdpSocket, UnixDatagram),
+        plain!("`UdpOptions`": UdpOptions),
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
         plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
         plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
@@ -246,19 +252,8 @@ fn rows() -> Vec<Row> {
                 traits!(io::BufWriter<Writer<Rc<u8>>>),
             ],
         ),
-        plain!("`fs::File`": fs::File),
-        plain!("`fs::OpenOptions`, `fs::Metadata`, `fs::FileType`, `fs::Permissions`, `fs::KeepSize`, `fs::DirEntry`":
-            fs::OpenOptions, fs::Metadata, fs::FileType, fs::Permissions, fs::KeepSize, fs::DirEntry),
-        plain!("`fs::ReadDir`": fs::ReadDir),
-        plain!("`fs::PathError`": fs::PathError),
-        generic!("`Blocking<T>`", "T": krug::Blocking),
     ];
-    rows.extend([
-        plain!("`buf::Buffer`": krug::buf::Buffer),
-        plain!("`buf::Chunk`": krug::buf::Chunk),
-        futures!("futures of `recv`":
-            stream().recv(), unreachable::<&'static UnixStream>().recv(), unreachable::<&'static pipe::Receiver>().recv()),
-    ]);
+    rows.extend(rows_of_files());
     rows.extend(rows_of_futures());
     rows.extend([
         plain!("`Sleep`, `Interval`": time::Sleep, time::Interval),
@@ -291,6 +286,26 @@ fn rows() -> Vec<Row> {
     rows
 }
 
+fn rows_of_files() -> Vec<Row> {
+    vec![
+        plain!("`fs::File`": fs::File),
+        plain!("`fs::OpenOptions`, `fs::Metadata`, `fs::FileType`, `fs::Permissions`, `fs::KeepSize`, `fs::DirEntry`":
+            fs::OpenOptions, fs::Metadata, fs::FileType, fs::Permissions, fs::KeepSize, fs::DirEntry),
+        plain!("`fs::ReadDir`": fs::ReadDir),
+        plain!("`fs::PathError`": fs::PathError),
+        generic!("`Blocking<T>`", "T": krug::Blocking),
+        plain!("`fs::DirectFile`": fs::DirectFile),
+        plain!("`fs::Journal`": fs::Journal),
+        plain!("`fs::journal::Recovery`": fs::journal::Recovery),
+        plain!("`fs::JournalOptions`, `fs::Alignment`, `fs::journal::Record`, `fs::journal::TornTail`":
+            fs::JournalOptions, fs::Alignment, fs::journal::Record, fs::journal::TornTail),
+        plain!("`buf::Buffer`": krug::buf::Buffer),
+        plain!("`buf::Chunk`": krug::buf::Chunk),
+        futures!("futures of `recv`":
+            stream().recv(), unreachable::<&'static UnixStream>().recv(), unreachable::<&'static pipe::Receiver>().recv()),
+    ]
+}
+
 fn rows_of_sync() -> Vec<Row> {
     use sync::*;
     vec![
@@ -316,6 +331,9 @@ fn rows_of_futures() -> Vec<Row> {
     vec![
         with_buffer!("futures of `read`, `read_exact`, `peek` with `T`": read, read_exact, peek),
         with_buffer!("futures of `write`, `write_all` with `T`": write, write_all),
+        with_buffer_of!(socket(), "futures of `recv`, `recv_from`, `recv_message`, `peek_from` of datagrams with `T`":
+            recv(), recv_from(), recv_message(), peek_from()),
+        with_buffer_of!(socket(), "futures of `send`, `send_to` with `T`": send(), send_to("127.0.0.1:1")),
         futures!("futures of `flush`, `shutdown`": stream().flush(), stream().shutdown(std::net::Shutdown::Write)),
         with_buffer_of!(file(), "futures of `read_at`, `read_exact_at`, `File::read` with `T`":
             read_at(0), read_exact_at(0), read()),
@@ -336,7 +354,10 @@ fn rows_of_futures() -> Vec<Row> {
         futures!("futures of `close`":
             unreachable::<TcpStream>().close(), unreachable::<UnixStream>().close(),
             unreachable::<TcpListener>().close(), unreachable::<UnixListener>().close(),
+            unreachable::<UdpSocket>().close(), unreachable::<UnixDatagram>().close(),
             unreachable::<pipe::Sender>().close(), unreachable::<pipe::Receiver>().close()),
+        futures!("futures of `into_std`":
+            unreachable::<UdpSocket>().into_std(), unreachable::<UnixDatagram>().into_std()),
         futures!("futures of `pipe`": pipe::pipe()),
         futures!("futures of `nop`": krug::io::nop()),
     ]

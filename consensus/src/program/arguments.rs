@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 
 use super::faults::{DurationText, FaultPlan, parse_duration};
 use super::word::Word;
+use crate::transport::UDP_PEERS_MAX;
 
 /// The most heroes a circle holds: each pair of them is a connection.
 pub const PEERS_MAX: usize = 1_000;
@@ -30,7 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_seed)]
     pub seed: Option<u64>,
 
-    /// What carries their messages: memory, unix, tcp or pipe [default: unix].
+    /// What carries their messages: memory, unix, tcp, udp or pipe [default: unix].
     #[arg(long, value_name = "KIND", value_parser = parse_transport)]
     transport: Option<Transport>,
 
@@ -95,6 +96,8 @@ pub enum Transport {
     Unix,
     /// TCP over the loopback interface.
     Tcp,
+    /// UDP over the loopback interface, one socket for each hero.
+    Udp,
     /// Two pipes for each pair of heroes.
     Pipe,
 }
@@ -157,6 +160,11 @@ impl Arguments {
         if arguments.protocol == Protocol::Lottery && arguments.transport() != Transport::Memory {
             let text = "the lottery is drawn in memory only; leave out --transport";
             return Err(Refusal::Complaint(text.into()));
+        }
+        if arguments.transport() == Transport::Udp && arguments.peers > UDP_PEERS_MAX {
+            return Err(Refusal::Complaint(format!(
+                "--transport udp carries at most {UDP_PEERS_MAX} heroes: what they say of each other has to fit into one datagram"
+            )));
         }
         Ok(arguments)
     }
@@ -274,7 +282,7 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_transport(text: &str) -> Result<Transport, String> {
-    choice(text, &["udp"])
+    choice(text, &[])
 }
 
 fn parse_protocol(text: &str) -> Result<Protocol, String> {
@@ -355,11 +363,11 @@ mod tests {
             (&["--seed", "-1"], "give a whole number"),
             (
                 &["--transport", "pigeon"],
-                "choose memory, unix, tcp or pipe",
+                "choose memory, unix, tcp, udp or pipe",
             ),
             (
-                &["--transport", "udp"],
-                "`udp` arrives in a later version; choose memory",
+                &["--transport", "udp", "--peers", "801"],
+                "carries at most 800 heroes",
             ),
             (
                 &["--driver", "epoll"],

@@ -11,7 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use krug::net::{TcpListener, UnixListener};
+use krug::net::{TcpListener, UdpOptions, UnixListener};
 use krug::runtime::{self, Runtime};
 use krug::sync::Notify;
 use krug::task::JoinHandle;
@@ -26,7 +26,7 @@ use super::report::Narrator;
 use super::seeds;
 use crate::core::{Effect, Micros, Peer};
 use crate::node::{Node, Observer};
-use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Unix};
+use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Udp, Unix};
 
 /// Runs the heroes that `arguments` ask for, to the end.
 ///
@@ -58,6 +58,7 @@ pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<C
             Kind::Memory => unreachable!("memory is a world of its own"),
             Kind::Unix => over_unix(arguments, seed, circle).await,
             Kind::Tcp => over_tcp(arguments, seed, circle).await,
+            Kind::Udp => over_udp(arguments, seed, circle).await,
             Kind::Pipe => over_pipes(arguments, seed, circle).await,
         }
     })
@@ -95,6 +96,25 @@ async fn over_tcp(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::R
             let addresses = board.exchange(own).await;
             Ok(Sockets::<Tcp> {
                 listener,
+                own,
+                addresses,
+            })
+        }
+    };
+    hold(arguments, seed, circle, prepare).await
+}
+
+async fn over_udp(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::Result<Course> {
+    let board = Rc::new(Board::new(arguments, seed));
+    let prepare = |_| {
+        let board = Rc::clone(&board);
+        async move {
+            let options = UdpOptions::new().receive_ahead(true);
+            let socket = options.bind("127.0.0.1:0").await?;
+            let own = socket.local_addr()?;
+            let addresses = board.exchange(own).await;
+            Ok(Udp {
+                socket,
                 own,
                 addresses,
             })

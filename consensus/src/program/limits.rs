@@ -26,6 +26,7 @@ pub fn descriptors_needed(peers: usize, transport: Transport) -> u64 {
     match transport {
         Transport::Memory => RESERVE,
         Transport::Unix | Transport::Tcp => 2 * pairs + peers + RESERVE,
+        Transport::Udp => peers + RESERVE,
         Transport::Pipe => 4 * pairs + RESERVE,
     }
 }
@@ -80,6 +81,7 @@ mod tests {
     fn every_pair_of_heroes_costs_two_ends() {
         assert_eq!(descriptors_needed(33, Transport::Tcp), 1056 + 33 + RESERVE);
         assert_eq!(descriptors_needed(33, Transport::Pipe), 2112 + RESERVE);
+        assert_eq!(descriptors_needed(33, Transport::Udp), 33 + RESERVE);
         assert_eq!(descriptors_needed(1, Transport::Unix), 1 + RESERVE);
         assert_eq!(descriptors_needed(1000, Transport::Memory), RESERVE);
     }

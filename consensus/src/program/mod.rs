@@ -79,7 +79,7 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
     narrator.opening(&arguments, seed);
     let course = match arguments.transport() {
         Transport::Memory => memory::run(&arguments, seed, narrator),
-        Transport::Unix | Transport::Tcp | Transport::Pipe => {
+        Transport::Unix | Transport::Tcp | Transport::Udp | Transport::Pipe => {
             circle::run(&arguments, seed, narrator).map_err(|error| Failure {
                 status: BROKEN,
                 line: error.to_string(),

@@ -142,6 +142,7 @@ impl Report {
             "memory" => "memory, in virtual time".to_owned(),
             "unix" => format!("{} on {}", count(pairs, "unix socket"), self.driver),
             "tcp" => format!("{} on {}", count(pairs, "TCP connection"), self.driver),
+            "udp" => format!("{} on {}", count(self.peers, "UDP socket"), self.driver),
             "pipe" => format!("{} on {}", count(2 * pairs, "pipe"), self.driver),
             other => format!("{other} on {}", self.driver),
         }

@@ -1,4 +1,4 @@
-//! How two heroes reach each other: Unix sockets, TCP, pipes.
+//! How two heroes reach each other: Unix sockets, TCP, UDP, pipes.
 //!
 //! A [`Transport`] is what a hero is born with: a list of addresses in no order, or the
 //! ends of pipes. It turns into [`Link`]s, one to each other hero, in whatever order
@@ -11,6 +11,7 @@ mod pipe;
 mod tasks;
 mod tcp;
 mod traffic;
+mod udp;
 mod unix;
 
 #[cfg(test)]
@@ -25,14 +26,15 @@ pub use pipe::{PipeLink, Pipes};
 pub use tasks::Tasks;
 pub use tcp::Tcp;
 pub use traffic::{Arrival, carry};
+pub use udp::{DATAGRAM_MAX, UDP_PEERS_MAX, Udp, UdpLink};
 pub use unix::Unix;
 
-/// A stream of bytes to one other hero and one from him.
+/// A stream of bytes to one other hero and one from him; of whole frames, where some may be lost.
 pub trait Link: 'static {
     /// Sends all of `bytes`. The buffer comes back, whatever happened.
     fn send(&self, bytes: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)>;
 
-    /// Receives at most as many bytes as `buffer` has capacity for; 0 is the end. The
+    /// Receives some bytes into `buffer`, or into another one that takes its place; 0 is the end. The
     /// buffer then holds exactly what was received.
     fn receive(&self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
 }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use krug::net::{TcpListener, UnixListener, UnixStream};
+use krug::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use krug::sync::mpsc;
 use krug::time::timeout;
 
 use super::*;
-use crate::core::{Message, Port};
+use crate::core::{Answer, Candidate, Claim, Message, Name, Port, Rank, Ticket, Value};
 use crate::program::draws::Draws;
 use crate::wire;
 
@@ -115,6 +115,112 @@ async fn unix_circle(
         });
     }
     circle
+}
+
+async fn udp_circle(size: usize, draws: &mut Draws) -> Vec<Udp> {
+    let mut sockets = Vec::new();
+    for _ in 0..size {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let own = socket.local_addr().unwrap();
+        sockets.push((socket, own));
+    }
+    let all: Vec<SocketAddr> = sockets.iter().map(|(_, own)| *own).collect();
+    let birth = |(socket, own)| {
+        let mut addresses = all.clone();
+        draws.shuffle(&mut addresses);
+        Udp {
+            socket,
+            own,
+            addresses,
+        }
+    };
+    sockets.into_iter().map(birth).collect()
+}
+
+#[test]
+fn over_udp_every_message_comes_from_the_neighbour_who_sent_it() {
+    block_on(async {
+        let circle = udp_circle(7, &mut Draws::new(3)).await;
+        let addresses: Vec<_> = circle.iter().map(|hero| hero.own).collect();
+        let mut heroes = Vec::new();
+        for hero in circle {
+            heroes.push(hero.connect().await);
+        }
+        // Several frames in one go are several datagrams.
+        for (hero, links) in heroes.iter().enumerate() {
+            for link in links {
+                let frames = [framed(&fetch(hero as u64)), framed(&fetch(100))].concat();
+                let (result, back) = link.send(frames.clone()).await;
+                result.unwrap();
+                assert_eq!(back, frames);
+            }
+        }
+        for (hero, links) in heroes.iter().enumerate() {
+            let mut heard = BTreeSet::new();
+            for link in links {
+                let mut decoder = wire::Decoder::new();
+                let mut slots = Vec::new();
+                while slots.len() < 2 {
+                    let (_, bytes) = link.receive(Vec::with_capacity(64)).await;
+                    decoder.push(&bytes);
+                    while let Some(Message::Fetch { slot }) = decoder.next_message().unwrap() {
+                        slots.push(slot);
+                    }
+                }
+                assert_eq!(slots[1], 100);
+                assert_eq!(link.neighbour(), addresses[slots[0] as usize]);
+                heard.insert(slots[0]);
+            }
+            assert_eq!(heard.len(), 6);
+            assert!(!heard.contains(&(hero as u64)), "nobody hears himself");
+        }
+    });
+}
+
+#[test]
+fn over_udp_what_is_no_message_or_from_no_neighbour_is_thrown_away() {
+    block_on(async {
+        let mut circle = udp_circle(2, &mut Draws::new(4)).await;
+        let other = circle.pop().unwrap().connect().await.pop().unwrap();
+        let one = circle.pop().unwrap();
+        let to = one.own;
+        let link = one.connect().await.pop().unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        stranger.send_to(framed(&fetch(1)), to).await.0.unwrap();
+        let mut cut = framed(&fetch(2));
+        cut.pop();
+        let doubled = [framed(&fetch(3)), framed(&fetch(3))].concat();
+        for bytes in [Vec::new(), vec![0xff; 64], cut, doubled] {
+            other.socket().send_to(bytes, to).await.0.unwrap();
+        }
+        other.send(framed(&fetch(4))).await.0.unwrap();
+        let (result, bytes) = link.receive(Vec::new()).await;
+        assert_eq!((result.unwrap(), &bytes), (bytes.len(), &framed(&fetch(4))));
+    });
+}
+
+#[test]
+fn the_longest_message_of_the_largest_udp_circle_fits_into_one_datagram() {
+    let claim = |number: usize| Claim {
+        ticket: Ticket(u128::MAX - number as u128),
+        name: Name(number as u128),
+        redraws: u32::MAX,
+    };
+    let candidate = Candidate {
+        rank: Rank(u64::MAX),
+        value: Value::Roll((0..UDP_PEERS_MAX).map(claim).collect()),
+    };
+    let longest = framed(&Message::Recorded {
+        slot: 0,
+        attempt: u64::MAX,
+        asked: u32::MAX,
+        answer: Answer {
+            step: u32::MAX,
+            first: candidate.clone(),
+            prev: Some(candidate),
+        },
+    });
+    assert!(longest.len() <= DATAGRAM_MAX, "{}", longest.len());
 }
 
 #[test]

@@ -45,7 +45,7 @@
 //! |---|---|---|
 //! | owned buffers: `read(buf)`, `write(buf)` | yours: any [`IoBuf`]; [`alloc`] gives memory that the kernel knows | no copy, full control, large messages |
 //! | [`recv`](crate::net::TcpStream::recv) | the runtime's: a [`Chunk`] is a lease on it | many connections that are mostly silent: one that waits holds no buffer |
-//! | borrowing | to come: on top of the others, copying | libraries that were written for it |
+//! | borrowing, the feature `futures-io`: `compat::FuturesIo` | yours, copied from and into once | libraries that were written for it |
 //!
 //! They can be mixed on one stream: whatever was received first is read first.
 //!
@@ -85,8 +85,10 @@ mod chunk;
 mod inlet;
 mod kernel;
 mod locked;
+mod message;
 mod owned;
 pub(crate) mod pool;
+mod post;
 mod recycled;
 mod slice;
 mod vectored;
@@ -103,7 +105,9 @@ pub(crate) use inlet::{Inlet, copy_from, fill_from, fill_vectored_from};
 pub(crate) use kernel::{
     Vectors, fill_from_slice, filled, salvage_vectored, set_filled, set_filled_vectored,
 };
+pub(crate) use message::Message;
 pub(crate) use pool::{Offer, Pool, ReceiveSettings};
+pub(crate) use post::{Inbox, Post};
 pub(crate) use recycled::{Recycled, Spare};
 pub(crate) use vectored::{Vector, to_fill_vectored, to_send_vectored};
 

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn work_behind_work_that_waits_for_it_gets_a_thread_of_its_own() {
+    fn bug_081_work_behind_work_that_waits_for_it_gets_a_thread_of_its_own() {
         let pool = BlockingPool::new(2);
         let (key, lock) = mpsc::channel();
         let (done, all) = mpsc::channel();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_costs_no_thread_and_no_work() {
+    fn bug_080_a_panic_costs_no_thread_and_no_work() {
         let pool = BlockingPool::new(1);
         let (done, all) = mpsc::channel();
         pool.run(Box::new(|| panic!("not caught"))).unwrap();

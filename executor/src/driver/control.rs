@@ -1,6 +1,7 @@
 //! [`Control`]: what is asked of the outside and answered at once.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::Descriptor;
@@ -94,6 +95,35 @@ pub(crate) enum SocketOption {
     /// Of IPv4.
     TimeToLive(u32),
     OnlyV6(bool),
+    Broadcast(bool),
+    /// Of IPv4: the byte for the type of service.
+    TypeOfService(u32),
+    /// Of IPv6: the same byte there.
+    TrafficClass(u32),
+    /// Of IPv6.
+    HopLimit(u32),
+    MulticastLoopV4(bool),
+    MulticastLoopV6(bool),
+    /// Of IPv4.
+    MulticastTimeToLive(u32),
+    /// Of IPv6.
+    MulticastHopLimit(u32),
+    JoinV4 {
+        group: Ipv4Addr,
+        interface: Ipv4Addr,
+    },
+    LeaveV4 {
+        group: Ipv4Addr,
+        interface: Ipv4Addr,
+    },
+    JoinV6 {
+        group: Ipv6Addr,
+        interface: u32,
+    },
+    LeaveV6 {
+        group: Ipv6Addr,
+        interface: u32,
+    },
 }
 
 /// A socket option without its value.
@@ -107,6 +137,14 @@ pub(crate) enum OptionName {
     SendBuffer,
     TimeToLive,
     OnlyV6,
+    Broadcast,
+    TypeOfService,
+    TrafficClass,
+    HopLimit,
+    MulticastLoopV4,
+    MulticastLoopV6,
+    MulticastTimeToLive,
+    MulticastHopLimit,
 }
 
 impl OptionName {
@@ -121,6 +159,14 @@ impl OptionName {
             OptionName::SendBuffer => (libc::SOL_SOCKET, libc::SO_SNDBUF),
             OptionName::TimeToLive => (libc::IPPROTO_IP, libc::IP_TTL),
             OptionName::OnlyV6 => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+            OptionName::Broadcast => (libc::SOL_SOCKET, libc::SO_BROADCAST),
+            OptionName::TypeOfService => (libc::IPPROTO_IP, libc::IP_TOS),
+            OptionName::TrafficClass => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            OptionName::HopLimit => (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS),
+            OptionName::MulticastLoopV4 => (libc::IPPROTO_IP, libc::IP_MULTICAST_LOOP),
+            OptionName::MulticastLoopV6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP),
+            OptionName::MulticastTimeToLive => (libc::IPPROTO_IP, libc::IP_MULTICAST_TTL),
+            OptionName::MulticastHopLimit => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS),
         }
     }
 }
@@ -160,10 +206,44 @@ fn set_option(fd: Descriptor, option: SocketOption) -> io::Result<()> {
         SocketOption::SendBuffer(bytes) => (OptionName::SendBuffer, at_most_i32(bytes)),
         SocketOption::TimeToLive(hops) => (OptionName::TimeToLive, at_most_i32(hops)),
         SocketOption::OnlyV6(on) => (OptionName::OnlyV6, i32::from(on)),
-        SocketOption::Linger(time) => return sys::set_linger(fd, time.map(whole_seconds)),
+        SocketOption::Broadcast(on) => (OptionName::Broadcast, i32::from(on)),
+        SocketOption::TypeOfService(byte) => (OptionName::TypeOfService, at_most_i32(byte)),
+        SocketOption::TrafficClass(byte) => (OptionName::TrafficClass, at_most_i32(byte)),
+        SocketOption::HopLimit(hops) => (OptionName::HopLimit, at_most_i32(hops)),
+        SocketOption::MulticastLoopV4(on) => (OptionName::MulticastLoopV4, i32::from(on)),
+        SocketOption::MulticastLoopV6(on) => (OptionName::MulticastLoopV6, i32::from(on)),
+        SocketOption::MulticastTimeToLive(hops) => {
+            (OptionName::MulticastTimeToLive, at_most_i32(hops))
+        }
+        SocketOption::MulticastHopLimit(hops) => (OptionName::MulticastHopLimit, at_most_i32(hops)),
+        SocketOption::Linger(_)
+        | SocketOption::JoinV4 { .. }
+        | SocketOption::LeaveV4 { .. }
+        | SocketOption::JoinV6 { .. }
+        | SocketOption::LeaveV6 { .. } => return set_structure(fd, option),
     };
     let (level, number) = name.numbers();
     sys::set_option(fd, level, number, value)
+}
+
+/// Options that are more than a number.
+fn set_structure(fd: Descriptor, option: SocketOption) -> io::Result<()> {
+    match option {
+        SocketOption::Linger(time) => sys::set_linger(fd, time.map(whole_seconds)),
+        SocketOption::JoinV4 { group, interface } => {
+            sys::set_membership_v4(fd, libc::IP_ADD_MEMBERSHIP, group, interface)
+        }
+        SocketOption::LeaveV4 { group, interface } => {
+            sys::set_membership_v4(fd, libc::IP_DROP_MEMBERSHIP, group, interface)
+        }
+        SocketOption::JoinV6 { group, interface } => {
+            sys::set_membership_v6(fd, libc::IPV6_ADD_MEMBERSHIP, group, interface)
+        }
+        SocketOption::LeaveV6 { group, interface } => {
+            sys::set_membership_v6(fd, libc::IPV6_DROP_MEMBERSHIP, group, interface)
+        }
+        _ => unreachable!("an option that is a number: {option:?}"),
+    }
 }
 
 fn get_option(fd: Descriptor, name: OptionName) -> io::Result<SocketOption> {
@@ -180,6 +260,14 @@ fn get_option(fd: Descriptor, name: OptionName) -> io::Result<SocketOption> {
         OptionName::SendBuffer => SocketOption::SendBuffer(count()?),
         OptionName::TimeToLive => SocketOption::TimeToLive(count()?),
         OptionName::OnlyV6 => SocketOption::OnlyV6(on()?),
+        OptionName::Broadcast => SocketOption::Broadcast(on()?),
+        OptionName::TypeOfService => SocketOption::TypeOfService(count()?),
+        OptionName::TrafficClass => SocketOption::TrafficClass(count()?),
+        OptionName::HopLimit => SocketOption::HopLimit(count()?),
+        OptionName::MulticastLoopV4 => SocketOption::MulticastLoopV4(on()?),
+        OptionName::MulticastLoopV6 => SocketOption::MulticastLoopV6(on()?),
+        OptionName::MulticastTimeToLive => SocketOption::MulticastTimeToLive(count()?),
+        OptionName::MulticastHopLimit => SocketOption::MulticastHopLimit(count()?),
     })
 }
 

@@ -476,6 +476,7 @@ fn transfers_data(operation: &Operation) -> bool {
             | Operation::WriteFixed { .. }
             | Operation::Send { .. }
             | Operation::ReceiveMessage { .. }
+            | Operation::ReceiveMessageMultishot { .. }
             | Operation::SendMessage { .. }
             | Operation::Read { .. }
             | Operation::Write { .. }

@@ -106,7 +106,7 @@ use std::time::Instant;
 pub(crate) use blocking::IDLE_MAX;
 pub(crate) use blocking::Work;
 pub(crate) use capabilities::{Capabilities, Config};
-pub(crate) use control::{Answer, Control, OptionName, SocketOption, Status};
+pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]

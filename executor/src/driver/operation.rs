@@ -92,16 +92,25 @@ pub(crate) enum Operation {
         flags: i32,
     },
     /// As `Receive`, into a buffer that the kernel takes from `group` when data is there.
+    #[allow(dead_code, reason = "for streams that receive ahead")]
     ReceiveProvided {
         fd: Descriptor,
         group: u16,
         length: u32,
     },
     /// One completion for each arrival, until it ends. `bundle`: an arrival may fill several buffers.
+    #[allow(dead_code, reason = "for streams that receive ahead")]
     ReceiveMultishot {
         fd: Descriptor,
         group: u16,
         bundle: bool,
+    },
+    /// One completion for each message, until it ends, each in a provided buffer: what was received comes after a header
+    /// and the sender's name. `header` is a `msghdr` that says how much room the name has.
+    ReceiveMessageMultishot {
+        fd: Descriptor,
+        header: Address,
+        group: u16,
     },
     /// `header` is a `msghdr`.
     ReceiveMessage {
@@ -144,6 +153,7 @@ pub(crate) enum Operation {
         buffer: u16,
     },
     /// As `Read`, into a buffer that the kernel takes from `group` when data is there.
+    #[allow(dead_code, reason = "for streams that receive ahead")]
     ReadProvided {
         fd: Descriptor,
         group: u16,
@@ -291,6 +301,7 @@ impl Operation {
             | Operation::ReadFixed { offset: CURSOR, .. }
             | Operation::ReadProvided { offset: CURSOR, .. }
             | Operation::ReceiveMessage { .. }
+            | Operation::ReceiveMessageMultishot { .. }
             | Operation::Read { offset: CURSOR, .. }
             | Operation::ReadVectored { offset: CURSOR, .. }
             | Operation::Poll { .. } => Stage::Wait,

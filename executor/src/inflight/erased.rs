@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
 use std::os::fd::OwnedFd;
 
+use super::datagram::Datagram;
 use super::op::{Op, Orphan, Step};
 use crate::driver::{Completion, Operation};
 
@@ -22,6 +23,7 @@ struct Table {
     orphaned: unsafe fn(*mut Inline) -> Orphan,
     resumes: unsafe fn(*mut Inline, Completion) -> bool,
     salvage: unsafe fn(*const Inline, Completion, &mut VecDeque<u8>),
+    datagram: unsafe fn(*const Inline, Completion) -> Option<Datagram>,
     leftover: unsafe fn(*const Inline, Completion) -> Option<OwnedFd>,
     drop: unsafe fn(*mut Inline),
 }
@@ -110,6 +112,8 @@ impl<T: Op> TableOf<T> {
             // SAFETY: see above.
             unsafe { get::<T>(space) }.salvage(completion, queue);
         },
+        // SAFETY: see above.
+        datagram: |space, completion| unsafe { get::<T>(space) }.datagram(completion),
         // SAFETY: see above.
         leftover: |space, completion| unsafe { get::<T>(space) }.leftover(completion),
         // SAFETY: see above.
@@ -201,6 +205,11 @@ impl Erased {
     pub(super) fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {
         // SAFETY: the invariant of `Erased`.
         unsafe { (self.table.salvage)(&raw const self.space, completion, queue) }
+    }
+
+    pub(super) fn datagram(&self, completion: Completion) -> Option<Datagram> {
+        // SAFETY: the invariant of `Erased`.
+        unsafe { (self.table.datagram)(&raw const self.space, completion) }
     }
 
     pub(super) fn leftover(&self, completion: Completion) -> Option<OwnedFd> {

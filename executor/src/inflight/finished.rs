@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
+use super::datagram::Datagram;
 use super::erased::Erased;
 use super::op::Op;
 use super::slot::Attachment;
@@ -34,6 +35,12 @@ impl Finished {
         if let Some(op) = &self.op {
             op.salvage(self.completion, queue);
         }
+    }
+
+    /// The message that was received.
+    pub(crate) fn datagram(&self) -> Option<Datagram> {
+        let op = self.op.as_ref()?;
+        op.datagram(self.completion)
     }
 
     /// Takes the descriptor that came of it.

@@ -28,6 +28,8 @@
 //! | in flight | drop | accept | the listener keeps the connection for the next accept | `life_in_flight_drop_accept` |
 //! | in flight | drop | receive ahead, for `recv` | belongs to the stream: goes on, what arrives goes to the next read | `life_in_flight_drop_recv` |
 //! | in flight | drop | read of a stream or pipe | adopted: the bytes go to the next read | `life_in_flight_drop_read` |
+//! | in flight | drop | receive of a datagram | adopted: the datagram, whole and with its sender, goes to the next receive | `life_in_flight_drop_receive_of_a_datagram` |
+//! | in flight | drop | send of a datagram | goes out whole; its error is dropped | `life_in_flight_drop_send_of_a_datagram` |
 //! | in flight | drop | write to a stream or pipe | sent whole, in order; its error surfaces at the next write, flush or shutdown | `life_in_flight_drop_write` |
 //! | in flight | drop | change of a file (write, sync, set length) | goes on; the file tracks it: what touches the same waits, its error surfaces there | `life_in_flight_drop_change` |
 //! | in flight | drop | makes a descriptor (socket, connect, open) | cancelled; if it succeeded all the same, closed | `life_in_flight_drop_descriptor` |
@@ -62,6 +64,7 @@
 
 mod afterlife;
 mod cancel;
+mod datagram;
 mod erased;
 mod finished;
 mod foreign;
@@ -75,6 +78,7 @@ mod tests;
 use std::rc::Rc;
 
 pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
+pub(crate) use datagram::Datagram;
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
 pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error};

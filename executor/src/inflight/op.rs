@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
+use super::datagram::Datagram;
 use crate::driver::{Completion, Operation};
 
 /// What becomes of an operation in flight when its future is dropped.
@@ -86,6 +87,12 @@ pub(crate) unsafe trait Op: Sized + 'static {
     /// Appends what was received to `queue`, for the source that adopts it.
     fn salvage(&self, completion: Completion, queue: &mut VecDeque<u8>) {
         let _ = (completion, queue);
+    }
+
+    /// The message that was received, for the source that adopts it.
+    fn datagram(&self, completion: Completion) -> Option<Datagram> {
+        let _ = completion;
+        None
     }
 
     /// Turns the result into what the future resolves to.

@@ -124,7 +124,7 @@ impl Slots {
     }
 
     /// True until the operation's result was taken.
-    pub(super) fn is_in_use(&self, key: Key) -> bool {
+    pub(crate) fn is_in_use(&self, key: Key) -> bool {
         self.find(key).is_some()
     }
 

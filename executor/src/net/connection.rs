@@ -1,4 +1,4 @@
-//! [`Connection`]: the handle inside every stream, and what is asked of it without waiting.
+//! [`Connection`]: the handle inside every stream and datagram socket, and what is asked of it without waiting.
 
 use std::fmt;
 use std::io;
@@ -10,9 +10,9 @@ use crate::driver::{Answer, Control, Descriptor, OptionName, SocketOption, own};
 use crate::inflight::outside_error;
 use crate::op;
 use crate::op::address::RawAddress;
-use crate::source::{self, Kind, SourceId, Transfer};
+use crate::source::{self, Kind, SourceId, Traits, Transfer};
 
-/// Names a stream and closes it when dropped.
+/// Names a socket or the end of a pipe, and closes it when dropped.
 #[derive(Debug)]
 pub(crate) struct Connection(SourceId);
 
@@ -22,12 +22,17 @@ impl Connection {
         source::add_stream(fd, kind).map(Connection)
     }
 
+    /// Takes over a datagram socket.
+    pub(crate) fn of_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<Connection> {
+        source::add_datagrams(fd, traits).map(Connection)
+    }
+
     pub(crate) fn source(&self) -> SourceId {
         self.0
     }
 
     fn descriptor(&self) -> io::Result<Descriptor> {
-        source::stream(self.0).map(|stream| stream.descriptor())
+        source::descriptor(self.0)
     }
 
     pub(crate) fn local_name(&self) -> io::Result<RawAddress> {
@@ -67,12 +72,7 @@ impl Connection {
     }
 
     pub(crate) async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let how = match how {
-            Shutdown::Read => libc::SHUT_RD,
-            Shutdown::Write => libc::SHUT_WR,
-            Shutdown::Both => libc::SHUT_RDWR,
-        };
-        Transfer::<op::shutdown::Shutdown>::new(self.0, Some(how)).await
+        Transfer::<op::shutdown::Shutdown>::new(self.0, Some(number(how))).await
     }
 
     /// Sends the end of the stream in the background, after what was written.
@@ -84,6 +84,15 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         source::close(self.0);
+    }
+}
+
+/// In the kernel's counting: `SHUT_…`.
+pub(crate) fn number(how: Shutdown) -> i32 {
+    match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
     }
 }
 
@@ -105,12 +114,11 @@ pub(crate) fn name(question: Control) -> io::Result<RawAddress> {
     }
 }
 
-/// Two sockets that are connected with each other.
-pub(crate) fn pair(domain: i32) -> io::Result<(OwnedFd, OwnedFd)> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+/// Two sockets of this kind (`SOCK_…`) that are connected with each other.
+pub(crate) fn pair(domain: i32, kind: i32) -> io::Result<(OwnedFd, OwnedFd)> {
     match control(Control::SocketPair {
         domain,
-        kind,
+        kind: kind | libc::SOCK_CLOEXEC,
         protocol: 0,
     })? {
         Answer::Pair([first, second]) => Ok((own(first), own(second))),

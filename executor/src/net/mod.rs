@@ -1,4 +1,4 @@
-//! TCP and Unix sockets.
+//! TCP, UDP and Unix sockets.
 //!
 //! A handle names a socket that lives on the core where it was made. It is `Send` and
 //! `Sync`; used on another core, every method errs and names both cores; dropped there, or
@@ -21,17 +21,25 @@
 
 mod address;
 mod connection;
+mod datagram_methods;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
+mod udp_options;
+mod udp_socket;
+mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
 pub use address::ToSocketAddr;
 pub use connection::ReuniteError;
+pub use datagram_methods::{Leftover, Received};
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+pub use udp_options::UdpOptions;
+pub use udp_socket::UdpSocket;
+pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{UnixIncoming, UnixListener};
 pub use unix_stream::{OwnedUnixReadHalf, OwnedUnixWriteHalf, UnixStream};
 

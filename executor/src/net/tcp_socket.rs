@@ -145,7 +145,7 @@ impl TcpSocket {
         } else {
             libc::AF_INET6
         };
-        let socket = make_socket(domain).await?;
+        let socket = make_socket(domain, libc::SOCK_STREAM).await?;
         for option in &self.options {
             set_option(socket.as_raw_fd(), *option)?;
         }
@@ -156,12 +156,8 @@ impl TcpSocket {
     }
 }
 
-pub(super) async fn make_socket(domain: i32) -> io::Result<OwnedFd> {
-    submit(Socket {
-        domain,
-        kind: libc::SOCK_STREAM,
-    })
-    .await
+pub(super) async fn make_socket(domain: i32, kind: i32) -> io::Result<OwnedFd> {
+    submit(Socket { domain, kind }).await
 }
 
 pub(super) async fn bind(socket: OwnedFd, address: RawAddress) -> io::Result<OwnedFd> {

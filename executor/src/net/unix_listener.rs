@@ -42,7 +42,7 @@ impl UnixListener {
     /// path is too long; also outside a runtime.
     pub async fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
         let address = RawAddress::from_path(path.as_ref())?;
-        let socket = make_socket(libc::AF_UNIX).await?;
+        let socket = make_socket(libc::AF_UNIX, libc::SOCK_STREAM).await?;
         UnixListener::new(listen_default(bind(socket, address).await?).await?)
     }
 

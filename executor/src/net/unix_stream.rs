@@ -51,7 +51,7 @@ impl UnixStream {
     /// the path is too long; also outside a runtime.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let address = RawAddress::from_path(path.as_ref())?;
-        let socket = make_socket(libc::AF_UNIX).await?;
+        let socket = make_socket(libc::AF_UNIX, libc::SOCK_STREAM).await?;
         UnixStream::new(connect(socket, address).await?)
     }
 
@@ -61,7 +61,7 @@ impl UnixStream {
     ///
     /// If there are no more descriptors; also outside a runtime.
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
-        let (first, second) = pair(libc::AF_UNIX)?;
+        let (first, second) = pair(libc::AF_UNIX, libc::SOCK_STREAM)?;
         Ok((UnixStream::new(first)?, UnixStream::new(second)?))
     }
 

@@ -55,6 +55,10 @@ impl RawAddress {
         self.bytes.as_ptr()
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length as usize]
+    }
+
     pub(crate) fn length(&self) -> u32 {
         self.length
     }

@@ -12,6 +12,10 @@
 //! | [`peek`] | `RECV` with `MSG_PEEK` | cancelled |
 //! | [`send`] | `SEND` on sockets, `WRITE` on pipes | goes on until all is sent |
 //! | [`vectored`] | `RECVMSG`, `SENDMSG`, `READV`, `WRITEV` | as receive and send |
+//! | [`associate`] | `CONNECT` of a datagram socket | cancelled |
+//! | [`receive_from`] | `RECVMSG`, with `MSG_PEEK` for peeking | adopted by the source with its sender; a peek is cancelled |
+//! | [`receive_ahead_from`] | `RECVMSG`, multishot, into provided buffers | belongs to the socket, no future |
+//! | [`send_to`] | `SENDMSG`, `SEND` if connected | goes out whole |
 //! | [`shutdown`] | `SHUTDOWN` | goes on |
 //! | [`close`] | `CLOSE` | belongs to the source, no future |
 //! | [`pipe`] | `PIPE` | cancelled; both ends are closed |
@@ -33,6 +37,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod address;
+pub(crate) mod associate;
 pub(crate) mod bind;
 pub(crate) mod close;
 pub(crate) mod connect;
@@ -47,7 +52,10 @@ pub(crate) mod poll;
 pub(crate) mod read_at;
 pub(crate) mod receive;
 pub(crate) mod receive_ahead;
+pub(crate) mod receive_ahead_from;
+pub(crate) mod receive_from;
 pub(crate) mod send;
+pub(crate) mod send_to;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
 pub(crate) mod status;

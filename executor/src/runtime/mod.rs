@@ -38,6 +38,10 @@
 //! | buffers to receive into | 4096 of 4096 bytes a core, 64 at first; beyond them memory of the stream's own | [`Builder::receive_buffers_max`], [`Builder::receive_buffer_size`] |
 //! | received ahead of `recv` | 256 KiB of buffers a TCP stream, kept chunks included, looked at once a completion; on again below a quarter of it | [`Builder::receive_ahead`] |
 //! | registered memory | 1024 KiB a core, locked when first used; beyond it the heap | [`Builder::registered_memory`] |
+//! | receives in flight on a datagram socket | 1; others wait in order | |
+//! | sends in flight on a datagram socket | 32 on UDP, 1 on Unix sockets; others wait in order | |
+//! | datagrams received for dropped futures | 1 a socket: the next receive takes it | |
+//! | datagrams received ahead | 64 or 256 KiB a socket, looked at once a turn | [`UdpOptions::receive_ahead`](crate::net::UdpOptions::receive_ahead) |
 //! | accepted bytes waiting behind a send, of the borrowing traits | 64 KiB; then a write waits | |
 //! | bytes received ahead, of the borrowing traits | 16 KiB | |
 //! | bytes that `io::copy` reads at a time | 64 KiB | |

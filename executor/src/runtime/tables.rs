@@ -7,7 +7,9 @@ use crate::buf::pool::BUFFERS_FIRST;
 use crate::buf::{OPERATION_LENGTH_MAX, ReceiveSettings};
 use crate::driver::{Config, IDLE_MAX, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
-use crate::source::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
+use crate::source::{
+    AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX, AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX, SENDS_MAX,
+};
 use crate::sync::{RwLock, Semaphore};
 use crate::task::budget::PER_POLL;
 use crate::worker::{POLLS_MAX, RUN_MAX};
@@ -65,6 +67,15 @@ fn the_table_of_bounds_says_what_the_code_does() {
     says("received ahead of `recv`", &format!("{ahead} KiB"));
     let registered = REGISTERED_MEMORY_DEFAULT / 1024;
     says("registered memory", &format!("{registered} KiB a core"));
+    says(
+        "sends in flight on a datagram socket",
+        &format!("{SENDS_MAX} on UDP, 1 on Unix"),
+    );
+    let kibibytes = AHEAD_BYTES_MAX >> 10;
+    says(
+        "datagrams received ahead",
+        &format!("{AHEAD_DATAGRAMS_MAX} or {kibibytes} KiB"),
+    );
     assert_eq!(OPERATION_LENGTH_MAX, (2 << 30) - 4096);
     says("bytes of one operation", "2 GiB − 4 KiB");
     says(

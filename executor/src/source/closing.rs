@@ -31,7 +31,7 @@ enum Phase {
 }
 
 #[derive(Default)]
-pub(super) struct Closing {
+pub(crate) struct Closing {
     phase: Cell<Phase>,
     /// Somebody will ask for the outcome: the source stays until then.
     is_awaited: Cell<bool>,
@@ -125,12 +125,22 @@ impl Closing {
         self.rare().timer.set(key.flatten());
     }
 
-    /// Hands the descriptor to the close operation. Nothing is in flight on it any more.
-    pub(super) fn close(&self, of: Attachment, descriptor: Option<OwnedFd>) {
-        self.phase.set(Phase::Closing);
+    fn remove_timer(&self) {
         if let Some(timer) = self.rare.get().and_then(|rare| rare.timer.take()) {
             drop(context::with(|core| core.wheel.borrow_mut().remove(timer)));
         }
+    }
+
+    /// The descriptor is to be handed on instead of closed. Nothing is in flight on it any more.
+    pub(super) fn finish_without_closing(&self) {
+        self.remove_timer();
+        self.finish();
+    }
+
+    /// Hands the descriptor to the close operation. Nothing is in flight on it any more.
+    pub(super) fn close(&self, of: Attachment, descriptor: Option<OwnedFd>) {
+        self.phase.set(Phase::Closing);
+        self.remove_timer();
         let Some(descriptor) = descriptor else { return };
         let close = Close {
             fd: descriptor.into_raw_fd(),

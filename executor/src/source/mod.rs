@@ -7,10 +7,14 @@
 
 mod accept;
 mod access;
+mod ahead;
 mod closing;
 mod cursor;
+mod datagrams;
+mod exchange;
 mod file;
 mod file_ops;
+mod lanes;
 mod listener;
 mod receiving;
 mod span;
@@ -20,17 +24,23 @@ mod tests;
 mod transfer;
 mod waiters;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 
 pub(crate) use accept::{AcceptNext, CloseListener};
 pub(crate) use access::{Access, At, CloseFile};
+#[cfg(test)]
+pub(crate) use ahead::{AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX};
 pub(crate) use cursor::TakeCursor;
+pub(crate) use datagrams::{Datagrams, SENDS_MAX, Traits};
+pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
 pub(crate) use file::File;
+pub(crate) use lanes::{CloseLanes, CloseStream};
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
@@ -38,11 +48,12 @@ pub(crate) use receiving::ReceiveNext;
 #[cfg(all(test, feature = "futures-io"))]
 pub(crate) use stream::ACCEPTED_MAX;
 pub(crate) use stream::{Kind, Stream};
-pub(crate) use transfer::{CloseStream, Incoming, Outgoing, Transfer};
+pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 
+use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::{Completion, Key};
+use crate::driver::{Completion, Descriptor, Key};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -68,6 +79,7 @@ impl SourceId {
 enum Source {
     Stream(Rc<Stream>),
     Listener(Rc<Listener>),
+    Datagrams(Rc<Datagrams>),
     File(Rc<File>),
 }
 
@@ -81,6 +93,8 @@ pub(crate) struct Sources {
     home: CoreId,
     table: RefCell<Slab<Entry>>,
     made: Cell<u32>,
+    /// `None` inside if they could not be made.
+    post: OnceCell<Option<Rc<Post>>>,
 }
 
 thread_local! {
@@ -103,6 +117,7 @@ impl Sources {
             home,
             table: RefCell::default(),
             made: Cell::new(0),
+            post: OnceCell::new(),
         }
     }
 
@@ -154,6 +169,7 @@ impl Sources {
                     listener.close();
                     drop(listener.take_accepted());
                 }
+                Source::Datagrams(datagrams) => datagrams.close(),
                 Source::File(file) => file.close(),
             }
         }
@@ -163,6 +179,7 @@ impl Sources {
     pub(crate) fn has_unsent(&self) -> bool {
         self.all().iter().any(|source| match source {
             Source::Stream(stream) => stream.has_unsent(),
+            Source::Datagrams(datagrams) => datagrams.has_unsent(),
             Source::File(file) => file.has_unwritten(),
             Source::Listener(_) => false,
         })
@@ -171,8 +188,10 @@ impl Sources {
     /// Gives up what has not been sent.
     pub(crate) fn give_up(&self) {
         for source in self.all() {
-            if let Source::Stream(stream) = source {
-                stream.linger_is_over();
+            match source {
+                Source::Stream(stream) => stream.linger_is_over(),
+                Source::Datagrams(datagrams) => datagrams.linger_is_over(),
+                Source::Listener(_) | Source::File(_) => {}
             }
         }
     }
@@ -181,6 +200,7 @@ impl Sources {
     pub(crate) fn observe(&self, attachment: Attachment, completion: Completion) {
         match self.get(attachment.index, attachment.generation) {
             Some(Source::Stream(stream)) => stream.observe(attachment.role, completion),
+            Some(Source::Datagrams(datagrams)) => datagrams.observe(attachment.role, completion),
             Some(Source::File(file)) => file.ended(attachment.role),
             Some(Source::Listener(_)) | None => {}
         }
@@ -196,6 +216,7 @@ impl Sources {
             } => match self.get(attachment.index, attachment.generation) {
                 Some(Source::Listener(listener)) => listener.one_more(descriptor),
                 Some(Source::Stream(stream)) => stream.received_more(completion),
+                Some(Source::Datagrams(datagrams)) => datagrams.one_more(),
                 Some(Source::File(_)) | None => {}
             },
             Delivery::Source {
@@ -225,6 +246,17 @@ impl Sources {
                 drop(finished);
                 self.closed(index, generation, listener.closing.finish());
             }
+            (Source::Datagrams(datagrams), Role::Close) => {
+                drop(finished);
+                self.closed(index, generation, datagrams.closing.finish());
+            }
+            (Source::Datagrams(datagrams), Role::Receive) if datagrams.is_armed() => {
+                datagrams.disarmed(finished);
+            }
+            (Source::Datagrams(datagrams), _) => {
+                datagrams.observe(role, finished.completion());
+                datagrams.adopt(role, finished);
+            }
             (Source::File(file), Role::Close) => {
                 let may_go = file.closed(finished.completion());
                 self.closed(index, generation, may_go);
@@ -253,6 +285,7 @@ impl Sources {
         match self.get(index, generation) {
             Some(Source::Stream(stream)) => stream.linger_is_over(),
             Some(Source::Listener(listener)) => listener.timer_fired(),
+            Some(Source::Datagrams(datagrams)) => datagrams.linger_is_over(),
             Some(Source::File(_)) | None => {}
         }
     }
@@ -268,6 +301,27 @@ pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
 pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
     with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd)))))
         .ok_or_else(outside_error)
+}
+
+/// The buffers of this core for datagrams that are received ahead, made when they are first wanted; `None` if
+/// the kernel does not have such.
+fn post() -> Option<Rc<Post>> {
+    with(|sources| {
+        sources
+            .post
+            .get_or_init(|| Post::new().ok().map(Rc::new))
+            .clone()
+    })
+    .flatten()
+}
+
+/// Makes a source of a datagram socket. Outside a runtime the socket is closed.
+pub(crate) fn add_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<SourceId> {
+    let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
+    with(|sources| {
+        sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, traits, linger))))
+    })
+    .ok_or_else(outside_error)
 }
 
 /// Makes a file of a descriptor that has a position. Outside a runtime it is closed.
@@ -296,7 +350,7 @@ fn find(id: SourceId) -> io::Result<Source> {
 pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
     match find(id)? {
         Source::Stream(stream) => Ok(stream),
-        Source::Listener(_) | Source::File(_) => Err(closed_error()),
+        Source::Listener(_) | Source::Datagrams(_) | Source::File(_) => Err(closed_error()),
     }
 }
 
@@ -304,7 +358,7 @@ pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
 pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
     match find(id)? {
         Source::Listener(listener) => Ok(listener),
-        Source::Stream(_) | Source::File(_) => Err(closed_error()),
+        Source::Stream(_) | Source::Datagrams(_) | Source::File(_) => Err(closed_error()),
     }
 }
 
@@ -312,8 +366,26 @@ pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
 pub(crate) fn file(id: SourceId) -> io::Result<Rc<File>> {
     match find(id)? {
         Source::File(file) => Ok(file),
-        Source::Stream(_) | Source::Listener(_) => Err(closed_error()),
+        Source::Stream(_) | Source::Listener(_) | Source::Datagrams(_) => Err(closed_error()),
     }
+}
+
+/// The datagram socket of this name, if it lives on the current core.
+pub(crate) fn datagrams(id: SourceId) -> io::Result<Rc<Datagrams>> {
+    match find(id)? {
+        Source::Datagrams(datagrams) => Ok(datagrams),
+        Source::Stream(_) | Source::Listener(_) | Source::File(_) => Err(closed_error()),
+    }
+}
+
+/// The descriptor of the source of this name, if that lives on the current core.
+pub(crate) fn descriptor(id: SourceId) -> io::Result<Descriptor> {
+    Ok(match find(id)? {
+        Source::Stream(stream) => stream.descriptor(),
+        Source::Listener(listener) => listener.descriptor(),
+        Source::Datagrams(datagrams) => datagrams.descriptor(),
+        Source::File(file) => file.descriptor(),
+    })
 }
 
 /// Runs `f` on the core where the source lives: now, if that is this one, else by letter.
@@ -340,6 +412,7 @@ pub(crate) fn close(id: SourceId) {
             listener.close();
             drop(listener.take_accepted());
         }
+        Ok(Source::Datagrams(datagrams)) => datagrams.close(),
         Ok(Source::File(file)) => file.close(),
         Err(_) => {}
     });

@@ -14,16 +14,18 @@ use std::cell::{Cell, OnceCell};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use super::closing::Closing;
+use super::lanes::Lanes;
 use super::receiving::Receiving;
 use super::waiters::Lane;
 use super::{SourceId, closed_error};
 use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Control, Descriptor, SocketOption};
+use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
@@ -377,5 +379,59 @@ impl Stream {
     /// How sending ended, for `close().await`.
     pub(super) fn outcome(&self) -> io::Result<()> {
         self.check_poison()
+    }
+}
+
+impl Lanes for Stream {
+    fn find(id: SourceId) -> io::Result<Rc<Stream>> {
+        super::stream(id)
+    }
+
+    fn closing(&self) -> &Closing {
+        &self.closing
+    }
+
+    fn lane(&self, role: Role) -> &Lane {
+        self.direction(role)
+    }
+
+    fn attachment(&self, role: Role) -> Attachment {
+        Stream::attachment(self, role)
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        self.receiving.wait(cx);
+    }
+
+    fn wait_no_more(&self) {
+        self.receiving.leave();
+    }
+
+    fn give_back(&self, bytes: Vec<u8>) {
+        self.unread(bytes);
+    }
+
+    fn started(&self, role: Role, key: Option<Key>) {
+        self.direction(role).in_flight.set(key);
+    }
+
+    fn end_turn(&self, role: Role) {
+        Stream::end_turn(self, role);
+    }
+
+    fn taken_back(&self, role: Role) {
+        Stream::taken_back(self, role);
+    }
+
+    fn abandoned(&self, role: Role, finished: Finished) {
+        Stream::abandoned(self, role, finished);
+    }
+
+    fn close(&self) {
+        Stream::close(self);
+    }
+
+    fn outcome(&self) -> io::Result<()> {
+        Stream::outcome(self)
     }
 }

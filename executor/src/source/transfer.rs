@@ -1,14 +1,15 @@
-//! [`Transfer`]: the future of everything that takes a lane of a stream.
+//! [`Transfer`]: the future of everything that takes a lane of a source.
 
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::receiving::end_waiting;
+use super::lanes::Lanes;
 use super::stream::Stream;
 use super::waiters::Place;
-use super::{SourceId, at_home, stream};
+use super::{SourceId, at_home, closed_error};
 use crate::buf::{self, BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
@@ -18,14 +19,14 @@ use crate::op::shutdown::Shutdown;
 use crate::op::vectored::{ReceiveVectored, SendVectored};
 use crate::task::budget;
 
-/// An operation that takes a lane of its stream.
-pub(crate) trait LaneOp: Op {
+/// An operation that takes a lane of a source.
+pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     /// What the future holds until its turn comes, a buffer for example.
     type Resource: 'static;
     const ROLE: Role;
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
-    fn begin(stream: &Stream, resource: Self::Resource) -> Begin<Self, Self::Resource>;
+    fn begin(source: &S, resource: Self::Resource) -> Begin<Self, Self::Resource>;
 
     /// The result if it could not be done.
     fn failed(error: io::Error, resource: Self::Resource) -> Self::Output;
@@ -49,23 +50,23 @@ pub(crate) trait LaneOp: Op {
 pub(crate) enum Begin<T: Op, R = Infallible> {
     Ready(T::Output),
     Submit(T),
-    /// The stream is receiving ahead: again, when something has arrived.
+    /// The source is receiving ahead: again, when something has arrived.
     Wait(R),
 }
 
 /// Waits for its turn, does its operation, passes the turn on. Dropped before its turn it has
 /// done nothing; dropped after, the operation goes on and its result belongs to the stream.
-pub(crate) struct Transfer<T: LaneOp> {
+pub(crate) struct Transfer<T: LaneOp<S>, S: Lanes = Stream> {
     id: SourceId,
-    state: State<T>,
+    state: State<T, S>,
 }
 
-enum State<T: LaneOp> {
+enum State<T: LaneOp<S>, S: Lanes> {
     Waiting {
         resource: T::Resource,
         place: Option<Place>,
     },
-    /// Has the turn, and waits for what the stream receives ahead.
+    /// Has the turn, and waits for what the source receives ahead.
     Ahead {
         resource: T::Resource,
     },
@@ -74,10 +75,10 @@ enum State<T: LaneOp> {
 }
 
 // Nothing inside is pinned: the operation lives in its slot.
-impl<T: LaneOp> Unpin for Transfer<T> {}
+impl<T: LaneOp<S>, S: Lanes> Unpin for Transfer<T, S> {}
 
-impl<T: LaneOp> Transfer<T> {
-    pub(crate) fn new(id: SourceId, resource: T::Resource) -> Transfer<T> {
+impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
+    pub(crate) fn new(id: SourceId, resource: T::Resource) -> Transfer<T, S> {
         Transfer {
             id,
             state: State::Waiting {
@@ -92,8 +93,8 @@ impl<T: LaneOp> Transfer<T> {
         if matches!(self.state, State::Submitted(_) | State::Over) {
             return Poll::Ready(None);
         }
-        let stream = match stream(self.id).and_then(|stream| stream.check_open().map(|()| stream)) {
-            Ok(stream) => stream,
+        let source = match S::find(self.id).and_then(check_open) {
+            Ok(source) => source,
             Err(error) => return Poll::Ready(self.fail(error)),
         };
         if is_cancelled() {
@@ -101,7 +102,7 @@ impl<T: LaneOp> Transfer<T> {
         }
         ready!(budget::consume(cx));
         if let State::Waiting { place, .. } = &mut self.state
-            && !stream.direction(T::ROLE).acquire(place, cx)
+            && !source.lane(T::ROLE).acquire(place, cx)
         {
             return Poll::Pending;
         }
@@ -110,24 +111,24 @@ impl<T: LaneOp> Transfer<T> {
         else {
             unreachable!("looked at above");
         };
-        match T::begin(&stream, resource) {
+        match T::begin(&source, resource) {
             Begin::Wait(resource) => {
-                stream.receiving.wait(cx);
+                source.wait(cx);
                 self.state = State::Ahead { resource };
                 Poll::Pending
             }
             Begin::Ready(output) => {
-                stream.end_turn(T::ROLE);
+                source.end_turn(T::ROLE);
                 Poll::Ready(Some(output))
             }
-            Begin::Submit(op) => match InFlight::start(op, Some(stream.attachment(T::ROLE))) {
+            Begin::Submit(op) => match InFlight::start(op, Some(source.attachment(T::ROLE))) {
                 Ok(in_flight) => {
-                    stream.direction(T::ROLE).in_flight.set(in_flight.key());
+                    source.started(T::ROLE, in_flight.key());
                     self.state = State::Submitted(in_flight);
                     Poll::Ready(None)
                 }
                 Err((op, error)) => {
-                    stream.end_turn(T::ROLE);
+                    source.end_turn(T::ROLE);
                     Poll::Ready(Some(T::failed(error, op.into_resource())))
                 }
             },
@@ -138,13 +139,12 @@ impl<T: LaneOp> Transfer<T> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting { resource, place } => {
                 if let Some(place) = place {
-                    leave(self.id, T::ROLE, place);
+                    leave::<S>(self.id, T::ROLE, place);
                 }
                 Some(T::failed(error, resource))
             }
             State::Ahead { resource } => {
-                let id = self.id;
-                at_home(id, move || end_waiting(id));
+                end_waiting::<S>(self.id, T::ROLE, Vec::new());
                 Some(T::failed(error, resource))
             }
             _ => None,
@@ -152,7 +152,7 @@ impl<T: LaneOp> Transfer<T> {
     }
 }
 
-impl<T: LaneOp> Future for Transfer<T> {
+impl<T: LaneOp<S>, S: Lanes> Future for Transfer<T, S> {
     type Output = T::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
@@ -165,67 +165,79 @@ impl<T: LaneOp> Future for Transfer<T> {
         let (op, completion) = ready!(in_flight.poll(cx));
         self.state = State::Over;
         let id = self.id;
-        at_home(id, move || end_turn(id, T::ROLE));
+        at_home(id, move || end_turn::<S>(id, T::ROLE));
         Poll::Ready(op.complete(completion))
     }
 }
 
-impl<T: LaneOp> Drop for Transfer<T> {
+impl<T: LaneOp<S>, S: Lanes> Drop for Transfer<T, S> {
     fn drop(&mut self) {
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting { place, resource } => {
                 T::dropped_before(id, resource);
                 if let Some(place) = place {
-                    leave(id, T::ROLE, place);
+                    leave::<S>(id, T::ROLE, place);
                 }
             }
             State::Submitted(in_flight) => {
                 if let Some(ticket) = in_flight.into_ticket() {
-                    abandon(id, T::ROLE, ticket);
+                    abandon::<S>(id, T::ROLE, ticket);
                 }
             }
             State::Ahead { resource } => {
                 let bytes = T::unread(&resource);
-                at_home(id, move || give_back(id, bytes));
+                T::dropped_before(id, resource);
+                end_waiting::<S>(id, T::ROLE, bytes);
             }
             State::Over => {}
         }
     }
 }
 
-/// Gives back what a read has received before it was dropped, and its turn.
-fn give_back(id: SourceId, bytes: Vec<u8>) {
-    if let Ok(stream) = stream(id) {
-        stream.unread(bytes);
-    }
-    end_waiting(id);
-}
-
-fn leave(id: SourceId, role: Role, place: Place) {
+/// Gives back the turn of a future that waited for what its source receives ahead.
+fn end_waiting<S: Lanes>(id: SourceId, role: Role, bytes: Vec<u8>) {
     at_home(id, move || {
-        if let Ok(stream) = stream(id) {
-            stream.direction(role).leave(place);
+        if let Ok(source) = S::find(id) {
+            source.give_back(bytes);
+            source.wait_no_more();
+            source.end_turn(role);
         }
     });
 }
 
-fn end_turn(id: SourceId, role: Role) {
-    if let Ok(stream) = stream(id) {
-        stream.end_turn(role);
+fn check_open<S: Lanes>(source: Rc<S>) -> io::Result<Rc<S>> {
+    if source.closing().is_open() {
+        Ok(source)
+    } else {
+        Err(closed_error())
+    }
+}
+
+fn leave<S: Lanes>(id: SourceId, role: Role, place: Place) {
+    at_home(id, move || {
+        if let Ok(source) = S::find(id) {
+            source.lane(role).leave(place);
+        }
+    });
+}
+
+fn end_turn<S: Lanes>(id: SourceId, role: Role) {
+    if let Ok(source) = S::find(id) {
+        source.end_turn(role);
     }
 }
 
 /// The future is gone in mid-flight: at home, its operation is taken back, or its result adopted.
-fn abandon(id: SourceId, role: Role, ticket: Ticket) {
-    at_home(id, move || match (ticket.abandon(), stream(id)) {
-        (Abandoned::TakenBack(finished), stream) => {
-            if let Ok(stream) = stream {
-                stream.taken_back(role);
+fn abandon<S: Lanes>(id: SourceId, role: Role, ticket: Ticket) {
+    at_home(id, move || match (ticket.abandon(), S::find(id)) {
+        (Abandoned::TakenBack(finished), source) => {
+            if let Ok(source) = source {
+                source.taken_back(role);
             }
             drop(finished);
         }
-        (Abandoned::Ended(finished), Ok(stream)) => stream.abandoned(role, finished),
+        (Abandoned::Ended(finished), Ok(source)) => source.abandoned(role, finished),
         (Abandoned::Ended(finished), Err(_)) => drop(finished),
         (Abandoned::GoesOn, _) => {}
     });
@@ -450,50 +462,4 @@ impl LaneOp for Shutdown {
     fn into_resource(self) -> Option<i32> {
         Some(self.how)
     }
-}
-
-/// Closes a stream; resolves when everything accepted for sending is with the kernel
-/// and the descriptor is closed.
-pub(crate) struct CloseStream {
-    id: SourceId,
-    is_over: bool,
-}
-
-impl CloseStream {
-    pub(crate) fn new(id: SourceId) -> CloseStream {
-        CloseStream { id, is_over: false }
-    }
-}
-
-impl Future for CloseStream {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let stream = stream(self.id)?;
-        stream.close();
-        if !stream.closing.is_closed() {
-            stream.closing.wait(cx);
-            return Poll::Pending;
-        }
-        self.is_over = true;
-        release(self.id);
-        Poll::Ready(stream.outcome())
-    }
-}
-
-impl Drop for CloseStream {
-    fn drop(&mut self) {
-        if !self.is_over {
-            release(self.id);
-        }
-    }
-}
-
-/// Closes the source if that has not begun, and lets it go when it is closed.
-fn release(id: SourceId) {
-    super::close(id);
-    at_home(id, move || {
-        let may_go = stream(id).is_ok_and(|stream| stream.closing.release());
-        super::with(|sources| sources.closed(id.index, id.generation, may_go));
-    });
 }

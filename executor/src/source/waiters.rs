@@ -111,49 +111,78 @@ impl Waiters {
     }
 }
 
-/// One direction of a stream: lets one future at a time through, in order of arrival.
-#[derive(Default)]
-pub(super) struct Lane {
-    is_taken: Cell<bool>,
+/// One direction of a source: lets a few futures at a time through, usually one, in order of arrival.
+pub(crate) struct Lane {
+    taken: Cell<u8>,
+    width: u8,
     waiters: Waiters,
-    /// The operation in this direction.
+    /// The operation in this direction, where there is one at a time.
     pub(super) in_flight: Cell<Option<Key>>,
 }
 
+impl Default for Lane {
+    fn default() -> Lane {
+        Lane::of_width(1)
+    }
+}
+
 impl Lane {
-    /// True if the lane is now the caller's, who must [`release`](Lane::release) it. Else he waits.
+    /// For so many at a time.
+    pub(super) fn of_width(width: u8) -> Lane {
+        Lane {
+            taken: Cell::new(0),
+            width,
+            waiters: Waiters::default(),
+            in_flight: Cell::new(None),
+        }
+    }
+
+    /// True while it is somebody's turn.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.get() > 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken.get() >= self.width
+    }
+
+    /// True if a turn is now the caller's, who must [`release`](Lane::release) it. Else he waits.
     pub(super) fn acquire(&self, place: &mut Option<Place>, cx: &Context<'_>) -> bool {
-        if self.is_taken.get() || self.waiters.ahead_of(*place) > 0 {
+        if self.is_full() || self.waiters.ahead_of(*place) > 0 {
             self.waiters.wait(place, cx);
             return false;
         }
         if let Some(place) = place.take() {
             self.waiters.leave(place);
         }
-        self.is_taken.set(true);
+        self.taken.set(self.taken.get() + 1);
+        self.wake();
         true
     }
 
     /// Takes the lane before those who wait for it, for what was written before them.
     pub(super) fn take_if_free(&self) -> bool {
-        !self.is_taken.replace(true)
+        let is_free = !self.is_full();
+        if is_free {
+            self.taken.set(self.taken.get() + 1);
+        }
+        is_free
     }
 
-    /// True while it is somebody's turn.
-    pub(super) fn is_taken(&self) -> bool {
-        self.is_taken.get()
-    }
-
-    /// The turn is over: the next one is woken.
+    /// A turn is over: the next one is woken.
     pub(super) fn release(&self) {
-        self.is_taken.set(false);
-        self.waiters.wake(1);
+        self.taken.set(self.taken.get().saturating_sub(1));
+        self.wake();
     }
 
     /// A future that waited is gone. If it had been woken, its turn passes on.
     pub(super) fn leave(&self, place: Place) {
         self.waiters.leave(place);
-        if !self.is_taken.get() {
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if !self.is_full() {
             self.waiters.wake(1);
         }
     }

@@ -14,8 +14,8 @@ pub(crate) use file::{
 };
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
-    Name, bind, get_option, listen, peer_name, set_linger, set_option, shutdown, socket,
-    socket_name, socket_pair,
+    Name, bind, get_option, listen, peer_name, set_linger, set_membership_v4, set_membership_v6,
+    set_option, shutdown, socket, socket_name, socket_pair,
 };
 
 use std::io;

@@ -1,5 +1,6 @@
 //! Calls on sockets.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::{fmt, io, mem};
 
 use super::check;
@@ -16,6 +17,31 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    /// Of the bytes of a `sockaddr`; what goes beyond the longest address there is cut off.
+    pub(crate) fn new(bytes: &[u8]) -> Name {
+        let length = bytes.len().min(NAME_CAPACITY);
+        let mut name = Name {
+            bytes: [0; NAME_CAPACITY],
+            length: length as u32,
+        };
+        name.bytes[..length].copy_from_slice(&bytes[..length]);
+        name
+    }
+
+    /// Room for any address.
+    pub(crate) const CAPACITY: usize = NAME_CAPACITY;
+
+    /// Where the kernel may write up to [`CAPACITY`](Name::CAPACITY) bytes, or read as many as there are.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.bytes.as_mut_ptr()
+    }
+
+    /// Notes how long the address is that the kernel has written there.
+    pub(crate) fn set_length(&mut self, length: u32) {
+        // A Unix path of full length is reported with its missing terminator counted.
+        self.length = length.min(NAME_CAPACITY as u32);
+    }
+
     /// The family and what follows, as far as the kernel filled it. Aligned like a `sockaddr`.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length as usize]
@@ -102,6 +128,39 @@ pub(crate) fn set_linger(fd: i32, seconds: Option<u32>) -> io::Result<()> {
         l_linger: i32::try_from(seconds.unwrap_or(0)).unwrap_or(i32::MAX),
     };
     set(fd, libc::SOL_SOCKET, libc::SO_LINGER, linger)
+}
+
+/// `setsockopt(IP_ADD_MEMBERSHIP)` and `IP_DROP_MEMBERSHIP`.
+pub(crate) fn set_membership_v4(
+    fd: i32,
+    option: i32,
+    group: Ipv4Addr,
+    interface: Ipv4Addr,
+) -> io::Result<()> {
+    let in_addr = |address: Ipv4Addr| libc::in_addr {
+        s_addr: u32::from_ne_bytes(address.octets()),
+    };
+    let membership = libc::ip_mreq {
+        imr_multiaddr: in_addr(group),
+        imr_interface: in_addr(interface),
+    };
+    set(fd, libc::IPPROTO_IP, option, membership)
+}
+
+/// `setsockopt(IPV6_ADD_MEMBERSHIP)` and `IPV6_DROP_MEMBERSHIP`.
+pub(crate) fn set_membership_v6(
+    fd: i32,
+    option: i32,
+    group: Ipv6Addr,
+    interface: u32,
+) -> io::Result<()> {
+    let membership = libc::ipv6_mreq {
+        ipv6mr_multiaddr: libc::in6_addr {
+            s6_addr: group.octets(),
+        },
+        ipv6mr_interface: interface,
+    };
+    set(fd, libc::IPPROTO_IPV6, option, membership)
 }
 
 /// `setsockopt(2)` for an option that is a number or a switch.

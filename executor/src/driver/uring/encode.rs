@@ -28,6 +28,7 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         ReceiveProvided { fd, group, length } => receive_provided(fd, group, length),
         ReceiveMultishot { fd, group, bundle } => receive_multishot(fd, group, bundle),
         Send { fd, address, length, flags } => send(fd, address, length, flags),
+        ReceiveMessageMultishot { fd, header, group } => receive_messages(fd, header, group),
         ReceiveMessage { fd, header, flags } => receive_message(fd, header, flags),
         SendMessage { fd, header, flags } => send_message(fd, header, flags),
         Read { fd, address, length, offset } => read(fd, address, length, offset),
@@ -140,6 +141,11 @@ fn receive_message(fd: Descriptor, header: Address, flags: i32) -> Entry {
     opcode::RecvMsg::new(types::Fd(fd), header.as_mut_ptr())
         .flags(flags.cast_unsigned())
         .build()
+}
+
+#[inline]
+fn receive_messages(fd: Descriptor, header: Address, group: u16) -> Entry {
+    opcode::RecvMsgMulti::new(types::Fd(fd), header.as_ptr(), group).build()
 }
 
 #[inline]

@@ -58,7 +58,9 @@ pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Opti
             Some(answer(sys::truncate(fd, length).map(|()| 0)))
         }
         Operation::AcceptMultishot { .. } if !capabilities.accept_multishot => Some(-libc::EINVAL),
-        Operation::ReceiveMultishot { .. } if !capabilities.receive_multishot => {
+        Operation::ReceiveMultishot { .. } | Operation::ReceiveMessageMultishot { .. }
+            if !capabilities.receive_multishot =>
+        {
             Some(-libc::EINVAL)
         }
         _ => None,
