@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use krug::io::{AsyncReadOwned, AsyncWriteOwned, read_to_end};
-use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use krug::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use krug::pipe;
 use krug_tests::{Random, run};
 
@@ -254,5 +254,39 @@ fn socat_reads_from_a_fifo() {
                 .expect("all is taken");
         });
         assert!(socat.heard() == bytes, "what it read is not what was sent");
+    });
+}
+
+/// Each piece that it reads is one datagram of its, each datagram of ours one piece that it writes. Short enough for the
+/// pipe to it to pass them on whole.
+#[test]
+fn socat_sends_and_receives_datagrams() {
+    const LENGTH_MAX: usize = 4096;
+    run(|runtime| {
+        let random = Random::new();
+        runtime.block_on(async {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+            let target = format!("UDP4:{}", socket.local_addr().expect("its address"));
+            let Some(mut socat) = Socat::start(&["-", &target]) else {
+                return;
+            };
+            let mut input = socat.child.stdin.take().expect("its standard input");
+            let mut output = socat.child.stdout.take().expect("its standard output");
+            for _ in 0..200 {
+                let bytes = random.bytes(1 + random.below(LENGTH_MAX));
+                input.write_all(&bytes).expect("it takes them");
+                let (result, received) = socket.recv_from(Vec::with_capacity(2 * LENGTH_MAX)).await;
+                let (count, peer) = result.expect("a datagram");
+                assert_eq!(count, bytes.len());
+                assert!(received == bytes, "what it sent is not what came");
+
+                let ours = random.bytes(1 + random.below(LENGTH_MAX));
+                let (sent, ours) = socket.send_to(ours, peer).await;
+                assert_eq!(sent.expect("it is sent"), ours.len());
+                let mut heard = vec![0; ours.len()];
+                output.read_exact(&mut heard).expect("what it heard");
+                assert!(heard == ours, "what it received is not what was sent");
+            }
+        });
     });
 }
