@@ -20,7 +20,7 @@ readme_command() {
 # Programs that some tests look at the kernel with. Without one, those tests say that they were skipped.
 step_tools() {
   local row tool package missing=()
-  for row in strace:strace valgrind:valgrind ss:iproute2; do
+  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools; do
     tool=${row%%:*} package=${row##*:}
     command -v "$tool" >/dev/null || missing+=("$package")
   done
@@ -30,7 +30,7 @@ step_tools() {
     { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${missing[@]}"; } || true
   fi
-  for row in strace:strace valgrind:valgrind ss:iproute2; do
+  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools; do
     tool=${row%%:*} package=${row##*:}
     command -v "$tool" >/dev/null || echo "skipped: what needs $tool (package $package could not be installed)"
   done
@@ -64,42 +64,402 @@ step_tests() {
   rm -f "$log"
 }
 
-# The echo server is driven by a client of three lines of bash; every other example must end by itself.
+# Every example does what its head says: each has a function `drive_…` here, which is told where the program is.
 step_examples() {
   cargo build --locked -p krug --examples
+  begin_driving
   local source name
-  for source in executor/examples/*.rs; do
-    name=$(basename "$source" .rs)
-    if [ "$name" = echo ]; then
-      drive_echo "$target/debug/examples/echo"
-    else
-      timeout 60 "$target/debug/examples/$name"
-    fi
+  for source in executor/examples/*.rs executor/examples/*/main.rs; do
+    [ -e "$source" ] || continue
+    name=${source#executor/examples/} name=${name%/main.rs} name=${name%.rs}
+    declare -F "drive_$name" >/dev/null || {
+      echo "there is no drive_$name in .ci/steps.sh: nobody would notice if the example $name broke" >&2
+      return 1
+    }
+    "drive_$name" "$target/debug/examples/$name"
     echo "example $name: ok"
   done
 }
 
-drive_echo() {
-  local output server port answer tries
-  output=$(mktemp)
-  "$1" 127.0.0.1:0 >"$output" &
+scratch= server= port= said=
+servers=()
+
+# Before the first server: a folder for files, and what makes both go away in any case.
+begin_driving() {
+  scratch=$(mktemp -d)
+  trap stop_servers EXIT
+  set -E
+  trap 'echo "line $LINENO of .ci/steps.sh failed: $BASH_COMMAND" >&2' ERR
+}
+
+# Starts a server and waits until it says where it listens. Sets `server`, its process; `port`; and `said`, from which
+# the rest of what it says can be read.
+start_server() {
+  local line
+  exec {said}< <(exec "$@" 2>>"$scratch/complaints")
   server=$!
-  # shellcheck disable=SC2064 # The process and the file of this call are meant.
-  trap "kill $server 2>/dev/null || true; rm -f '$output'" RETURN EXIT
-  for tries in $(seq 100); do
-    port=$(sed -nE 's/.*127\.0\.0\.1:([0-9]+).*/\1/p' "$output" | head -n 1)
-    [ -n "$port" ] && break
-    sleep 0.1
+  servers+=("$server")
+  while IFS= read -r -t 60 line <&"$said"; do
+    port=$(sed -nE 's/^listening on .*:([0-9]+)$/\1/p' <<<"$line")
+    [ -z "$port" ] || return 0
   done
-  [ -n "$port" ] || { echo "the echo server did not say within ${tries}00 ms where it listens" >&2; return 1; }
+  echo "$1 did not say where it listens" >&2
+  return 1
+}
+
+# Kills a server and waits until it is gone.
+kill_server() {
+  kill -9 "$1"
+  tail --pid="$1" -s 0.05 -f /dev/null
+}
+
+stop_servers() {
+  [ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
+  if [ -s "$scratch/complaints" ]; then
+    echo "what the servers complained about:" >&2
+    tail -n 20 "$scratch/complaints" >&2
+  fi
+  rm -rf "$scratch"
+}
+
+# The last server is there, and nothing that its clients did has made a task of it panic.
+still_runs() {
+  kill -0 "$server" || { echo "the server $1 ended by itself" >&2; return 1; }
+  ! grep -A 3 panicked "$scratch/complaints" >&2 || return 1
+}
+
+# Clients that send what nobody can mean, and go away.
+pester() {
+  local talk
+  for _ in 1 2 3 4 5 6 7 8; do
+    exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+    { head -c 50000 /dev/urandom >&"$talk"; } 2>/dev/null || true
+    exec {talk}<&-
+  done
+}
+
+# The next line from a descriptor must be this one.
+expect_line() {
+  local line
+  IFS= read -r -t 60 line <&"$1" || { echo "waited in vain for the line '$2'" >&2; return 1; }
+  [ "${line%$'\r'}" = "$2" ] || { echo "wanted '$2', got '$line'" >&2; return 1; }
+}
+
+echo_a_line() {
+  local talk
+  exec {talk}<>"/dev/tcp/127.0.0.1/$1"
+  printf '%s\n' "$2" >&"$talk"
+  expect_line "$talk" "$2"
+  exec {talk}<&-
+}
+
+drive_echo() {
+  local line
+  start_server "$1" 127.0.0.1:0
   for line in "first" "второе" "third"; do
-    exec 3<>"/dev/tcp/127.0.0.1/$port"
-    printf '%s\n' "$line" >&3
-    IFS= read -r -t 10 answer <&3 || { echo "the echo server did not answer within 10 s" >&2; return 1; }
-    exec 3<&-
-    [ "$answer" = "$line" ] || { echo "sent '$line', got back '$answer'" >&2; return 1; }
+    echo_a_line "$port" "$line"
   done
-  kill -0 "$server" || { echo "the echo server ended by itself" >&2; return 1; }
+  pester
+  still_runs echo
+}
+
+drive_cancel() {
+  "$1" >"$scratch/cancel"
+  diff "$scratch/cancel" - <<'WANTED'
+after 50ms: None
+the buffer is back: 1048576 bytes of room
+read Some(7): in time
+dropped while it waited: true
+read 8: not lost
+WANTED
+}
+
+drive_chat() {
+  local anna boris slow
+  start_server "$1" 127.0.0.1:0
+  exec {anna}<>"/dev/tcp/127.0.0.1/$port"
+  expect_line "$anna" "* your name?"
+  printf 'Anna\r\n' >&"$anna"
+  expect_line "$anna" "* welcome, Anna"
+  exec {boris}<>"/dev/tcp/127.0.0.1/$port"
+  expect_line "$boris" "* your name?"
+  printf 'Anna\n' >&"$boris"
+  expect_line "$boris" "* that name is taken"
+  expect_line "$boris" "* your name?"
+  printf 'Борис\n' >&"$boris"
+  expect_line "$boris" "* welcome, Борис"
+  expect_line "$anna" "* Борис is here"
+  printf 'привет\033[2J\n' >&"$anna"
+  expect_line "$boris" "Anna: привет[2J"
+  # Whoever does not read misses something, is told so, and keeps nobody waiting.
+  exec {slow}<>"/dev/tcp/127.0.0.1/$port"
+  expect_line "$slow" "* your name?"
+  printf 'slow\n' >&"$slow"
+  expect_line "$slow" "* welcome, slow"
+  expect_line "$anna" "* slow is here"
+  expect_line "$boris" "* slow is here"
+  { yes "$(printf 'x%.0s' {1..1000})" || true; } | head -n 30000 >&"$boris"
+  printf 'that was all\n' >&"$boris"
+  timeout 60 grep -q "that was all" <&"$anna"
+  timeout 60 grep -aqE "^\* you missed [0-9]+ messages$" <&"$slow"
+  # A line without an end is not collected for ever.
+  printf 'a%.0s' {1..1500} >&"$boris"
+  timeout 60 grep -aq "that line is too long" <&"$boris"
+  exec {anna}<&- {boris}<&- {slow}<&-
+  pester
+  still_runs chat
+}
+
+drive_proxy() {
+  local behind=$target/debug/examples/echo line
+  start_server "$behind" 127.0.0.1:0
+  start_server "$1" 127.0.0.1:0 "127.0.0.1:$port"
+  echo_a_line "$port" "through the proxy"
+  expect_line "$said" "connection 1: 18 bytes there, 18 bytes back"
+  echo_a_line "$port" "twice"
+  expect_line "$said" "connection 2: 6 bytes there, 6 bytes back"
+  pester
+  still_runs proxy
+  # Nobody listens behind: the client is told so by the end of its connection.
+  start_server "$1" 127.0.0.1:0 127.0.0.1:1
+  exec {line}<>"/dev/tcp/127.0.0.1/$port"
+  [ -z "$(timeout 60 cat <&"$line")" ]
+  exec {line}<&-
+  still_runs proxy
+}
+
+drive_http() {
+  local talk root=$scratch/http
+  mkdir -p "$root"
+  printf 'a page\n' >"$root/index.html"
+  start_server "$1" 127.0.0.1:0 "$root"
+  exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+  # Two requests in one piece, and a third that ends the connection.
+  printf 'GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /b HTTP/1.1\r\nHost: a\r\n\r\nGET /../b HTTP/1.0\r\n\r\n' >&"$talk"
+  timeout 60 cat <&"$talk" | tr -d '\r' >"$scratch/responses"
+  exec {talk}<&-
+  grep -vE '^(ETag|Server|Accept-Ranges): ' "$scratch/responses" | diff - <(cat <<'WANTED'
+HTTP/1.1 200 OK
+Content-Type: text/html; charset=utf-8
+Content-Length: 7
+
+a page
+HTTP/1.1 404 Not Found
+Content-Type: text/plain
+Content-Length: 14
+
+HTTP/1.1 403 Forbidden
+Content-Type: text/plain
+Content-Length: 14
+Connection: close
+
+403 Forbidden
+WANTED
+)
+  pester
+  still_runs http
+}
+
+drive_keyvalue() {
+  local talk
+  start_server "$1" 127.0.0.1:0 "$scratch/journal"
+  exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+  printf 'SET hero 32\r\nINCR hero\r\nSET gone 1\r\nDEL gone\r\n*x\r\n' >&"$talk"
+  timeout 60 cat <&"$talk" | tr -d '\r' | diff - <(printf '+OK\n:33\n+OK\n:1\n-ERR Protocol error: invalid multibulk length\n')
+  exec {talk}<&-
+  pester
+  still_runs keyvalue
+  kill_server "$server"
+  start_server "$1" 127.0.0.1:0 "$scratch/journal"
+  exec {talk}<>"/dev/tcp/127.0.0.1/$port"
+  printf 'GET hero\r\nEXISTS gone\r\nQUIT\r\n' >&"$talk"
+  timeout 60 cat <&"$talk" | tr -d '\r' | diff - <(printf '$2\n33\n:0\n+OK\n')
+  exec {talk}<&-
+}
+
+drive_copy() {
+  local place=$scratch/copy
+  mkdir "$place"
+  head -c 20000001 /dev/urandom >"$place/source"
+  chmod 640 "$place/source"
+  "$1" "$place/source" "$place/target"
+  cmp "$place/source" "$place/target"
+  [ "$(stat -c %a "$place/target")" = 640 ]
+  : >"$place/empty"
+  "$1" "$place/empty" "$place/target"
+  [ ! -s "$place/target" ]
+  # What cannot be done leaves everything as it was: the source itself, a folder, a device, and a disk that has
+  # not the room (here: a bound for the size of files).
+  ! "$1" "$place/source" "$place/../copy/source" || return 1
+  ! "$1" "$place" "$place/target" || return 1
+  ! "$1" "$place/source" /dev/null || return 1
+  [ -c /dev/null ]
+  ! (trap '' XFSZ; ulimit -f 1000; "$1" "$place/source" "$place/target") || return 1
+  [ ! -s "$place/target" ]
+  [ "$(ls -A "$place" | wc -l)" -eq 3 ]
+  [ "$(stat -c %s "$place/source")" -eq 20000001 ]
+}
+
+# ---- programs that nobody here wrote, against the examples
+
+step_interop() {
+  cargo build --locked -p krug --examples
+  begin_driving
+  if command -v curl >/dev/null; then
+    interop_curl "$target/debug/examples/http"
+    echo "curl: ok"
+  else
+    echo "skipped: curl against the example http"
+  fi
+  if command -v redis-benchmark >/dev/null && command -v redis-cli >/dev/null; then
+    interop_redis "$target/debug/examples/keyvalue"
+    echo "redis: ok"
+  else
+    echo "skipped: redis-benchmark and redis-cli against the example keyvalue"
+  fi
+  command -v socat >/dev/null || echo "skipped: socat against sockets, datagrams and pipes"
+  # Of the whole workspace, as the step `tests` has built it.
+  cargo test --locked --workspace --test interoperation
+}
+
+# What curl says of one request: status, bytes of the body, type.
+curl_says() {
+  curl --silent --show-error --max-time 60 --path-as-is --output "$scratch/body" \
+    --write-out '%{http_code} %{size_download} %{content_type}' "$@"
+}
+
+wanted_of_curl() {
+  local wanted=$1 got
+  shift
+  got=$(curl_says "$@")
+  [ "$got" = "$wanted" ] || { echo "curl $*: wanted '$wanted', got '$got'" >&2; return 1; }
+}
+
+interop_curl() {
+  local root=$scratch/root site tag
+  mkdir -p "$root/folder/.hidden"
+  printf 'a page\n' | tee "$root/index.html" "$root/folder/index.html" "$root/with space.txt" >"$root/folder/.hidden/x"
+  : >"$root/empty.css"
+  head -c 50000000 /dev/urandom >"$root/large.bin"
+  ln -s /etc/passwd "$root/link.txt"
+  ln -s folder/index.html "$root/inside.html"
+  mkfifo "$root/fifo"
+  start_server "$1" 127.0.0.1:0 "$root"
+  site=http://127.0.0.1:$port
+
+  wanted_of_curl "200 7 text/html; charset=utf-8" "$site/"
+  wanted_of_curl "200 7 text/html; charset=utf-8" "$site/folder/?query"
+  wanted_of_curl "200 7 text/html; charset=utf-8" --location "$site/folder"
+  wanted_of_curl "200 7 text/html; charset=utf-8" "$site/inside.html"
+  wanted_of_curl "200 7 text/plain; charset=utf-8" "$site/with%20space.txt"
+  wanted_of_curl "200 0 text/css; charset=utf-8" "$site/empty.css"
+  wanted_of_curl "200 0 text/html; charset=utf-8" --head "$site/"
+  wanted_of_curl "200 7 text/html; charset=utf-8" --http1.0 "$site/"
+  wanted_of_curl "404 14 text/plain" "$site/nothing"
+  local path
+  for path in /link.txt /folder/.hidden/x /../root/index.html /%2e%2e/%2e%2e/etc/passwd /folder/..%2f..%2fx /fifo; do
+    wanted_of_curl "403 14 text/plain" "$site$path"
+  done
+  wanted_of_curl "400 16 text/plain" "$site/%00"
+  wanted_of_curl "400 16 text/plain" "$site/%zz"
+  wanted_of_curl "405 23 text/plain" --data text "$site/"
+  wanted_of_curl "413 22 text/plain" --request GET --data text "$site/"
+  wanted_of_curl "414 17 text/plain" "$site/$(printf 'a%.0s' {1..5000})"
+  wanted_of_curl "431 36 text/plain" --header "X: $(printf 'a%.0s' {1..9000})" "$site/"
+  tag=$(curl --silent --head "$site/" | tr -d '\r' | sed -n 's/^ETag: //p')
+  wanted_of_curl "304 0 text/html; charset=utf-8" --header "If-None-Match: $tag" "$site/"
+
+  # Large, whole and in parts, the parts put together again by their places.
+  curl --silent --max-time 60 "$site/large.bin" | cmp - "$root/large.bin"
+  wanted_of_curl "206 4 application/octet-stream" --range 49999996- "$site/large.bin"
+  cmp "$scratch/body" <(tail -c 4 "$root/large.bin")
+  wanted_of_curl "206 1000000 application/octet-stream" --range 10-1000009 "$site/large.bin"
+  cmp --bytes=1000000 --ignore-initial=0:10 "$scratch/body" "$root/large.bin"
+  wanted_of_curl "416 0 application/octet-stream" --range 50000000- "$site/large.bin"
+  head -c 30000000 "$root/large.bin" >"$scratch/resumed"
+  curl --silent --max-time 60 --continue-at - --output "$scratch/resumed" "$site/large.bin"
+  cmp "$scratch/resumed" "$root/large.bin"
+
+  # One connection for all of them, a missing one among them.
+  [ "$(curl --silent --output /dev/null --write-out '%{num_connects}' "$site/" --next --silent --output /dev/null \
+    --write-out '%{num_connects}' "$site/nothing" --next --silent --output /dev/null --write-out '%{num_connects}' \
+    "$site/large.bin" --next --silent --output /dev/null --write-out '%{num_connects}' --head "$site/")" = 1000 ]
+
+  # Clients that go away in the middle hurt nobody; eight at a time get all of it.
+  local client clients=()
+  for client in 1 2 3 4; do
+    curl --silent --max-time 60 "$site/large.bin" | head -c 100000 >/dev/null || true
+  done
+  for client in 1 2 3 4 5 6 7 8; do
+    curl --silent --max-time 60 "$site/large.bin" | cmp - "$root/large.bin" &
+    clients+=($!)
+  done
+  for client in "${clients[@]}"; do wait "$client"; done
+  still_runs http
+}
+
+redis_says() {
+  local wanted=$1 got
+  shift
+  got=$(timeout 60 redis-cli -p "$port" "$@")
+  [ "$got" = "$wanted" ] || { echo "redis-cli $*: wanted '$wanted', got '$got'" >&2; return 1; }
+}
+
+interop_redis() {
+  local journal=$scratch/store round client
+  start_server "$1" 127.0.0.1:0 "$journal"
+  timeout 60 redis-benchmark -p "$port" -t ping,get,set,incr -P 16 -n 20000 -r 1000 --csv
+  timeout 60 redis-benchmark -p "$port" -t set,incr -c 50 -n 2000 --csv
+  redis_says "OK" set hero 33
+  redis_says "33" get hero
+  redis_says "34" incr hero
+  redis_says "" get nobody
+  redis_says "1" del hero
+  redis_says "0" exists hero
+  redis_says "two words" echo "two words"
+  redis_says "OK" set hero text
+  redis_says "ERR value is not an integer or out of range" incr hero
+  redis_says "OK" set number 9223372036854775807
+  redis_says "ERR increment or decrement would overflow" incr number
+  redis_says "ERR wrong number of arguments for 'get' command" get
+  still_runs keyvalue
+  for round in 1 2 3; do
+    kill_while_writing "$round"
+    start_server "$1" 127.0.0.1:0 "$journal"
+    for client in one two; do acknowledged_is_there "$round:$client"; done
+  done
+  redis_says "text" get hero
+}
+
+# Two clients write key after key; when one has 300 acknowledged, the server is killed.
+kill_while_writing() {
+  local first second line
+  exec {first}< <(write_keys "$1:one") {second}< <(write_keys "$1:two")
+  for _ in {1..300}; do
+    IFS= read -r -t 60 line <&"$first"
+    [ "$line" = OK ] || { echo "wanted OK, got '$line'" >&2; return 1; }
+  done
+  kill_server "$server"
+  # Each has written its answers to its file when it ends.
+  cat <&"$first" >/dev/null
+  cat <&"$second" >/dev/null
+  exec {first}<&- {second}<&-
+}
+
+write_keys() {
+  { seq 30000 | sed "s/.*/set key:$1:& value:&/" | timeout 60 redis-cli -p "$port" 2>&1 | sed -u '/^OK$/!q' || true; } |
+    tee "$scratch/answers:$1"
+}
+
+acknowledged_is_there() {
+  local count
+  count=$(grep -c '^OK$' "$scratch/answers:$1")
+  [ "$count" -gt 0 ] && [ "$count" -lt 30000 ] || { echo "the server was not killed while $1 wrote: $count" >&2; return 1; }
+  seq "$count" | sed "s/.*/get key:$1:&/" | timeout 60 redis-cli -p "$port" | diff -q - <(seq "$count" | sed 's/^/value:/') || {
+    echo "of $count acknowledged keys of $1 some are gone" >&2
+    return 1
+  }
+  echo "$1: $count acknowledged keys are there after kill -9"
 }
 
 alphabet=АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ
