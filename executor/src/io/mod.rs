@@ -35,6 +35,8 @@ mod lines;
 mod methods;
 mod owned;
 mod readiness;
+// Ports are asked for by the borrowing traits alone.
+#[cfg_attr(not(feature = "futures-io"), allow(dead_code))]
 pub(crate) mod streams;
 mod to_end;
 
