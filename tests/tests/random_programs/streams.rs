@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use krug::buf::{BufResult, IoBuf};
+use krug::buf::{BufResult, Chunk, IoBuf};
 use krug::io::Canceller;
 use krug::net::{
     OwnedReadHalf, OwnedUnixReadHalf, OwnedUnixWriteHalf, OwnedWriteHalf, TcpListener, TcpStream,
@@ -25,6 +25,7 @@ pub(crate) trait Reads: 'static {
     async fn read(&self, buf: Buffer) -> BufResult<usize, Buffer>;
     async fn read_exact(&self, buf: Buffer) -> BufResult<(), Buffer>;
     async fn read_vectored(&self, bufs: Pair) -> BufResult<usize, Pair>;
+    async fn recv(&self) -> io::Result<Chunk>;
     /// `None` if this kind of connection cannot be looked into.
     async fn peek(&self, buf: Buffer) -> Option<BufResult<usize, Buffer>>;
 }
@@ -51,6 +52,9 @@ macro_rules! reads {
             }
             async fn read_vectored(&self, bufs: Pair) -> BufResult<usize, Pair> {
                 <$type>::read_vectored(self, bufs).await
+            }
+            async fn recv(&self) -> io::Result<Chunk> {
+                <$type>::recv(self).await
             }
             async fn peek(&$self, $buf: Buffer) -> Option<BufResult<usize, Buffer>> {
                 $peek
@@ -111,8 +115,17 @@ enum Came {
 type Reading<R> = fn(Rc<R>, Rc<World>) -> Pin<Box<dyn Future<Output = Came>>>;
 
 /// Every way to read.
-fn readings<R: Reads>() -> [Reading<R>; 4] {
+fn readings<R: Reads>() -> [Reading<R>; 5] {
     [
+        |stream, _| {
+            Box::pin(async move {
+                match stream.recv().await {
+                    Ok(chunk) if chunk.is_empty() => Came::End,
+                    Ok(chunk) => Came::Bytes(chunk.to_vec()),
+                    Err(error) => came(Err(error), &[], 1),
+                }
+            })
+        },
         |stream, world| {
             Box::pin(async move {
                 let room = world.room();
