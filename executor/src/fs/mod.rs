@@ -87,6 +87,7 @@ mod open_options;
 mod path;
 mod positional;
 mod questions;
+mod reader;
 mod vectored;
 mod whole;
 
