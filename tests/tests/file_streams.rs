@@ -1,156 +1,354 @@
-//! A file as a reader of `krug::io`: copied, read to its end, read line by line, with futures dropped on the way.
+//! Files under the helpers of `io` and the borrowing traits.
 
-use std::io::{ErrorKind, SeekFrom};
+use std::io::{ErrorKind, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::task::Poll;
+use std::time::Duration;
 
-use krug::fs::File;
-use krug::io::{self, BufReader};
-use krug_tests::{Random, iterations, poll_once, run, turns};
-use tempfile::TempDir;
+use futures_util::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use krug::compat::FuturesIo;
+use krug::fs::{File, OpenOptions};
+use krug::io::{AsyncWriteOwned, BufReader, BufWriter};
+use krug::net::UnixStream;
+use krug::runtime::Faults;
+use krug::{Runtime, io, pipe};
+use krug_tests::{Random, iterations, poll_once, run, run_with};
 
-/// A file with `content`, in a folder of its own.
-fn file_with(content: &[u8]) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn file_with(folder: &tempfile::TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("file");
-    std::fs::write(&path, content).expect("a file");
-    (folder, path)
+    std::fs::write(&path, bytes).expect("a file");
+    path
 }
 
-/// Polls a few times, then gives the future up unless it is ready.
-async fn hurried<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = poll_once(future.as_mut()).await {
-            return Some(output);
-        }
-        turns(1).await;
-    }
-    None
+async fn open(path: &PathBuf) -> File {
+    let mut options = OpenOptions::new();
+    let opening = options.read(true).write(true).create(true).open(path);
+    opening.await.expect("a file")
 }
 
 #[test]
-fn a_file_is_read_to_its_end_from_the_cursor_on() {
+fn a_file_is_copied_through_a_pipe_into_another_byte_by_byte() {
+    let random = Random::new();
     run(|runtime| {
-        let content = Random::new().bytes(100_000);
-        let (_folder, path) = file_with(&content);
+        let folder = folder();
+        let bytes = random.bytes(300_000);
+        let from = file_with(&folder, &bytes);
+        let to = folder.path().join("copy");
         runtime.block_on(async {
-            let file = File::open(&path).await.unwrap();
-            file.seek(SeekFrom::Start(10)).await.unwrap();
-            let (result, read) = io::read_to_end(&file, vec![1, 2]).await;
-            assert_eq!(result.unwrap(), content.len() - 10);
-            assert_eq!(read[..2], [1, 2]);
-            assert!(read[2..] == content[10..]);
-            assert_eq!(file.stream_position().await.unwrap(), 100_000);
-            let (result, nothing) = io::read_to_end(&file, Vec::new()).await;
-            assert_eq!((result.unwrap(), nothing.len()), (0, 0));
-            file.rewind().await.unwrap();
-            let error = io::read_to_string(file).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidData, "random bytes");
+            let (sender, receiver) = pipe::pipe().await.expect("a pipe");
+            let source = open(&from).await;
+            let target = File::create(&to).await.expect("a file");
+            let filling = async {
+                let copied = io::copy(&source, sender).await;
+                assert_eq!(copied.expect("a copy"), 300_000);
+            };
+            let emptying = async {
+                let copied = io::copy(receiver, &target).await;
+                assert_eq!(copied.expect("a copy"), 300_000);
+            };
+            krug::join!(filling, emptying);
+            target.close().await.expect("a close");
+        });
+        assert_eq!(std::fs::read(&to).expect("the copy"), bytes);
+    });
+}
+
+#[test]
+fn lines_of_a_file_end_with_any_line_ending_and_the_last_needs_none() {
+    run(|runtime| {
+        let folder = folder();
+        let path = file_with(&folder, b"one\r\ntwo\n\nlast");
+        runtime.block_on(async {
+            let mut lines = BufReader::new(open(&path).await).lines();
+            let mut found = Vec::new();
+            while let Some(line) = lines.next_line().await.expect("a line") {
+                found.push(line);
+            }
+            assert_eq!(found, ["one", "two", "", "last"]);
         });
     });
 }
 
 #[test]
-fn lines_of_a_file_are_those_of_the_standard_library() {
+fn what_a_dropped_writer_has_accepted_comes_before_what_is_written_afterwards() {
     run(|runtime| {
-        let contents = [
-            "",
-            "\n",
-            "a\r\nb\n",
-            "a\n\nlast",
-            "\r\n",
-            "only",
-            "a\rb\nc\r",
-        ];
-        for content in contents {
-            let (_folder, path) = file_with(content.as_bytes());
-            let bytes = std::fs::read(&path).unwrap();
-            let expected: Result<Vec<_>, _> = std::io::BufRead::lines(&bytes[..]).collect();
-            for capacity in [1, 3, 8192] {
+        let folder = folder();
+        let path = folder.path().join("file");
+        runtime.block_on(async {
+            let file = open(&path).await;
+            for round in 0..20 {
+                let mut writer = BufWriter::new(&file);
+                let text = format!("buffered {round} ");
+                writer.write_all(text.as_bytes()).await.expect("room");
+                drop(writer);
+                // Accepted by the call, though its future is never polled.
+                drop((&file).commit(format!("committed {round} ").into_bytes()));
+                file.write_all(format!("written {round}\n"))
+                    .await
+                    .0
+                    .expect("a write");
+            }
+            file.sync_all().await.expect("everything, then a sync");
+            let expected: String = (0..20)
+                .map(|round| format!("buffered {round} committed {round} written {round}\n"))
+                .collect();
+            assert_eq!(std::fs::read_to_string(&path).expect("the file"), expected);
+        });
+    });
+}
+
+#[test]
+fn accepted_bytes_of_an_appended_file_stay_in_order_and_close_waits_for_them() {
+    run(|runtime| {
+        let folder = folder();
+        let path = file_with(&folder, b"begin ");
+        runtime.block_on(async {
+            let mut options = OpenOptions::new();
+            let file = options.append(true).open(&path).await.expect("a file");
+            let mut expected = b"begin ".to_vec();
+            for round in 0..50 {
+                let text = format!("{round} ").into_bytes();
+                expected.extend(&text);
+                drop((&file).commit(text));
+            }
+            file.close().await.expect("everything, then the close");
+            assert_eq!(std::fs::read(&path).expect("the file"), expected);
+        });
+    });
+}
+
+#[test]
+fn bug_017_the_error_of_an_accepted_write_shows_once_and_nothing_is_written_behind_it() {
+    for nth in 1..=4 {
+        let faults = Faults::new();
+        run_with(
+            |builder| builder.faults(faults.clone()),
+            |runtime| {
+                let folder = folder();
+                let path = folder.path().join("file");
                 runtime.block_on(async {
-                    let file = File::open(&path).await.unwrap();
-                    let mut lines = BufReader::with_capacity(capacity, file).lines();
-                    let mut found = Vec::new();
-                    while let Some(line) = lines.next_line().await.unwrap() {
-                        found.push(line);
+                    let file = open(&path).await;
+                    let _planned = faults.clone().operation(faults.operations() + nth, 5);
+                    for piece in ["a", "b", "c", "d"] {
+                        drop((&file).commit(piece.repeat(10).into_bytes()));
                     }
-                    assert_eq!(&found, expected.as_ref().unwrap(), "{content:?}");
+                    assert_eq!(
+                        file.flush().await.expect_err("a fault").raw_os_error(),
+                        Some(5)
+                    );
+                    file.flush().await.expect("it was told");
+                    file.close().await.expect("it was told");
                 });
-            }
-        }
+                let expected: String = ["a", "b", "c", "d"]
+                    .iter()
+                    .take(nth as usize - 1)
+                    .map(|piece| piece.repeat(10))
+                    .collect();
+                assert_eq!(std::fs::read_to_string(&path).expect("the file"), expected);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_borrowing_reader_and_writer_share_one_cursor() {
+    run(|runtime| {
+        let folder = folder();
+        let path = file_with(&folder, b"first line\nsecond line\nthird line\n");
+        runtime.block_on(async {
+            let mut file = FuturesIo::new(open(&path).await);
+            let mut line = String::new();
+            file.read_line(&mut line).await.expect("a line");
+            assert_eq!(line, "first line\n");
+            // More was read ahead; the write goes to where the reader is.
+            file.write_all(b"SECOND").await.expect("room");
+            file.flush().await.expect("a flush");
+            line.clear();
+            file.read_line(&mut line).await.expect("a line");
+            assert_eq!(line, " line\n");
+            assert_eq!(file.seek(SeekFrom::Current(-5)).await.expect("a seek"), 18);
+            assert_eq!(file.seek(SeekFrom::End(-5)).await.expect("a seek"), 29);
+            line.clear();
+            file.read_to_string(&mut line).await.expect("the rest");
+            assert_eq!(line, "line\n");
+            file.close().await.expect("a close");
+            assert_eq!(
+                file.write(b"x").await.expect_err("closed").kind(),
+                ErrorKind::BrokenPipe
+            );
+            let file = file.into_inner();
+            assert_eq!(file.stream_position().await.expect("its place"), 34);
+        });
+        let found = std::fs::read(&path).expect("the file");
+        assert_eq!(found, b"first line\nSECOND line\nthird line\n");
     });
 }
 
 #[test]
-fn a_line_of_a_file_that_is_too_long_is_an_error_and_stays() {
+fn what_was_read_ahead_of_a_dropped_adapter_is_read_again() {
     run(|runtime| {
-        let (_folder, path) = file_with(b"short\n0123456789\n");
+        let folder = folder();
+        let path = file_with(&folder, b"0123456789");
         runtime.block_on(async {
-            let file = File::open(&path).await.unwrap();
-            let mut lines = BufReader::with_capacity(4, file).lines().max_length(8);
-            assert_eq!(lines.next_line().await.unwrap().unwrap(), "short");
-            let error = lines.next_line().await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidData);
-            let mut lines = lines.max_length(20);
-            assert_eq!(lines.next_line().await.unwrap().unwrap(), "0123456789");
-            assert_eq!(lines.next_line().await.unwrap(), None);
+            let file = open(&path).await;
+            let mut four = [0; 4];
+            FuturesIo::new(&file)
+                .read_exact(&mut four)
+                .await
+                .expect("four");
+            assert_eq!(&four, b"0123");
+            let (read, buf) = file.read(Vec::with_capacity(16)).await;
+            assert_eq!((read.expect("the rest"), &buf[..]), (6, &b"456789"[..]));
         });
     });
 }
 
 #[test]
-fn reads_through_the_trait_that_are_dropped_anywhere_skip_nothing() {
+fn a_file_that_has_no_cursor_cannot_be_sought() {
     run(|runtime| {
-        let random = Random::new();
-        for _ in 0..iterations(20) {
-            let content = random.bytes(random.below(5_000));
-            let (_folder, path) = file_with(&content);
-            runtime.block_on(async {
-                let file = File::open(&path).await.unwrap();
-                let mut reader = BufReader::with_capacity(1 + random.below(700), &file);
-                let mut read = Vec::new();
-                loop {
-                    let polls = random.below(4);
-                    let Some(result) = hurried(polls, reader.fill_buf()).await else {
-                        continue;
-                    };
-                    let piece = result.unwrap();
-                    if piece.is_empty() {
-                        break;
-                    }
-                    let share = 1 + random.below(piece.len());
-                    read.extend_from_slice(&piece[..share]);
-                    reader.consume(share);
-                }
-                assert!(read == content);
-            });
+        runtime.block_on(async {
+            let (one, _other) = std::io::pipe().expect("a pipe");
+            let file = File::from_std(std::fs::File::from(std::os::fd::OwnedFd::from(one)));
+            let mut file = FuturesIo::new(file.expect("a file"));
+            let error = file.seek(SeekFrom::Start(0)).await.expect_err("a pipe");
+            assert_eq!(error.raw_os_error(), Some(29));
+        });
+    });
+}
+
+/// What a file should hold, and where its cursor is.
+#[derive(Default)]
+struct Model {
+    bytes: Vec<u8>,
+    cursor: usize,
+}
+
+impl Model {
+    fn write(&mut self, piece: &[u8]) {
+        let end = self.cursor + piece.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[self.cursor..end].copy_from_slice(piece);
+        self.cursor = end;
+    }
+}
+
+#[test]
+fn random_programs_do_to_a_file_what_they_would_do_to_memory() {
+    let random = Random::new();
+    run(|runtime| {
+        for _ in 0..iterations(60) {
+            let folder = folder();
+            let path = folder.path().join("file");
+            runtime.block_on(program(&path, &random));
         }
     });
 }
 
-#[test]
-fn a_copy_from_a_file_to_a_pipe_that_is_dropped_again_and_again_loses_and_repeats_nothing() {
-    run(|runtime| {
-        let random = Random::new();
-        let content = random.bytes(1_000_000);
-        let (_folder, path) = file_with(&content);
-        runtime.block_on(async {
-            let (sender, receiver) = krug::pipe::pipe().await.unwrap();
-            let received = krug::spawn(async move { io::read_to_end(receiver, Vec::new()).await });
-            let file = File::open(&path).await.unwrap();
-            loop {
-                let polls = random.below(8);
-                if let Some(result) = hurried(polls, io::copy(&file, &sender)).await {
-                    result.unwrap();
-                    break;
-                }
+async fn program(path: &PathBuf, random: &Random) {
+    let mut file = FuturesIo::new(open(path).await);
+    let mut model = Model::default();
+    for _ in 0..60 {
+        match random.below(6) {
+            0 | 1 => {
+                let piece = random.bytes(random.below(3000));
+                write(&mut file, &mut model, &piece, random).await;
             }
-            sender.close().await.unwrap();
-            let (result, received) = received.await.unwrap();
-            result.unwrap();
-            assert!(received == content, "{} bytes", received.len());
+            2 | 3 => read(&mut file, &mut model, random).await,
+            4 => {
+                let place = random.below(model.bytes.len() + 100);
+                let sought = file.seek(SeekFrom::Start(place as u64)).await;
+                assert_eq!(sought.expect("a seek"), place as u64);
+                model.cursor = place;
+            }
+            _ => {
+                file.flush().await.expect("a flush");
+                let found = std::fs::read(path).expect("the file");
+                assert!(found == model.bytes, "a flush has not flushed");
+            }
+        }
+    }
+    file.into_inner().close().await.expect("a close");
+    assert!(std::fs::read(path).expect("the file") == model.bytes);
+}
+
+async fn write(file: &mut FuturesIo<File>, model: &mut Model, piece: &[u8], random: &Random) {
+    let mut rest = piece;
+    while !rest.is_empty() {
+        let mut writing = pin!(file.write(rest));
+        let polled = poll_once(writing.as_mut()).await;
+        let accepted = match polled {
+            std::task::Poll::Ready(accepted) => accepted.expect("room"),
+            // A write that has not resolved has accepted nothing: sometimes it is dropped here.
+            std::task::Poll::Pending if random.below(2) == 0 => 0,
+            std::task::Poll::Pending => writing.await.expect("room"),
+        };
+        model.write(&rest[..accepted]);
+        rest = &rest[accepted..];
+    }
+}
+
+async fn read(file: &mut FuturesIo<File>, model: &mut Model, random: &Random) {
+    let mut buf = vec![0; 1 + random.below(5000)];
+    let limit = random.micros(300);
+    let Ok(read) = krug::time::timeout(limit, file.read(&mut buf)).await else {
+        return;
+    };
+    let count = read.expect("a read");
+    let left = model.bytes.get(model.cursor..).unwrap_or_default();
+    assert!(count <= left.len() && buf[..count] == left[..count]);
+    assert!(count > 0 || left.is_empty(), "an end before the end");
+    model.cursor += count;
+}
+
+#[test]
+fn a_runtime_that_ends_writes_what_was_accepted() {
+    let folder = folder();
+    let path = folder.path().join("file");
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let file = open(&path).await;
+        for _ in 0..100 {
+            drop((&file).commit(vec![b'x'; 1000]));
+        }
+        drop(file);
+    });
+    assert!(runtime.shutdown(Duration::from_secs(5)).is_clean());
+    assert_eq!(std::fs::metadata(&path).expect("the file").len(), 100_000);
+}
+
+#[test]
+fn a_stream_is_copied_into_a_file_and_lines_into_it_arrive() {
+    run(|runtime| {
+        let folder = folder();
+        let path = folder.path().join("file");
+        runtime.block_on(async {
+            let (one, other) = UnixStream::pair().expect("a pair");
+            let file = open(&path).await;
+            let sending = async {
+                let mut writer = BufWriter::new(one);
+                for number in 0..1000 {
+                    let line = format!("{number}\n");
+                    writer.write_all(line.as_bytes()).await.expect("room");
+                }
+                writer.shutdown().await.expect("the end");
+            };
+            let receiving = async {
+                let copied = io::copy(&other, &file).await.expect("a copy");
+                assert_eq!(copied, 3890);
+            };
+            krug::join!(sending, receiving);
+            file.sync_data().await.expect("a sync");
         });
+        let mut expected = Vec::new();
+        for number in 0..1000 {
+            writeln!(expected, "{number}").expect("memory");
+        }
+        assert!(std::fs::read(&path).expect("the file") == expected);
     });
 }

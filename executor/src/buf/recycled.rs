@@ -13,7 +13,6 @@ const KEPT_MAX: usize = 16 << 10;
 pub(crate) struct Spare(Rc<Cell<Vec<u8>>>);
 
 impl Spare {
-    #[cfg(any(test, feature = "futures-io"))]
     /// An empty buffer, with room if there is some to be had for nothing.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.0.take()

@@ -8,12 +8,14 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 
 use super::reading::Reading;
+use super::seeking::Seeking;
 use super::writing::Writing;
-use crate::io::streams::{ReadStream, WriteStream};
+use crate::io::streams::{Port, ReadStream, WriteStream};
 
-/// A stream with the borrowing traits of the crate `futures-io`, for libraries that ask for them: `AsyncRead` and
+/// A stream or a file with the borrowing traits of the crate `futures-io`, for libraries that ask for them: `AsyncRead` and
 /// `AsyncBufRead` if it can be read from, `AsyncWrite` if it can be written to. It wraps a `TcpStream`, a
-/// `UnixStream`, one of their halves, an end of a pipe, or a reference to any of these.
+/// `UnixStream`, one of their halves, an end of a pipe, a [`File`](crate::fs::File) (which then has `AsyncSeek`, too), or a
+/// reference to any of these.
 ///
 /// The kernel never sees the memory that a caller lends: each byte is copied once, between that memory and a
 /// buffer that belongs to the stream. Nothing is filled with zeros before.
@@ -45,7 +47,9 @@ use crate::io::streams::{ReadStream, WriteStream};
 /// | a future that writes is dropped | what it has accepted is sent; a `write` that has not resolved has accepted nothing |
 /// | sending fails | the error shows at every later write, at `flush` and at `close` |
 /// | `flush` | waits until the kernel has everything |
-/// | `close` | the same, then ends the stream for writing; a pipe is closed. Whoever writes afterwards gets `BrokenPipe` |
+/// | `close` | the same, then ends the stream for writing; a pipe is closed, a file stays open. Whoever writes afterwards gets `BrokenPipe` |
+/// | a file is read, then written | what was read ahead and not handed out is forgotten: the write comes where the reader is |
+/// | writing to a file fails | what was accepted behind it is given up; the error shows once, at the next write, `flush`, `close`, or sync of the file |
 /// | this value is dropped | what was accepted is sent, for at most the linger time of the stream; an error is logged only |
 /// | this value is dropped, but the stream lives (a reference, a half) | what was received and not handed out goes to the stream's next read |
 ///
@@ -56,9 +60,10 @@ use crate::io::streams::{ReadStream, WriteStream};
 /// As the methods of the stream.
 pub struct FuturesIo<S> {
     /// Dropped before the stream, to which it gives back what is unread.
-    reading: Reading,
+    pub(super) reading: Reading,
     writing: Writing,
-    stream: S,
+    pub(super) seeking: Option<Seeking>,
+    pub(super) stream: S,
 }
 
 // Nothing inside is pinned.
@@ -70,6 +75,7 @@ impl<S> FuturesIo<S> {
         FuturesIo {
             reading: Reading::default(),
             writing: Writing::default(),
+            seeking: None,
             stream,
         }
     }
@@ -93,8 +99,9 @@ impl<S: ReadStream> AsyncRead for FuturesIo<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let id = self.stream.read_source();
-        self.reading.poll_read(id, cx, &mut [IoSliceMut::new(buf)])
+        let port = self.stream.read_port();
+        self.reading
+            .poll_read(port, cx, &mut [IoSliceMut::new(buf)])
     }
 
     fn poll_read_vectored(
@@ -102,16 +109,16 @@ impl<S: ReadStream> AsyncRead for FuturesIo<S> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let id = self.stream.read_source();
-        self.reading.poll_read(id, cx, bufs)
+        let port = self.stream.read_port();
+        self.reading.poll_read(port, cx, bufs)
     }
 }
 
 impl<S: ReadStream> AsyncBufRead for FuturesIo<S> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        let id = this.stream.read_source();
-        this.reading.poll_fill(id, cx)
+        let port = this.stream.read_port();
+        this.reading.poll_fill(port, cx)
     }
 
     fn consume(mut self: Pin<&mut Self>, amount: usize) {
@@ -121,12 +128,11 @@ impl<S: ReadStream> AsyncBufRead for FuturesIo<S> {
 
 impl<S: WriteStream> AsyncWrite for FuturesIo<S> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let id = self.stream.write_source();
-        self.writing.poll_write(id, cx, &[IoSlice::new(buf)])
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -134,18 +140,24 @@ impl<S: WriteStream> AsyncWrite for FuturesIo<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let id = self.stream.write_source();
-        self.writing.poll_write(id, cx, bufs)
+        let port = self.stream.write_port();
+        if let Port::File(_) = port {
+            // The file's cursor is where the reader is, not where it has read ahead to.
+            self.reading.reset();
+        }
+        self.writing.poll_write(port, cx, bufs)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let id = self.stream.write_source();
-        self.writing.poll_flush(id, cx)
+        let port = self.stream.write_port();
+        self.reading.let_go_of_cursor();
+        self.writing.poll_flush(port, cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let id = self.stream.write_source();
-        self.writing.poll_close(id, S::END, cx)
+        let port = self.stream.write_port();
+        self.reading.let_go_of_cursor();
+        self.writing.poll_close(port, S::END, cx)
     }
 }
 

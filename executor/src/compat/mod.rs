@@ -2,10 +2,11 @@
 //!
 //! | feature | what | costs |
 //! |---|---|---|
-//! | `futures-io` | [`FuturesIo`]: `AsyncRead`, `AsyncBufRead`, `AsyncWrite` | one copy of each byte |
+//! | `futures-io` | [`FuturesIo`]: `AsyncRead`, `AsyncBufRead`, `AsyncWrite`, for files `AsyncSeek` | one copy of each byte |
 
 mod futures_io;
 mod reading;
+mod seeking;
 mod writing;
 
 pub use futures_io::FuturesIo;

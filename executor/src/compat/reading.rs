@@ -4,8 +4,11 @@ use std::io::{self, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::buf::BufResult;
+use crate::io::streams::Port;
+use crate::op::read_at::ReadAt;
 use crate::op::receive::Receive;
-use crate::source::{self, Incoming, SourceId, Transfer};
+use crate::source::{self, Access, At, Incoming, Transfer};
 
 /// How much is received at a time.
 pub(crate) const PIECE_LENGTH: usize = 16 << 10;
@@ -15,12 +18,51 @@ pub(crate) const PIECE_LENGTH: usize = 16 << 10;
 pub(super) struct Reading {
     piece: Vec<u8>,
     position: usize,
-    receiving: Option<Transfer<Receive<Vec<u8>>>>,
+    receiving: Option<Receiving>,
     /// Where the piece came from.
-    origin: Option<SourceId>,
+    origin: Option<Port>,
+}
+
+/// A receive on its way.
+enum Receiving {
+    Stream(Transfer<Receive<Vec<u8>>>),
+    File(Access<ReadAt<Vec<u8>>>),
+}
+
+impl Receiving {
+    fn new(port: Port, buf: Vec<u8>) -> Receiving {
+        let incoming = Incoming {
+            buf,
+            whole: false,
+            done: 0,
+        };
+        match port {
+            Port::Stream(id) => Receiving::Stream(Transfer::new(id, incoming)),
+            Port::File(id) => Receiving::File(Access::new(id, At::Cursor, incoming)),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<BufResult<usize, Vec<u8>>> {
+        match self {
+            Receiving::Stream(transfer) => Pin::new(transfer).poll(cx),
+            Receiving::File(access) => Pin::new(access).poll(cx),
+        }
+    }
 }
 
 impl Reading {
+    /// Nothing is unread any more, and nothing is on its way: it goes back to where it came from.
+    pub(super) fn reset(&mut self) {
+        drop(std::mem::take(self));
+    }
+
+    /// A read on its way has the cursor of its file: whoever needs that takes it back, and loses nothing.
+    pub(super) fn let_go_of_cursor(&mut self) {
+        if let Some(Receiving::File(_)) = self.receiving {
+            self.receiving = None;
+        }
+    }
+
     pub(super) fn unread(&self) -> &[u8] {
         &self.piece[self.position..]
     }
@@ -32,33 +74,26 @@ impl Reading {
     /// Waits until there is something unread, or the end.
     pub(super) fn poll_fill(
         &mut self,
-        id: SourceId,
+        port: Port,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<&[u8]>> {
         if self.unread().is_empty() {
-            ready!(self.poll_receive(id, cx))?;
+            ready!(self.poll_receive(port, cx))?;
         }
         Poll::Ready(Ok(self.unread()))
     }
 
-    fn poll_receive(&mut self, id: SourceId, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_receive(&mut self, port: Port, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let piece = &mut self.piece;
         let receiving = self.receiving.get_or_insert_with(|| {
             let mut buf = std::mem::take(piece);
             buf.clear();
             buf.reserve_exact(PIECE_LENGTH);
-            Transfer::new(
-                id,
-                Incoming {
-                    buf,
-                    whole: false,
-                    done: 0,
-                },
-            )
+            Receiving::new(port, buf)
         });
         self.position = 0;
-        self.origin = Some(id);
-        let (result, mut piece) = ready!(Pin::new(receiving).poll(cx));
+        self.origin = Some(port);
+        let (result, mut piece) = ready!(receiving.poll(cx));
         self.receiving = None;
         piece.truncate(*result.as_ref().unwrap_or(&0));
         self.piece = piece;
@@ -67,14 +102,14 @@ impl Reading {
 
     pub(super) fn poll_read(
         &mut self,
-        id: SourceId,
+        port: Port,
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        let mut unread = ready!(self.poll_fill(id, cx))?;
+        let mut unread = ready!(self.poll_fill(port, cx))?;
         let mut copied = 0;
         for buf in bufs {
             let share = buf.len().min(unread.len());
@@ -94,7 +129,7 @@ impl Drop for Reading {
         if let Some(origin) = self.origin
             && !unread.is_empty()
         {
-            source::give_back(origin, unread.to_vec());
+            source::give_back(origin.source(), unread.to_vec());
         }
     }
 }

@@ -95,7 +95,8 @@ impl Shared {
         while let Some(work) = self.next() {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
                 // Its destructor may panic, too, and nobody is there to be told.
-                std::mem::forget(payload);
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+                dropped.unwrap_or_else(std::mem::forget);
             }
         }
     }

@@ -87,7 +87,6 @@ mod open_options;
 mod path;
 mod positional;
 mod questions;
-mod reader;
 mod vectored;
 mod whole;
 

@@ -17,9 +17,7 @@
 //! | many small writes | [`BufWriter`] | one | what was accepted is sent |
 //! | to lend a `&mut [u8]`, or a library that does: the traits of `futures-io` | `compat::FuturesIo`, feature `futures-io` | one | nothing is lost; what was accepted is sent |
 //!
-//! Code that shall work with any of the streams asks for [`AsyncReadOwned`] and [`AsyncWriteOwned`]. A
-//! [`File`](crate::fs::File) is read like a stream, from its cursor on: by `copy`, `read_to_end` and `BufReader`. It is not
-//! an `AsyncWriteOwned`: `copy` to a file and a `BufWriter` on one are not there yet; write with its own methods.
+//! Code that shall work with any of the streams asks for [`AsyncReadOwned`] and [`AsyncWriteOwned`].
 //!
 //! # Who reads next, when a read was dropped
 //!
@@ -37,6 +35,8 @@ mod lines;
 mod methods;
 mod owned;
 mod readiness;
+// Ports are asked for by the borrowing traits alone.
+#[cfg_attr(not(feature = "futures-io"), allow(dead_code))]
 pub(crate) mod streams;
 mod to_end;
 

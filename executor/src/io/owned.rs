@@ -5,8 +5,8 @@ use std::io;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 
-/// What bytes can be read from, into owned buffers: all streams of this crate and its files, references to them,
-/// a [`BufReader`](super::BufReader). Implement it for a wrapper of your own to use it with
+/// What bytes can be read from, into owned buffers: all streams of this crate, references to them, a
+/// [`BufReader`](super::BufReader). Implement it for a wrapper of your own to use it with
 /// [`copy`](super::copy()), [`read_to_end`](super::read_to_end) and [`BufReader`](super::BufReader).
 ///
 /// ```

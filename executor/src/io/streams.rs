@@ -7,6 +7,22 @@ use crate::op::send::{Send as SendBuf, whole_or_error};
 use crate::op::shutdown::Shutdown;
 use crate::source::{CloseStream, Outgoing, SourceId, Transfer};
 
+/// Where bytes come from or go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Stream(SourceId),
+    /// With a cursor.
+    File(SourceId),
+}
+
+impl Port {
+    #[cfg(feature = "futures-io")]
+    pub(crate) fn source(self) -> SourceId {
+        let (Port::Stream(id) | Port::File(id)) = self;
+        id
+    }
+}
+
 /// The end of the stream that belongs to a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndOfWriting {
@@ -14,6 +30,8 @@ pub(crate) enum EndOfWriting {
     ShutDown,
     /// A pipe has no other end than its closing.
     Close,
+    /// A file has none.
+    Flush,
 }
 
 /// A stream to read from. Public in name only, for bounds of public types: nobody else can implement or call it.
@@ -21,7 +39,7 @@ pub(crate) enum EndOfWriting {
 pub trait ReadStream {
     #[doc(hidden)]
     #[allow(private_interfaces)]
-    fn read_source(&self) -> SourceId;
+    fn read_port(&self) -> Port;
 }
 
 /// A stream to write to, likewise.
@@ -33,13 +51,13 @@ pub trait WriteStream {
 
     #[doc(hidden)]
     #[allow(private_interfaces)]
-    fn write_source(&self) -> SourceId;
+    fn write_port(&self) -> Port;
 }
 
 impl<S: ReadStream> ReadStream for &S {
     #[allow(private_interfaces)]
-    fn read_source(&self) -> SourceId {
-        (**self).read_source()
+    fn read_port(&self) -> Port {
+        (**self).read_port()
     }
 }
 
@@ -48,8 +66,8 @@ impl<S: WriteStream> WriteStream for &S {
     const END: EndOfWriting = S::END;
 
     #[allow(private_interfaces)]
-    fn write_source(&self) -> SourceId {
-        (**self).write_source()
+    fn write_port(&self) -> Port {
+        (**self).write_port()
     }
 }
 
@@ -71,6 +89,7 @@ pub(crate) async fn end_writing(id: SourceId, end: EndOfWriting) -> io::Result<(
     match end {
         EndOfWriting::ShutDown => Transfer::<Shutdown>::new(id, Some(libc::SHUT_WR)).await,
         EndOfWriting::Close => CloseStream::new(id).await,
+        EndOfWriting::Flush => Transfer::<Shutdown>::new(id, None).await,
     }
 }
 
@@ -79,8 +98,8 @@ macro_rules! read_stream {
     ($($stream:ty),+) => {$(
         impl $crate::io::streams::ReadStream for $stream {
             #[allow(private_interfaces)]
-            fn read_source(&self) -> $crate::source::SourceId {
-                self.source()
+            fn read_port(&self) -> $crate::io::streams::Port {
+                $crate::io::streams::Port::Stream(self.source())
             }
         }
 
@@ -93,7 +112,7 @@ macro_rules! read_stream {
                 &mut self,
                 buf: B,
             ) -> $crate::buf::BufResult<usize, B> {
-                let id = $crate::io::streams::ReadStream::read_source(self);
+                let id = self.source();
                 let incoming = $crate::source::Incoming { buf, whole: false, done: 0 };
                 $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(id, incoming).await
             }
@@ -109,8 +128,8 @@ macro_rules! write_stream {
             const END: $crate::io::streams::EndOfWriting = $crate::io::streams::EndOfWriting::$end;
 
             #[allow(private_interfaces)]
-            fn write_source(&self) -> $crate::source::SourceId {
-                self.source()
+            fn write_port(&self) -> $crate::io::streams::Port {
+                $crate::io::streams::Port::Stream(self.source())
             }
         }
 
@@ -130,7 +149,7 @@ macro_rules! write_stream {
                 &mut self,
                 bytes: Vec<u8>,
             ) -> impl std::future::Future<Output = $crate::buf::BufResult<(), Vec<u8>>> {
-                let id = $crate::io::streams::WriteStream::write_source(self);
+                let id = self.source();
                 $crate::io::streams::commit(id, bytes)
             }
 
@@ -140,7 +159,7 @@ macro_rules! write_stream {
 
             async fn shutdown(&mut self) -> std::io::Result<()> {
                 use $crate::io::streams::{WriteStream, end_writing};
-                end_writing(self.write_source(), <$stream as WriteStream>::END).await
+                end_writing(self.source(), <$stream as WriteStream>::END).await
             }
         }
     };

@@ -9,6 +9,8 @@ use crate::inflight::{Op, Orphan, Step};
 /// What is to be done to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
+    /// Nothing, once everything before it is over.
+    Flush,
     /// `FSYNC`.
     Sync { data_only: bool },
     /// `FTRUNCATE`, or the plain call where the ring has none.
@@ -45,6 +47,7 @@ unsafe impl Op for FileChange {
             return poll;
         }
         match self.change {
+            Change::Flush => Operation::Nop,
             Change::Sync { data_only } => Operation::Sync { fd, data_only },
             Change::Truncate { length } => Operation::Truncate { fd, length },
             Change::Allocate {

@@ -131,7 +131,9 @@ impl<T: FileOp> Access<T> {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::EINVAL)));
         }
         let span = T::span(file, resource, offset);
-        if file.holds_up(span) {
+        // What was accepted before has the cursor, and comes before; but who has the cursor came before it.
+        let accepted = self.at != At::Cursor && file.has_accepted();
+        if accepted || file.holds_up(span) {
             file.wait(&mut turn.orphans, cx);
             return Poll::Pending;
         }
@@ -166,7 +168,7 @@ impl<T: FileOp> Access<T> {
             Begin::Wait(never) => match never {},
         };
         if self.at == At::Cursor {
-            file.lane.release();
+            file.end_turn();
         }
         Some(output)
     }
@@ -238,7 +240,7 @@ fn leave(id: SourceId, turn: Turn) {
         let Ok(file) = file(id) else { return };
         file.leave(orphans);
         if has_lane {
-            file.lane.release();
+            file.end_turn();
         } else if let Some(lane) = lane {
             file.lane.leave(lane);
         }
@@ -252,7 +254,7 @@ fn end_turn(id: SourceId, position: u64, span: Span) {
         Span::Everything => file.set_behind_appended(),
         Span::Bytes(..) | Span::Sync => file.set_position(position),
     }
-    file.lane.release();
+    file.end_turn();
 }
 
 /// The future is gone in mid-flight: its operation is taken back, or is the file's from now on.
@@ -279,7 +281,7 @@ fn abandon(id: SourceId, at: At, role: Role, span: Span, ticket: Ticket) {
         Span::Bytes(_, end) => file.set_position(end),
         Span::Everything | Span::Sync => file.set_behind_appended(),
     }
-    file.lane.release();
+    file.end_turn();
 }
 
 /// Closes a file; resolves when everything in flight on it is over and the descriptor is closed.

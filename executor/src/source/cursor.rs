@@ -84,7 +84,7 @@ impl Drop for HeldCursor {
         let id = self.id;
         at_home(id, move || {
             if let Ok(file) = file(id) {
-                file.lane.release();
+                file.end_turn();
             }
         });
     }

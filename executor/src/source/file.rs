@@ -9,12 +9,15 @@
 //! bytes gets it instead of being done, or the next `sync`, `set_len` or `close`, whichever comes first.
 //! If several fail before anybody asks, the first error stands for all, and what they touched is joined.
 
-use std::cell::{Cell, RefCell};
+mod accepted;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::Context;
 
 use super::closing::Closing;
+use super::outbox::Outbox;
 use super::span::Span;
 use super::waiters::{Lane, Place, Waiters};
 use super::{SourceId, closed_error};
@@ -62,6 +65,10 @@ pub(crate) struct File {
     changes: Cell<usize>,
     orphaned: RefCell<Vec<Orphaned>>,
     failure: Cell<Option<Failure>>,
+    /// What was accepted and is written by itself.
+    outbox: OnceCell<Box<Outbox>>,
+    accepted_in_flight: Cell<Option<Key>>,
+    has_lane_for_accepted: Cell<bool>,
     /// Who waits until orphans are over.
     waiters: Waiters,
     pub(super) closing: Closing,
@@ -83,6 +90,9 @@ impl File {
             changes: Cell::new(0),
             orphaned: RefCell::default(),
             failure: Cell::new(None),
+            outbox: OnceCell::new(),
+            accepted_in_flight: Cell::new(None),
+            has_lane_for_accepted: Cell::new(false),
             waiters: Waiters::default(),
             closing: Closing::default(),
             handed_over: Cell::new(false),
@@ -167,6 +177,14 @@ impl File {
         self.cursor.set(Cursor::At(offset));
     }
 
+    /// Bytes were read and not used: they are read again.
+    #[cfg(feature = "futures-io")]
+    pub(super) fn step_back(&self, count: usize) {
+        if let Cursor::At(offset) = self.cursor.get() {
+            self.set_position(offset.saturating_sub(count as u64));
+        }
+    }
+
     pub(super) fn set_behind_appended(&self) {
         self.cursor.set(Cursor::BehindAppended);
     }
@@ -218,6 +236,10 @@ impl File {
             // The user's buffer is dropped while nothing of ours is borrowed, and may panic.
             None => quietly(|| drop(finished)),
         }
+        if self.accepted_in_flight.get() == Some(key) {
+            self.accepted_in_flight.set(None);
+        }
+        self.begin_accepted();
         self.ended(role);
         self.waiters.wake_all();
     }
@@ -244,7 +266,7 @@ impl File {
 
     /// True while changes are under way.
     pub(super) fn has_unwritten(&self) -> bool {
-        self.changes.get() > 0
+        self.changes.get() > 0 || self.has_accepted()
     }
 
     /// Waits for everything in flight, then closes the descriptor.
@@ -280,7 +302,8 @@ impl File {
 
     /// Goes on with closing, if nothing is in flight any more.
     fn progress(&self) {
-        if self.in_flight.get() > 0 || !self.closing.may_close() {
+        let is_idle = self.in_flight.get() == 0 && !self.has_accepted();
+        if !is_idle || !self.closing.may_close() {
             return;
         }
         if self.handed_over.get() {

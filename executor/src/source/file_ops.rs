@@ -30,7 +30,7 @@ fn read(offset: u64) -> Span {
     Span::Bytes(offset, u64::MAX)
 }
 
-fn target(file: &File, offset: u64) -> Target {
+pub(super) fn target(file: &File, offset: u64) -> Target {
     if file.appends() {
         Target::End(offset)
     } else {
@@ -124,12 +124,15 @@ impl FileOp for FileChange {
     fn span(_: &File, change: &Change, _: u64) -> Span {
         match change {
             Change::Sync { .. } => Span::Sync,
-            Change::Truncate { .. } | Change::Allocate { .. } => Span::Everything,
+            Change::Flush | Change::Truncate { .. } | Change::Allocate { .. } => Span::Everything,
         }
     }
 
     fn begin(file: &File, change: Change, _: u64) -> Begin<Self> {
-        Begin::Submit(FileChange::new(file.descriptor(), change))
+        match change {
+            Change::Flush => Begin::Ready(Ok(())),
+            change => Begin::Submit(FileChange::new(file.descriptor(), change)),
+        }
     }
 
     fn failed(error: io::Error, _: Change) -> io::Result<()> {

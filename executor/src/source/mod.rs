@@ -16,6 +16,7 @@ mod file;
 mod file_ops;
 mod lanes;
 mod listener;
+mod outbox;
 mod receiving;
 mod span;
 mod stream;
@@ -44,9 +45,9 @@ pub(crate) use lanes::{CloseLanes, CloseStream};
 pub(crate) use listener::Listener;
 #[cfg(test)]
 pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
-pub(crate) use receiving::ReceiveNext;
 #[cfg(all(test, feature = "futures-io"))]
-pub(crate) use stream::ACCEPTED_MAX;
+pub(crate) use outbox::ACCEPTED_MAX;
+pub(crate) use receiving::ReceiveNext;
 pub(crate) use stream::{Kind, Stream};
 pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 
@@ -428,12 +429,12 @@ fn send_later(id: SourceId, bytes: Vec<u8>) {
 }
 
 #[cfg(feature = "futures-io")]
-/// Bytes that were read and not used go back to their stream.
+/// Bytes that were read and not used go back to their stream, or the cursor of their file goes back before them.
 pub(crate) fn give_back(id: SourceId, bytes: Vec<u8>) {
-    at_home(id, move || {
-        if let Ok(stream) = stream(id) {
-            stream.give_back(&bytes);
-        }
+    at_home(id, move || match find(id) {
+        Ok(Source::Stream(stream)) => stream.give_back(&bytes),
+        Ok(Source::File(file)) => file.step_back(bytes.len()),
+        _ => {}
     });
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::closing::Closing;
 use super::lanes::Lanes;
+use super::outbox::Outbox;
 use super::receiving::Receiving;
 use super::waiters::Lane;
 use super::{SourceId, closed_error};
@@ -29,10 +30,6 @@ use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
-
-#[cfg(all(test, feature = "futures-io"))]
-pub(crate) use borrowed::ACCEPTED_MAX;
-use outbox::Outbox;
 
 /// What kind of descriptor a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,37 +1,14 @@
-//! [`Outbox`]: bytes that a stream has accepted and sends by itself, whoever may still wait for that.
+//! What a stream does with the bytes in its [`Outbox`]: sends them by itself, whoever may still wait for that.
 //!
 //! What is accepted goes out before any future that waits for the send lane: it was written before.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 
 use super::Stream;
-use crate::buf::{Recycled, Spare};
+use crate::buf::Recycled;
 use crate::inflight::{self, Role};
 use crate::op::send::Send as SendBuf;
-use crate::task::Waiter;
-
-/// Made when the first byte is accepted: most streams never need one.
-#[derive(Default)]
-pub(super) struct Outbox {
-    pub(super) queue: RefCell<VecDeque<Vec<u8>>>,
-    /// Who waits for room.
-    pub(super) waiters: RefCell<Vec<Waiter>>,
-    pub(super) spare: Spare,
-}
-
-impl Outbox {
-    pub(super) fn len(&self) -> usize {
-        self.queue.borrow().iter().map(Vec::len).sum()
-    }
-
-    fn wake_all(&self) {
-        for waiter in self.waiters.take() {
-            waiter.wake_quietly();
-        }
-    }
-}
+use crate::source::outbox::Outbox;
 
 impl Stream {
     pub(super) fn outbox(&self) -> &Outbox {
@@ -39,9 +16,7 @@ impl Stream {
     }
 
     pub(super) fn has_accepted(&self) -> bool {
-        self.outbox
-            .get()
-            .is_some_and(|outbox| !outbox.queue.borrow().is_empty())
+        self.outbox.get().is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// Accepts all of `bytes`, however much waits already.
