@@ -671,7 +671,7 @@ fn what_was_received_and_not_handed_out_goes_to_the_next_reader() {
 }
 
 #[test]
-fn steady_writes_and_reads_take_no_new_memory_for_each() {
+fn the_buffer_that_is_received_into_stays_at_its_address() {
     run(|runtime| {
         runtime.block_on(async {
             let (near, far) = UnixStream::pair().unwrap();
