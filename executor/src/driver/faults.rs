@@ -113,7 +113,7 @@ impl Faults {
 
     /// The `nth` operation that transfers data is submitted with at most `length` bytes, as if there were no more or no
     /// more room: a short read, or a short write. A file's or pipe's operation with several buffers has only the
-    /// first of them; a socket's is not cut.
+    /// first of them; a socket's is not cut, and neither is a datagram.
     #[must_use]
     pub fn short(self, nth: u64, length: u32) -> Faults {
         self.with(Fault::Short { nth, length })
@@ -452,6 +452,8 @@ impl Faulty {
 /// Makes it ask for at most `to` bytes.
 fn shorten(operation: &mut Operation, to: u32) {
     match operation {
+        // A datagram, which no kernel sends in part.
+        Operation::Send { flags, .. } if *flags & libc::MSG_DONTWAIT != 0 => {}
         Operation::Receive { length, .. }
         | Operation::Send { length, .. }
         | Operation::Read { length, .. }

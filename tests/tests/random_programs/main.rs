@@ -7,14 +7,23 @@
 //! | [`model`] | what was sent in one direction, as far as the sender can know, and what the receiver saw |
 //! | [`streams`] | the operations on streams and pipes, and the tasks that choose among them |
 //! | [`connections`] | accept and connect |
+//! | [`datagrams`] | sending and receiving datagrams |
+//! | [`files`] | changing and reading a file |
+//! | [`locks`] | permits and locks of one core |
 //! | [`waiting`] | timers, readiness, no-operations, tasks |
 //!
 //! A new kind of operation is a row in the table of the file it belongs to, or a new file with an actor, which is a row in [`ACTORS`].
+//!
+//! The helpers of `io`, the borrowing traits, `recv` under want of buffers, the journal and each primitive of `sync` have random programs of their own,
+//! beside their other tests.
 //!
 //! `KRUG_SEED=…` sets the seed of the first program; each program prints its own when it fails. `KRUG_ITERATIONS=10` runs ten times as many,
 //! `KRUG_DROPS=10000000` says how many futures [`no_drop_loses_anything`] drops.
 
 mod connections;
+mod datagrams;
+mod files;
+mod locks;
 mod model;
 mod streams;
 mod waiting;
@@ -48,6 +57,9 @@ const ACTORS: &[(&str, Actor)] = &[
     ("timers", |world| Box::pin(waiting::timers(world))),
     ("descriptors", |world| Box::pin(waiting::descriptors(world))),
     ("tasks", |world| Box::pin(waiting::tasks(world))),
+    ("datagrams", |world| Box::pin(datagrams::unix(world))),
+    ("a file", |world| Box::pin(files::file(world))),
+    ("locks", |world| Box::pin(locks::locks(world))),
 ];
 
 /// Says which program failed.
@@ -96,7 +108,7 @@ fn random_programs_lose_nothing() {
     for index in 0..iterations(12) as u64 {
         let seed = seed_of(first, index);
         run_with(settings(&Random::of(seed)), |runtime| {
-            let world = run_program(runtime, World::new(seed).with_big_messages(), 18);
+            let world = run_program(runtime, World::new(seed).with_big_messages(), 24);
             lost.borrow_mut().extend(world.complaints());
         });
     }
@@ -117,7 +129,7 @@ fn random_programs_lose_nothing_whatever_the_kernel_answers() {
         run_with(
             |builder| configure(builder).faults(faults.clone()),
             |runtime| {
-                let world = run_program(runtime, World::new(seed), 18);
+                let world = run_program(runtime, World::new(seed), 24);
                 lost.borrow_mut().extend(world.complaints());
             },
         );
