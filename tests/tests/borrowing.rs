@@ -361,7 +361,12 @@ fn a_writer_whose_peer_does_not_read_waits_and_goes_on_later() {
                 result.unwrap();
                 all
             });
-            writer.write_all(b"the end").await.unwrap();
+            // In a task of its own: the flush above would wake this one.
+            let writing = krug::spawn(async move {
+                writer.write_all(b"the end").await.unwrap();
+                writer
+            });
+            let mut writer = writing.await.unwrap();
             accepted.extend_from_slice(b"the end");
             writer.close().await.unwrap();
             assert!(reading.await.unwrap() == accepted);
