@@ -703,3 +703,31 @@ fn damage(segments: &[PathBuf], random: &Random) {
     }
     std::fs::write(victim, bytes).expect("a damaged segment");
 }
+
+#[test]
+fn a_sync_that_fails_fails_the_append_and_all_that_follow() {
+    let faults = Faults::new();
+    krug_tests::run_with(
+        |builder| builder.faults(faults.clone()),
+        |runtime| {
+            let folder = folder();
+            runtime.block_on(async {
+                let journal = small().open(folder.path()).await.expect("a journal");
+                journal.append("good").await.expect("an append");
+                until("the next segment is prepared", || {
+                    runtime.metrics().operations_alive == 0
+                })
+                .await;
+                // The write of the record succeeds, the sync after it does not.
+                let _planned = faults.clone().operation(faults.operations() + 2, 5);
+                let error = journal.append("lost").await.expect_err("a failed sync");
+                assert!(error.to_string().contains("os error 5"), "{error}");
+                assert_eq!(faults.pending(), 0);
+                assert!(journal.append("later").await.is_err());
+                assert_eq!(journal.durable_sequence(), 1);
+                assert!(journal.close().await.is_err());
+                assert_eq!(payloads(folder.path()).await[0], b"good");
+            });
+        },
+    );
+}
