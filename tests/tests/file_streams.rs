@@ -208,6 +208,18 @@ fn what_was_read_ahead_of_a_dropped_adapter_is_read_again() {
 }
 
 #[test]
+fn what_a_file_does_not_accept_comes_back_with_the_error() {
+    let folder = folder();
+    let path = folder.path().join("file");
+    let home = Runtime::new().expect("a runtime");
+    let file = home.block_on(open(&path));
+    let elsewhere = Runtime::new().expect("a runtime");
+    let (result, bytes) = elsewhere.block_on((&file).commit(b"kept".to_vec()));
+    assert!(result.is_err());
+    assert_eq!(bytes, b"kept");
+}
+
+#[test]
 fn a_file_that_has_no_cursor_cannot_be_sought() {
     run(|runtime| {
         runtime.block_on(async {

@@ -13,7 +13,7 @@ use super::{IoBuf, IoBufMut};
 /// Memory for reads and writes, made by [`alloc`](super::alloc) or [`alloc_aligned`](super::alloc_aligned).
 ///
 /// It is used like a `Vec<u8>` whose capacity cannot change: empty at first, filled by reads or with
-/// [`extend_from_slice`](Buffer::extend_from_slice). If it is of this core's registered memory, operations on pipes use the
+/// [`extend_from_slice`](Buffer::extend_from_slice). If it is of this core's registered memory, operations on pipes and files use the
 /// kernel's shorter way (`READ_FIXED`, `WRITE_FIXED`) by themselves; anywhere else it is as good as any other buffer. It may be
 /// sent to other threads, be dropped there, and outlive its runtime.
 pub struct Buffer {

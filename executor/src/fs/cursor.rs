@@ -191,7 +191,10 @@ fn commit(
     let (file, stream) = match has_position {
         true => {
             let room = bytes.capacity();
-            let accepted = source::file(id).and_then(|file| file.write_later(bytes));
+            let accepted = match source::file(id) {
+                Ok(file) => file.write_later(bytes),
+                Err(error) => Err((error, bytes)),
+            };
             (Some(accepted.map(|()| room)), None)
         }
         false => (None, Some(streams::commit(id, bytes))),
@@ -208,7 +211,7 @@ fn commit(
                 spare.reserve(room);
                 (result, spare)
             }
-            (Some(Err(error)), None) => (Err(error), Vec::new()),
+            (Some(Err((error, bytes))), None) => (Err(error), bytes),
             (None, None) => unreachable!("a file is one or the other"),
         }
     }

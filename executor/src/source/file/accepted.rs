@@ -33,10 +33,12 @@ impl File {
         self.outbox().spare.take()
     }
 
-    /// Accepts all of `bytes`, however much waits already.
-    pub(crate) fn write_later(&self, bytes: Vec<u8>) -> io::Result<()> {
-        self.check_open()?;
-        self.take_failure(Span::Everything)?;
+    /// Accepts all of `bytes`, however much waits already. If it cannot, they come back.
+    pub(crate) fn write_later(&self, bytes: Vec<u8>) -> Result<(), (io::Error, Vec<u8>)> {
+        let may = self.check_open();
+        if let Err(error) = may.and_then(|()| self.take_failure(Span::Everything)) {
+            return Err((error, bytes));
+        }
         if !bytes.is_empty() {
             self.outbox().queue.borrow_mut().push_back(bytes);
             self.begin_accepted();
