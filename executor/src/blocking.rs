@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
+use crate::driver::Work;
 use crate::inflight::outside_error;
 use crate::task::JoinError;
 
@@ -60,10 +61,10 @@ fn start<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<()> {
     let guard = Guard(meeting);
-    let work = Box::new(move || {
+    let work = Work::Call(Box::new(move || {
         let result = catch_unwind(AssertUnwindSafe(work));
         guard.arrive(result);
-    });
+    }));
     match context::with(|core| core.stopping.get()) {
         Some(false) => {}
         Some(true) => return Err(crate::inflight::stopping_error()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Runtime;
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
-use crate::driver::Config;
+use crate::driver::{Choice, Config};
 use crate::worker::{Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
@@ -16,15 +16,28 @@ pub(super) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Which way to the kernel a runtime takes.
+/// Which way to the kernel a runtime takes. Programs see no difference but speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Driver {
-    /// The best that works here.
+    /// What the variable `KRUG_DRIVER` of the environment names: `auto`, `uring` or `epoll`. If it names none: io_uring, or, where
+    /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it.
     #[default]
     Auto,
-    /// io_uring.
+    /// io_uring, or an error.
     Uring,
+    /// epoll and non-blocking calls, with threads for what waits for a disk.
+    Epoll,
+}
+
+impl Driver {
+    pub(super) fn chosen(choice: Choice) -> Driver {
+        match choice {
+            Choice::Auto => Driver::Auto,
+            Choice::Uring => Driver::Uring,
+            Choice::Epoll => Driver::Epoll,
+        }
+    }
 }
 
 /// The settings of a [`Runtime`]; the defaults are right for most programs.
@@ -32,7 +45,6 @@ pub enum Driver {
 #[must_use = "a builder does nothing until build is called"]
 pub struct Builder {
     settings: Settings,
-    driver: Driver,
     shutdown_deadline: Duration,
 }
 
@@ -55,14 +67,17 @@ impl Builder {
         };
         Builder {
             settings,
-            driver: Driver::Auto,
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
         }
     }
 
-    /// Which driver to use.
+    /// Which driver to use, [`Driver::Auto`] unless set.
     pub fn driver(mut self, driver: Driver) -> Builder {
-        self.driver = driver;
+        self.settings.driver.choice = match driver {
+            Driver::Auto => Choice::Auto,
+            Driver::Uring => Choice::Uring,
+            Driver::Epoll => Choice::Epoll,
+        };
         self
     }
 
@@ -144,7 +159,7 @@ impl Builder {
     /// [`spawn_blocking`](crate::spawn_blocking), and what the docs of [`fs`](crate::fs) say. They start when they
     /// are needed and end when they have been idle for 10 s; what comes beyond waits its turn.
     pub fn blocking_threads(mut self, max: usize) -> Builder {
-        self.settings.driver.work_threads_max = max.max(1);
+        self.settings.driver.pool.threads_max = max.max(1);
         self
     }
 
@@ -167,7 +182,6 @@ impl Builder {
     ///
     /// If no ring can be made; the message says why and what to do.
     pub fn build(&self) -> io::Result<Runtime> {
-        let (Driver::Auto | Driver::Uring) = self.driver;
         let worker = Worker::new(&self.settings)?;
         Ok(Runtime {
             worker: Some(worker),

@@ -177,6 +177,18 @@ impl Runtime {
         Handle::new(self.worker().id())
     }
 
+    /// Which driver it runs on; never [`Driver::Auto`].
+    pub fn driver(&self) -> Driver {
+        Driver::chosen(self.worker().core().driver.borrow().choice())
+    }
+
+    /// Why this runtime runs on epoll although a ring would have been preferred: what the system answered, the likely cause, and
+    /// what to do about it. `None` if nobody asked for a ring, or there is one.
+    pub fn fallback_reason(&self) -> Option<String> {
+        let driver = self.worker().core().driver.borrow();
+        driver.refusal().map(ToString::to_string)
+    }
+
     /// What this runtime has done since it was made.
     pub fn metrics(&self) -> Metrics {
         Metrics::of(self.worker())
