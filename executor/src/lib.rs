@@ -139,3 +139,6 @@ pub use blocking::{Blocking, spawn_blocking};
 pub use krug_macros::{main, test};
 pub use runtime::{Builder, Handle, Runtime};
 pub use task::{JoinHandle, spawn};
+
+#[cfg(test)]
+krug_tests::on_epoll_too!();

@@ -11,23 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use krug::buf::{IoBuf, IoBufMut};
-use krug::runtime::{Builder, Driver};
+use krug::runtime::Builder;
 use krug::{Runtime, time};
 
-/// The driver that this process tests: the one that `KRUG_DRIVER` names, else io_uring. Each program of tests runs itself once
-/// more for each other driver: see [`also_on_the_other_drivers`].
-pub fn driver() -> Driver {
-    match std::env::var("KRUG_DRIVER").as_deref() {
-        Ok("epoll") => Driver::Epoll,
-        Ok("auto" | "uring" | "") | Err(_) => Driver::Uring,
-        Ok(other) => panic!("KRUG_DRIVER={other}: there is no such driver"),
-    }
-}
+pub mod drivers;
 
-/// True if this process tests the driver on io_uring: some counts and limits are different there.
-pub fn has_ring() -> bool {
-    driver() == Driver::Uring
-}
+pub use drivers::{driver, has_ring};
 
 /// How long [`until`] waits before it fails. Nothing is measured with it: a test that
 /// passes does not come near.

@@ -11,6 +11,8 @@ use krug::net::{TcpStream, UnixStream};
 use krug::pipe::{self, pipe};
 use krug_tests::{Random, has_ring, passes_in_a_process_of_its_own, run, run_with};
 
+krug_tests::on_epoll_too!();
+
 /// Whether the current core's ring knows the memory, so that operations take the shorter way.
 fn is_fixed(buf: &impl IoBuf) -> bool {
     buf.registered().is_some()

@@ -17,6 +17,8 @@ use krug_tests::{
     run_alone, run_with, times_out, turns, until, with_settings,
 };
 
+krug_tests::on_epoll_too!();
+
 const SHORT: Duration = Duration::from_millis(2);
 /// The longest datagram of UDP over IPv4.
 const UDP_MAX: usize = 65_507;

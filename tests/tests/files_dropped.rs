@@ -14,6 +14,8 @@ use krug_tests::{
 };
 use tempfile::TempDir;
 
+krug_tests::on_epoll_too!();
+
 /// A folder for one test, and a path in it.
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");

@@ -16,6 +16,8 @@ use krug::runtime::{Builder, Faults};
 use krug::{Runtime, pipe, spawn, time};
 use krug_tests::{Random, iterations, poll_once, run, run_with, times_out, turns, until};
 
+krug_tests::on_epoll_too!();
+
 /// A stream, and a peer that is driven by the standard library.
 enum Receiver {
     Tcp(TcpStream),

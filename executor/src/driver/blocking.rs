@@ -16,21 +16,43 @@ use super::epoll::Errand;
 /// What a thread is to do.
 pub(crate) enum Work {
     /// Something of the user's, or of the layers above. A panic of it is reported by the panic hook and goes nowhere.
-    Call(Box<dyn FnOnce() + Send>),
+    Call {
+        call: Box<dyn FnOnce() + Send>,
+        queue: Queue,
+    },
     /// An operation of the epoll driver: without an allocation of its own.
     Errand(Errand),
+}
+
+/// Whether work may wait behind as much as it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Refused where [`PoolConfig::queue_max`] of its kind wait already.
+    Bounded,
+    /// Whoever has asked for it waits himself.
+    Unbounded,
 }
 
 impl Work {
     pub(super) fn run(self) {
         match self {
-            Work::Call(call) => call(),
+            Work::Call { call, .. } => call(),
             Work::Errand(errand) => errand.run(),
         }
     }
 
     fn is_on_file(&self) -> bool {
         matches!(self, Work::Errand(errand) if errand.is_on_file())
+    }
+
+    fn is_bounded(&self) -> bool {
+        matches!(
+            self,
+            Work::Call {
+                queue: Queue::Bounded,
+                ..
+            }
+        )
     }
 }
 
@@ -39,7 +61,7 @@ impl Work {
 pub(crate) struct PoolConfig {
     /// At least 1.
     pub(crate) threads_max: usize,
-    /// How many calls may wait for a thread; the driver's own errands do not count: whoever waits for them has begun them.
+    /// How much work whose [`Queue`] is bounded may wait for a thread.
     pub(crate) queue_max: Option<usize>,
     /// What the threads are called.
     pub(crate) thread_name: Arc<str>,
@@ -139,16 +161,18 @@ impl BlockingPool {
         })
     }
 
-    /// Nobody is idle, nobody more may be started, and enough calls wait already.
+    /// As much waits as may: of its kind, and with no thread that could take it now.
     fn is_full(&self, state: &State, work: &Work) -> bool {
-        let Some(queue_max) = self.config.queue_max else {
+        let Some(queue_max) = self.config.queue_max.filter(|_| work.is_bounded()) else {
             return false;
         };
-        let is_call = |work: &Work| matches!(work, Work::Call(_));
-        let takers = state.idle + self.config.threads_max.saturating_sub(state.threads);
-        is_call(work)
-            && state.waiting.len() >= takers
-            && state.waiting.iter().filter(|work| is_call(work)).count() >= queue_max + takers
+        let may_start = self.config.threads_max.max(1).saturating_sub(state.threads);
+        let waiting = state
+            .waiting
+            .iter()
+            .filter(|work| work.is_bounded())
+            .count();
+        waiting >= queue_max.saturating_add(state.idle + may_start)
     }
 
     /// Takes the piece of work for which `is_it` is true out of the queue, if no thread has begun with it.
@@ -251,8 +275,13 @@ mod tests {
     }
 
     fn run(pool: &BlockingPool, call: impl FnOnce() + Send + 'static) {
-        let ran = pool.run(Work::Call(Box::new(call)));
+        let ran = pool.run(work(call, Queue::Unbounded));
         ran.map_err(|(_, error)| error).unwrap();
+    }
+
+    fn work(call: impl FnOnce() + Send + 'static, queue: Queue) -> Work {
+        let call = Box::new(call);
+        Work::Call { call, queue }
     }
 
     #[test]
@@ -329,5 +358,45 @@ mod tests {
         drop(pool);
         assert_eq!(dropped.recv(), Err(mpsc::RecvError));
         drop(key);
+    }
+
+    #[test]
+    fn what_goes_beyond_a_bounded_queue_comes_back_and_the_rest_is_done() {
+        for queue_max in [0, 1, 5] {
+            let pool = BlockingPool::new(&PoolConfig {
+                threads_max: 2,
+                queue_max: Some(queue_max),
+                ..PoolConfig::default()
+            });
+            let (key, lock) = mpsc::channel::<()>();
+            let lock = Arc::new(Mutex::new(lock));
+            let (begun, begin) = mpsc::channel();
+            let (done, all) = mpsc::channel();
+            for _ in 0..2 {
+                let (lock, begun) = (lock.clone(), begun.clone());
+                let blocks = move || {
+                    begun.send(()).unwrap();
+                    let _ = lock.lock().unwrap().recv();
+                };
+                assert!(pool.run(work(blocks, Queue::Bounded)).is_ok());
+                begin.recv_timeout(Duration::from_secs(15)).unwrap();
+            }
+            let mut accepted = 0;
+            for _ in 0..10 {
+                let done = done.clone();
+                let call = move || done.send(()).unwrap();
+                match pool.run(work(call, Queue::Bounded)) {
+                    Ok(()) => accepted += 1,
+                    Err((_, error)) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+            }
+            assert_eq!(accepted, queue_max);
+            let ours = done.clone();
+            run(&pool, move || ours.send(()).unwrap());
+            drop(key);
+            for _ in 0..=queue_max {
+                all.recv_timeout(Duration::from_secs(15)).unwrap();
+            }
+        }
     }
 }

@@ -3,16 +3,24 @@
 //! Everything above this module decides what is to happen; a driver makes it happen
 //! and calls nobody. There is one driver for each thread, and it stays there.
 //!
+//! - [`uring`]: every operation is an entry of the ring, and the kernel completes it;
+//! - [`epoll`]: every operation is a call that does not wait, tried when its descriptor is ready, or made by a thread
+//!   where it would wait for a disk.
+//!
+//! This text is the contract that each of them keeps. `tests` tries it on whichever driver the process
+//! tests, and every program of tests in this repository runs on all of them.
+//!
 //! # A turn
 //!
 //! 1. [`submit`](Driver::submit), [`cancel`](Driver::cancel) and [`close`](Driver::close)
 //!    *stage* what is wanted: no system call, no failure, no limit.
-//! 2. [`enter`](Driver::enter) shows the kernel everything that is staged, sleeps if
-//!    asked to, and adds what has completed to the caller's list. In the normal
-//!    case that is one system call; if nothing is staged and nothing waits, none.
+//! 2. [`enter`](Driver::enter) begins everything that is staged, sleeps if
+//!    asked to, and adds what has completed to the caller's list. On a ring that is one system call in the normal
+//!    case; if nothing is staged and nothing waits, none.
 //! 3. [`reap`](Driver::reap) adds what has completed in the meantime, without a system call.
 //!
-//! What needs no waiting is answered at once by [`control`](Driver::control).
+//! `enter` sleeps only if nothing has completed, and until something does, the bell rings, or the moment has come: never
+//! less, whatever signals come. What needs no waiting is answered at once by [`control`](Driver::control).
 //!
 //! # Who owns the memory
 //!
@@ -21,12 +29,12 @@
 //! and untouched
 //!
 //! - until its **last completion**: the one without [`more`](Completion::more), or
-//! - until [`take_back`](Driver::take_back) has answered true: it then never reached the kernel.
+//! - until [`take_back`](Driver::take_back) has answered true: it then never left the driver.
 //!
 //! Nothing else ends that duty: not a cancel, not an error of `enter`, not the closing
 //! of the descriptor, and not the end of the driver. A driver that is dropped with
-//! operations in flight leaves the kernel writing to their memory for a while; whoever
-//! does that has to leak the memory.
+//! operations in flight leaves the kernel, or a thread, writing to their memory for a while; whoever
+//! does that has to leak the memory. A driver never touches the memory of an operation whose last completion it has handed out.
 //!
 //! A descriptor that an operation made belongs to whoever receives the completion,
 //! also if it was cancelled: a cancel may lose the race.
@@ -48,29 +56,55 @@
 //!
 //! # Order
 //!
-//! Within a turn the kernel sees what produces ([`Stage::Produce`]) before what waits
+//! Within a turn what produces ([`Stage::Produce`]) begins before what waits
 //! ([`Stage::Wait`]), each in the order of submission, then cancels, then closes. A
 //! receive that is staged before the send that feeds it thus finds its data,
-//! instead of arming a poll and being woken by it (measured: 1.15 to 1.47 times as many
+//! instead of arming a poll and being woken by it (measured on the ring: 1.15 to 1.47 times as many
 //! messages a second). Operations *complete* in any order, also two on one socket:
 //! whoever needs an order keeps the second back until the first is done.
+//!
+//! # Results
+//!
+//! A completion's result is a count, a descriptor, or a negated errno, and means the same whichever driver it comes from:
+//!
+//! - Whether a descriptor is `O_NONBLOCK` makes no difference: what would block waits. Only `MSG_DONTWAIT` in the operation
+//!   itself is answered with EAGAIN. Flags of descriptors from outside stay as they are.
+//! - A receive, a send, a read or write at the cursor is over as soon as it has moved something. A read or write of a
+//!   file at an offset is short only at the end of the file, or of the disk.
+//! - A connect is over when it is decided, also if the queue of a Unix listener is full. A receive is over when its
+//!   socket was shut down for reading.
+//! - A poll completes with the events that are there, out of those that were asked for, errors and hang-ups; what can always
+//!   be read and written, such as a file, is always ready.
+//!
+//! # Multishot
+//!
+//! An operation that completes many times has ended with the completion without `more`, and with nothing else. It
+//! can end at any time, without an error and with a good result: with the end of its stream (0), for want of buffers (ENOBUFS), with an
+//! error, because it was cancelled, or for no reason that anybody could see.
 //!
 //! # Cancelling
 //!
 //! A cancel concerns exactly one key: slot, generation and all. Cancels are never
 //! lost, however many there are. The operation completes in any case, with what
 //! really happened: ECANCELED, or its result if it was done, or EINTR if it was
-//! interrupted half way. The answer to the cancel itself stays in the driver, and is
-//! one of three: found, not found (done already), too late (under way). Cancelling what
+//! interrupted half way. What an accept has found before it learns of its cancel is handed out before its end. The answer
+//! to the cancel itself stays in the driver, and is
+//! one of three: found, not found (done already), too late (under way: a thread is at it). Cancelling what
 //! is still staged works, but [`take_back`](Driver::take_back) is cheaper.
 //!
 //! # What is never an error
 //!
+//! Of any driver: EINTR ends no wait; ECANCELED can come unasked for; ENOBUFS, EINTR and EAGAIN of an operation are answers for the layer
+//! above, because only that knows whether an operation may be repeated. If no driver can be made, the error
+//! says for each of them why, and what to do about it.
+//!
+//! Of a ring:
+//!
 //! | the kernel says | to | then the driver |
 //! |---|---|---|
-//! | EINVAL | set-up | tries the next rung of the ladder; an error when there is none |
-//! | ENOMEM | set-up | waits a little, a few times; then halves the queues; an error at one entry |
-//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | fails, with the cause and the remedy in the text |
+//! | EINVAL | set-up | tries the next rung of the ladder; refuses when there is none |
+//! | ENOMEM | set-up | waits a little, a few times; then halves the queues; refuses at one entry |
+//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
 //! | EINTR | enter | goes on: a signal ends no wait |
 //! | ETIME | enter | looks at the clock: `enter` never returns before the deadline without a reason |
 //! | EAGAIN, ENOMEM | enter | reaps and asks again, more and more slowly; after 20 ms without success it gives the turn back, and [`has_staged`](Driver::has_staged) stays true |
@@ -85,9 +119,20 @@
 //! | 0, EALREADY | a cancel | counts it: the operation completes |
 //! | ENOENT | a cancel | asks again after a millisecond, as long as the operation has not completed |
 //!
-//! ECANCELED can come unasked for. ENOBUFS, EINTR and EAGAIN are answers for the layer
-//! above: only that knows whether an operation may be repeated. A multishot operation can
-//! end at any time, without an error and with a good result: the only sign is the missing `more`.
+//! Of epoll:
+//!
+//! | the kernel says | to | then the driver |
+//! |---|---|---|
+//! | EAGAIN | an attempt | waits for the descriptor to become ready |
+//! | EOPNOTSUPP | an attempt that is told not to wait | goes another way: see [`epoll`] |
+//! | EINPROGRESS | a connect | waits until the socket is writable, and asks once more |
+//! | EAGAIN | a connect to a Unix socket | tries again after 1 ms, then 2, up to 16 |
+//! | EPERM | watching a descriptor | knows that it is always ready, and that calls may wait for a disk |
+//! | EEXIST, ENOENT | watching a descriptor | asks the other way round: its number was used before |
+//! | EINTR | waiting | goes on |
+//! | ENOSYS | `epoll_pwait2` | waits in whole milliseconds, rounded up |
+//! | EAGAIN | starting a thread | makes the call itself, with a warning |
+//! | anything else | waiting | fails with it |
 
 mod again;
 mod bell;
@@ -112,7 +157,7 @@ use std::time::{Duration, Instant};
 pub(crate) use bell::Bell;
 #[cfg(test)]
 pub(crate) use blocking::IDLE_MAX;
-pub(crate) use blocking::Work;
+pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::Choice;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};

@@ -237,6 +237,7 @@ fn completions_that_overflowed_come_without_being_waited_for() {
         rig.flush();
     }
     assert_eq!(rig.completed.len(), pairs.len());
+    // Without a ring there is no queue that could overflow.
     assert!(rig.driver.counters().overflows > 0 || !rig.has_ring());
 }
 
@@ -793,6 +794,7 @@ fn sockets_are_made_bound_connected_and_shut_down() {
         });
         life_of_a_connection(&mut rig);
         pipe_ends(&mut rig);
+        // Without a ring everything is a plain call.
         if fallbacks > 0 && rig.has_ring() {
             let shot = Operation::AcceptMultishot { fd: -1, flags: 0 };
             assert_eq!(rig.run(shot).result, -libc::EINVAL);
@@ -899,6 +901,7 @@ fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
             }
         }
     }
+    // Without a ring there is no queue that could overflow.
     assert!(
         generation > 0 || !rig.has_ring(),
         "twenty connections overflow a queue of two"

@@ -147,8 +147,8 @@ impl Builder {
         self
     }
 
-    /// How many kernel threads may work on regular files for this core, at least 1. Unless set it is the kernel's own
-    /// bound: four times the number of processors, or the entries of the submission queue if those are fewer.
+    /// How many threads may work on regular files for this core, at least 1: the kernel's, or, on epoll, ours. Unless set it is the
+    /// kernel's own bound: four times the number of processors, or the entries of the submission queue if those are fewer.
     /// Which operations they do is in the docs of [`fs`](crate::fs).
     pub fn file_threads(mut self, max: u32) -> Builder {
         self.settings.driver.file_threads_max = Some(max.max(1));
@@ -156,10 +156,30 @@ impl Builder {
     }
 
     /// How many threads do what would block the core, at least 1, 64 unless set: what is given to
-    /// [`spawn_blocking`](crate::spawn_blocking), and what the docs of [`fs`](crate::fs) say. They start when they
-    /// are needed and end when they have been idle for 10 s; what comes beyond waits its turn.
+    /// [`spawn_blocking`](crate::spawn_blocking), and what the docs of [`fs`](crate::fs) say; on epoll everything that waits for a
+    /// disk. They start when they are needed and end when they have been idle for 10 s; what comes beyond waits its turn.
     pub fn blocking_threads(mut self, max: usize) -> Builder {
         self.settings.driver.pool.threads_max = max.max(1);
+        self
+    }
+
+    /// How many calls of [`spawn_blocking`](crate::spawn_blocking) may wait for a thread, without a bound unless set. One that comes
+    /// beyond is [refused](crate::task::JoinError::is_refused). What the runtime itself gives to threads waits
+    /// in any case: whoever has asked for it waits, too.
+    pub fn blocking_queue(mut self, max: usize) -> Builder {
+        self.settings.driver.pool.queue_max = Some(max);
+        self
+    }
+
+    /// What these threads are called, `krug-blocking` unless set; the kernel shows the first 15 bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there is a zero byte in it.
+    pub fn blocking_thread_name(mut self, name: impl Into<String>) -> Builder {
+        let name = name.into();
+        assert!(!name.contains('\0'), "a zero byte in the name of a thread");
+        self.settings.driver.pool.thread_name = name.into();
         self
     }
 

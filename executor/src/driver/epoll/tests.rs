@@ -192,14 +192,14 @@ fn a_cancel_that_comes_while_a_thread_accepts_ends_the_shot_all_the_same() {
         .submit(key(0, 1), Operation::AcceptMultishot { fd, flags });
     rig.flush();
     rig.driver.cancel(key(0, 1));
-    rig.complete(1);
-    let (_, last) = rig.completed[0];
-    assert!(!last.more, "{last:?}");
-    if last.result >= 0 {
-        drop(owned(last.result));
-    }
     rig.settle();
-    assert_eq!(rig.completed.len(), 1);
+    // The thread may have come back before, or be at it still.
+    while rig.completed.last().is_none_or(|(_, it)| it.more) {
+        rig.complete(rig.completed.len() + 1);
+    }
+    let accepted = rig.completed.iter().filter(|(_, it)| it.result >= 0);
+    let accepted: Vec<_> = accepted.map(|(_, it)| owned(it.result)).collect();
+    assert!(accepted.len() <= 1);
 }
 
 #[test]
