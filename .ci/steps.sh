@@ -54,6 +54,9 @@ step_docs() {
 
 step_tests() {
   local log
+  # What each program of tests reports of its second run, on the other driver.
+  KRUG_TEST_COUNTS=$(mktemp)
+  export KRUG_TEST_COUNTS
   # Each of the decree's random tests then runs a million schedules: half a minute.
   export KRUG_SCHEDULES="${KRUG_SCHEDULES:-1000000}"
   # A hundred thousand futures are dropped at random moments: some seconds.
@@ -61,10 +64,14 @@ step_tests() {
   log=$(mktemp)
   bash -c "$(readme_command 'cargo test')" 2>&1 | tee "$log"
   grep -q 'Doc-tests krug$' "$log" || { echo "the documentation's examples of krug were not run" >&2; return 1; }
-  rm -f "$log"
+  cat "$KRUG_TEST_COUNTS"
+  [ "$(wc -l <"$KRUG_TEST_COUNTS")" -ge 30 ] || { echo "too few programs of tests have run on epoll" >&2; return 1; }
+  rm -f "$log" "$KRUG_TEST_COUNTS"
+  KRUG_DRIVER=epoll cargo test --locked -p krug --doc --features futures-io,bytes
 }
 
-# Every example does what its head says: each has a function `drive_…` here, which is told where the program is.
+# Every example does what its head says, on every driver: each has a function `drive_…` here, which is told where the
+# program is.
 step_examples() {
   cargo build --locked -p krug --examples
   begin_driving
@@ -76,8 +83,13 @@ step_examples() {
       echo "there is no drive_$name in .ci/steps.sh: nobody would notice if the example $name broke" >&2
       return 1
     }
-    "drive_$name" "$target/debug/examples/$name"
-    echo "example $name: ok"
+    for KRUG_DRIVER in uring epoll; do
+      export KRUG_DRIVER
+      "drive_$name" "$target/debug/examples/$name"
+      echo "example $name on $KRUG_DRIVER: ok"
+      rm -rf "${scratch:?}"/*
+    done
+    unset KRUG_DRIVER
   done
 }
 
@@ -471,6 +483,8 @@ step_demo() {
   printf '%s\n' "$plain"
   json=$(bash -c "$command -- --json")
   printf '%s\n' "$json"
+  # The same without a ring.
+  KRUG_DRIVER=epoll bash -c "$command -- --json" | grep -F "\"word\":\"$alphabet\"" | grep -F '"driver":"epoll"'
   if ! command -v python3 >/dev/null; then
     echo "note: no python3, so the demo's JSON is only searched for the word"
     grep -q "\"word\": *\"$alphabet\"" <<<"$json"

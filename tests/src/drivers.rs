@@ -55,6 +55,8 @@ pub fn pass_on(name: &str, but: &str) {
     let but = but.split_once("::").map_or(but, |(_, inside)| inside);
     let output = Command::new(std::env::current_exe().expect("the path of this program"))
         .args(["--skip", but])
+        // One after the other: the first run is under way beside it, and has as many threads as there are processors.
+        .args(["--test-threads", "1"])
         .env(DRIVER, name)
         .output()
         .expect("a process");

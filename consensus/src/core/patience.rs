@@ -2,8 +2,16 @@
 
 use super::{Micros, Random};
 
+/// How often a deadline is missed at its bound before that doubles.
+const PATIENT_TIMES: u32 = 6;
+/// How often the bound doubles.
+const DOUBLINGS_MAX: u32 = 4;
+
 /// A deadline that moves further away each time it is missed, with jitter, so that peers who were cut off together do
 /// not come back together.
+///
+/// It does so up to a bound; but if nothing comes of it at the bound either, the bound itself doubles now and then. A machine that
+/// is too slow for all that is asked would else be asked the same, at the same rate, for ever, and never come to an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     at: Micros,
@@ -51,9 +59,19 @@ impl Backoff {
             return false;
         }
         self.attempts = self.attempts.saturating_add(1);
-        self.delay = (self.delay * 2).min(self.delay_max);
+        let bound = self.delay_max << self.doublings();
+        self.delay = (self.delay * 2).min(bound);
         self.arm(now, random);
         true
+    }
+
+    fn doublings(&self) -> u32 {
+        (self.attempts / PATIENT_TIMES).min(DOUBLINGS_MAX)
+    }
+
+    /// How long it waits now, at most.
+    pub(super) fn wait_max(&self) -> Micros {
+        2 * self.delay
     }
 
     fn arm(&mut self, now: Micros, random: &mut Random) {
@@ -71,15 +89,18 @@ mod tests {
         let mut backoff = Backoff::new(0, 100, 800, &mut random);
         let mut now = 0;
         let mut waits = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..40 {
             waits.push(backoff.at() - now);
             now = backoff.at();
             assert!(backoff.is_due(now, &mut random));
             assert!(!backoff.is_due(now, &mut random));
         }
-        for (wait, delay) in waits.iter().zip([100, 200, 400, 800, 800, 800, 800, 800]) {
+        let delays = [100, 200, 400].into_iter().chain([800; 3]);
+        let slower = [1_600; 6].into_iter().chain([3_200; 6]).chain([6_400; 6]);
+        let slowest = std::iter::repeat(12_800);
+        for (wait, delay) in waits.iter().zip(delays.chain(slower).chain(slowest)) {
             assert!((delay..2 * delay).contains(wait), "waits: {waits:?}");
         }
-        assert_eq!(backoff.attempts(), 8);
+        assert_eq!(backoff.attempts(), 40);
     }
 }

@@ -54,6 +54,8 @@ struct Drive {
     slot: Slot,
     attempt: u64,
     driver: Driver<Value>,
+    /// When the present step was asked for.
+    asked_at: Micros,
     resend: Backoff,
 }
 

@@ -28,7 +28,8 @@ impl Peer {
             slot,
             attempt: self.random.draw(),
             driver: Driver::new(self.config.peers, value, is_top, &mut self.random),
-            resend: self.resend_backoff(now),
+            asked_at: now,
+            resend: self.resend_backoff(now, 0),
         };
         self.counters.drives += 1;
         self.counters.steps += 1;
@@ -37,13 +38,12 @@ impl Peer {
         self.drive = Some(drive);
     }
 
-    fn resend_backoff(&mut self, now: Micros) -> Backoff {
-        Backoff::new(
-            now,
-            4 * self.config.round_trip,
-            self.config.silence / 4,
-            &mut self.random,
-        )
+    /// `taken`: how long the step before has taken. What was slow then is slow now, and asking again before the answers can
+    /// have come makes it slower.
+    fn resend_backoff(&mut self, now: Micros, taken: Micros) -> Backoff {
+        let usual = 4 * self.config.round_trip;
+        let delay = usual.max(taken.min(self.config.silence));
+        Backoff::new(now, delay, self.config.silence / 4, &mut self.random)
     }
 
     fn ask_all(&mut self, drive: &Drive, outbox: &mut Outbox) {
@@ -124,7 +124,8 @@ impl Peer {
                 self.counters.steps += 1;
                 self.counters.rounds += u64::from(drive.driver.step() / 4 > round);
                 self.counters.jumps += u64::from(progress == Progress::Jumped);
-                drive.resend = self.resend_backoff(now);
+                drive.resend = self.resend_backoff(now, now.saturating_sub(drive.asked_at));
+                drive.asked_at = now;
                 self.ask_all(&drive, outbox);
             }
         }

@@ -49,9 +49,14 @@ impl Peer {
         self.is_mute
     }
 
-    /// How many peers it heard within the last [`Config::silence`](crate::core::Config::silence), itself counted.
+    /// How many peers it heard within the last [`Config::silence`](crate::core::Config::silence), itself counted; longer ago, if it has
+    /// itself become slow to ask, as the others will have.
     pub fn heard(&self, now: Micros) -> usize {
-        let is_recent = |&at: &Micros| now.saturating_sub(at) <= self.config.silence;
+        let resend = self.drive.as_ref().map(|drive| drive.resend.wait_max());
+        let claim = self.deadlines.as_ref().map(|it| it.claim.wait_max());
+        let slowest = resend.max(claim.filter(|_| self.is_claiming()));
+        let silence = self.config.silence.max(2 * slowest.unwrap_or(0));
+        let is_recent = |&at: &Micros| now.saturating_sub(at) <= silence;
         1 + self
             .heard
             .iter()
