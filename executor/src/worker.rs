@@ -20,7 +20,7 @@ use crate::buf::arena::{self, Arena};
 use crate::buf::{Pool, ReceiveSettings, pool};
 use crate::context::{self, Clock, Core, Counters, Expiry, Random};
 use crate::cores::{CoreId, MailboxLease, quietly};
-use crate::driver::{Completion, Config, DriverCounters, Key, Outside, Wait};
+use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
@@ -134,7 +134,12 @@ impl Worker {
     }
 
     /// Runs `future` and all tasks until `future` is ready.
+    ///
+    /// # Panics
+    ///
+    /// In a child of the process that made it.
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        belongs_to_this_process();
         let _inside = self.enter();
         let main = self.core.scheduler.main_task();
         let output = self.run_until_ready(future, &main);
@@ -161,6 +166,7 @@ impl Worker {
     }
 
     fn turn(&self, main: &MainTask) {
+        belongs_to_this_process();
         Counters::add(&self.core.counters.turns, 1);
         self.reap();
         self.core.scheduler.receive();
@@ -285,6 +291,11 @@ impl Worker {
     /// Ends everything: see the module docs of [`runtime`](crate::runtime). What the kernel still holds at the deadline is
     /// leaked, with its memory, never freed.
     pub(crate) fn shutdown(self, deadline: Duration) -> Stragglers {
+        if driver::has_forked() {
+            // What is in flight is the parent's, and so are ring and descriptors.
+            mem::forget(self);
+            return Stragglers::default();
+        }
         let begin = Instant::now();
         let inside = self.enter();
         self.core.stopping.set(true);
@@ -414,4 +425,15 @@ impl Drop for Inside {
         drop(context::replace(self.core.take()));
         drop(self.scheduler.take());
     }
+}
+
+/// # Panics
+///
+/// In a child of the process that made the runtime.
+#[inline]
+fn belongs_to_this_process() {
+    assert!(
+        !driver::has_forked(),
+        "a krug runtime is used in a forked child: it belongs to the parent; make another one here"
+    );
 }

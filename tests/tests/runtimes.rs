@@ -18,7 +18,7 @@ use common_proof::{
 };
 use krug::Runtime;
 use krug::runtime::{Faults, Handle};
-use krug_tests::has_ring;
+use krug_tests::{has_ring, passes_in_a_process_of_its_own};
 
 krug_tests::on_epoll_too!();
 
@@ -65,7 +65,8 @@ fn block_on_inside_block_on_is_an_error_that_says_what_to_do() {
     runtime.block_on(async {
         for runtime in [&runtime, &other] {
             let error = runtime.try_block_on(async {}).unwrap_err().to_string();
-            let text = panics(|| runtime.block_on(async {}));
+            // A turn is made only if there is something to wait for.
+            let text = panics(|| runtime.block_on(krug::task::yield_now()));
             assert_eq!(text, error);
             assert!(
                 text.contains(
@@ -733,4 +734,40 @@ fn a_task_that_spawns_and_starts_operations_while_it_is_dropped_at_shutdown_does
     runtime.block_on(krug::task::yield_now());
     assert!(runtime.shutdown(Duration::from_secs(1)).is_clean());
     assert!(was_dropped.get());
+}
+
+#[test]
+fn a_runtime_is_of_no_use_in_a_forked_child_and_does_it_no_harm() {
+    if passes_in_a_process_of_its_own(
+        "a_runtime_is_of_no_use_in_a_forked_child_and_does_it_no_harm",
+    ) {
+        return;
+    }
+    let runtime = Runtime::new().unwrap();
+    // Both ends live on, so that the parent can read.
+    let (_one, other) = runtime.block_on(async {
+        let (one, other) = krug::net::UnixStream::pair().unwrap();
+        one.write_all("before").await.0.unwrap();
+        (one, other)
+    });
+    // SAFETY: no other thread of this process holds anything: it only runs this test.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let text = panics(|| runtime.block_on(async {}));
+        drop(runtime);
+        let own =
+            Runtime::new().is_ok_and(|own| own.block_on(async { krug::io::nop().await.is_ok() }));
+        let is_good = text.contains("forked child") && own;
+        // SAFETY: ends this process without what the parent has registered for its end.
+        unsafe { libc::_exit(i32::from(!is_good)) };
+    }
+    let mut status = -1;
+    // SAFETY: the child is ours, and the status lives until the call returns.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child's status");
+    // The parent goes on.
+    runtime.block_on(async {
+        let (result, buf) = other.read(vec![0; 10]).await;
+        assert_eq!((result.unwrap(), &buf[..]), (6, &b"before"[..]));
+    });
 }

@@ -210,6 +210,12 @@ pub(crate) fn own(fd: Descriptor) -> std::os::fd::OwnedFd {
     crate::sys::own(fd)
 }
 
+/// True in a child of the process that made the drivers: they are not the child's.
+#[inline]
+pub(crate) fn has_forked() -> bool {
+    crate::sys::has_forked()
+}
+
 /// Whether `enter` sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -287,6 +293,7 @@ impl Driver {
     ///
     /// Why the one that was chosen, or neither, could be made.
     pub(crate) fn new(config: &Config) -> io::Result<Driver> {
+        crate::sys::watch_for_forks();
         let choice = config.choice.resolve()?;
         if choice == Choice::Epoll {
             return epoll::Epoll::new(config).map(Driver::Epoll);

@@ -5,6 +5,7 @@
 
 mod descriptor;
 mod file;
+mod fork;
 mod path;
 mod poll;
 mod ring;
@@ -16,6 +17,7 @@ pub(crate) use file::{
     Status, allocate, duplicate, position, set_position, status_flags, sync, truncate, try_lock,
     unlock,
 };
+pub(crate) use fork::{has_forked, watch_for_forks};
 pub(crate) use path::{hard_link, make_directory, open, remove, rename, status, symbolic_link};
 pub(crate) use poll::{Event, event_set, ready_now, unwatch, wait_for_events, watch};
 pub(crate) use ring::send_ring_message;
