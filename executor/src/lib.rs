@@ -88,9 +88,22 @@
 //! receiving; the future only waits for the next chunk. A file's operation takes no lane: as many as the user likes are in flight, and
 //! the file keeps count of the changes whose futures are gone ([`source/file.rs`](../src/krug/source/file.rs.html)).
 //!
+//! # Where there is no io_uring
+//!
+//! Sandboxes forbid it, old kernels lack it, limits on locked memory can be too low. A runtime then runs on epoll, with the same
+//! results, and says once, as a warning of `tracing`, why, and what to do about it. On that way, steps 5 to 7 are:
+//!
+//! - The operation is tried at once by a call that does not wait ([`driver/epoll/begin.rs`](../src/krug/driver/epoll/begin.rs.html),
+//!   [`attempt.rs`](../src/krug/driver/epoll/attempt.rs.html)). If there is nothing to read yet, it is put into the queue of its descriptor
+//!   ([`waiting.rs`](../src/krug/driver/epoll/waiting.rs.html)), which the kernel watches from then on ([`descriptors.rs`](../src/krug/driver/epoll/descriptors.rs.html)).
+//! - When the kernel reports an edge, what waits is tried again, in order ([`turn.rs`](../src/krug/driver/epoll/turn.rs.html)).
+//! - What waits for a disk is done by threads ([`in_pool.rs`](../src/krug/driver/epoll/in_pool.rs.html)).
+//!
+//! [`runtime::Driver`] chooses between the two; the variable `KRUG_DRIVER` (`auto`, `uring`, `epoll`) does where a program leaves it open.
+//!
 //! # Limits
 //!
-//! - Linux only; a kernel with io_uring (5.15 or newer; 6.1 or newer is recommended).
+//! - Linux only. With io_uring: 5.11 or newer; 6.1 or newer is recommended.
 //! - A runtime is one core. Several run side by side, each on its own thread.
 //! - Signals and child processes are not there yet.
 //! - Host names are not looked up.
@@ -128,6 +141,7 @@ mod cores;
 mod driver;
 mod inflight;
 mod op;
+mod primitives;
 mod scheduler;
 mod source;
 mod sys;

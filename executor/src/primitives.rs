@@ -1,6 +1,6 @@
 //! What loom replaces, in one place.
 //!
-//! Everything in `cores/` and `task/` that threads may race for uses these names. A
+//! Everything that threads may race for by more than a lock or a count uses these names. A
 //! normal build gets std's types at no cost; with `--cfg krug_loom` the same production
 //! code runs on loom's, which try every order of events.
 

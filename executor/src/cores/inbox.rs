@@ -15,7 +15,7 @@
 
 use std::ptr::{self, NonNull};
 
-use super::primitives::{AtomicPtr, Ordering, UnsafeCell};
+use crate::primitives::{AtomicPtr, Ordering, UnsafeCell};
 
 /// What becomes of a node that left its inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::PoisonError;
 
 use super::inbox::{Chain, Closed, Delivery, Inbox, Node, Pushed};
-use super::primitives::{AtomicU32, Cell, Mutex, Ordering};
+use crate::primitives::{AtomicU32, Cell, Mutex, Ordering};
 
 /// Wakes a worker that sleeps in its driver.
 pub(crate) trait Ring: Send + Sync {

@@ -22,7 +22,6 @@
 mod inbox;
 mod letter;
 mod mailbox;
-pub(crate) mod primitives;
 
 pub(crate) use inbox::{Closed, Delivery, Node};
 #[cfg(test)]

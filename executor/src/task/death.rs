@@ -3,7 +3,7 @@
 use super::header::{ABORTED, COMPLETE, RUNNING, RawTask, SCHEDULED};
 use super::home;
 use super::queue::TaskList;
-use crate::cores::primitives::yield_now;
+use crate::primitives::yield_now;
 
 /// Marks every task that still has a future, so that its next turn drops it. Runs no code of the user.
 pub(crate) fn abort_all(tasks: &TaskList) {

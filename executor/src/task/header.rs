@@ -10,8 +10,8 @@ use std::task::Waker;
 use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
-use crate::cores::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 use crate::cores::{CoreId, Node};
+use crate::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 
 // The bits of `Header::state`. Home only.
 

@@ -11,8 +11,8 @@ use super::here;
 use super::queue::Runnable;
 use super::remote::{ABORT, DETACH, GivenUp, NEW, WAKE, WATCH};
 use super::waker::Waiter;
-use crate::cores::primitives::Ordering;
 use crate::cores::{Delivery, Node, quietly};
+use crate::primitives::Ordering;
 use crate::scheduler::Scheduler;
 
 // References.

@@ -7,7 +7,7 @@
 //!
 //! 56 bits of count cannot overflow: at five nanoseconds for one change it takes eleven years.
 
-use crate::cores::primitives::{AtomicU64, Ordering};
+use crate::primitives::{AtomicU64, Ordering};
 
 /// The task's node is in its mailbox, or the one who set this is about to put it there.
 /// Cleared by the home only, when it has taken the node out.

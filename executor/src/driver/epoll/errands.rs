@@ -1,9 +1,8 @@
 //! [`Errand`]: an operation that a thread of the pool does, and [`Returns`]: where its result waits for the driver.
 
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use super::handover::Handover;
 use crate::driver::bell::Bell;
 use crate::driver::calls::{self, Mode};
 use crate::driver::{Key, Operation};
@@ -88,58 +87,36 @@ impl Drop for Errand {
 /// Results on their way to the driver.
 #[derive(Debug)]
 pub(super) struct Returns {
-    list: Mutex<Vec<Return>>,
-    /// Something is on the list.
-    has_some: AtomicBool,
-    /// The driver sleeps, or is about to, and has to be woken.
-    is_asleep: AtomicBool,
+    handover: Handover<Return>,
     bell: Bell,
 }
 
 impl Returns {
     pub(super) fn new(bell: Bell) -> Returns {
         Returns {
-            list: Mutex::default(),
-            has_some: AtomicBool::new(false),
-            is_asleep: AtomicBool::new(false),
+            handover: Handover::new(),
             bell,
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Return>> {
-        // A panic elsewhere cannot leave a list of numbers half changed.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn bring(&self, returned: Return) {
-        self.list().push(returned);
-        // Against `prepare_sleep`: either this thread sees that the driver sleeps, or the driver sees that something is there.
-        self.has_some.store(true, Ordering::SeqCst);
-        if self.is_asleep.swap(false, Ordering::SeqCst) {
+        if self.handover.bring(returned) {
             self.bell.ring();
         }
     }
 
-    /// Moves what has come to `into`.
+    /// Moves what has come to `into`, which is empty.
     #[inline]
     pub(super) fn take(&self, into: &mut Vec<Return>) {
-        if self.has_some.load(Ordering::Relaxed) {
-            self.has_some.store(false, Ordering::SeqCst);
-            mem::swap(&mut *self.list(), into);
-        }
+        self.handover.take(into);
     }
 
     /// From now on whoever brings something rings. False if something has come already.
     pub(super) fn prepare_sleep(&self) -> bool {
-        self.is_asleep.store(true, Ordering::SeqCst);
-        let nothing = !self.has_some.load(Ordering::SeqCst);
-        if !nothing {
-            self.wake_up();
-        }
-        nothing
+        self.handover.prepare_sleep()
     }
 
     pub(super) fn wake_up(&self) {
-        self.is_asleep.store(false, Ordering::Relaxed);
+        self.handover.wake_up();
     }
 }

@@ -10,7 +10,7 @@
 //! - `descriptors`: what is known of each descriptor, and the kernel's set that watches them;
 //! - `waiting`: the operations that are under way, in their queues;
 //! - `turn`: one turn: begin, wait, go on;
-//! - `in_pool`, `errands`: what only a thread can do, because it waits for a disk;
+//! - `in_pool`, `errands`, `handover`: what only a thread can do, because it waits for a disk;
 //! - `groups`: provided buffers.
 //!
 //! # How calls are kept from waiting
@@ -38,6 +38,7 @@ mod course;
 mod descriptors;
 mod errands;
 mod groups;
+mod handover;
 mod in_pool;
 #[cfg(test)]
 mod tests;
