@@ -74,10 +74,8 @@ fn heard(mut peer: &File) -> Vec<u8> {
 
 fn ends_writing(peer: &File) {
     // SAFETY: takes no memory.
-    assert_eq!(
-        unsafe { libc::shutdown(peer.as_raw_fd(), libc::SHUT_WR) },
-        0
-    );
+    let result = unsafe { libc::shutdown(peer.as_raw_fd(), libc::SHUT_WR) };
+    assert_eq!(result, 0);
 }
 
 #[test]
@@ -218,10 +216,8 @@ fn a_pipe_gives_what_is_in_it_and_then_its_end_whatever_its_descriptors_say() {
 fn set_nonblocking(fd: &impl AsRawFd, on: bool) {
     let mut on = i32::from(on);
     // SAFETY: the call reads the number, which lives until it returns.
-    assert_eq!(
-        unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) },
-        0
-    );
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) };
+    assert_eq!(result, 0);
 }
 
 fn is_nonblocking(fd: &impl AsRawFd) -> bool {

@@ -41,7 +41,8 @@
 //! | `read_dir`, `next_entry`, `read_link`, `canonicalize` | plain calls | ours | its result is dropped |
 //!
 //! How many kernel threads there are at most is said by [`Builder::file_threads`](crate::Builder::file_threads). Buffered writes to one file
-//! are done one after the other in any case.
+//! are done one after the other in any case. On epoll, what the kernel's cache can answer is read without a thread, and everything else
+//! is done by ours, of which so many work on files at a time.
 //!
 //! # A change whose future was dropped
 //!

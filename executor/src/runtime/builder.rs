@@ -200,7 +200,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If no ring can be made; the message says why and what to do.
+    /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do.
+    /// `InvalidInput` if `KRUG_DRIVER` names no driver.
     pub fn build(&self) -> io::Result<Runtime> {
         let worker = Worker::new(&self.settings)?;
         Ok(Runtime {

@@ -77,7 +77,7 @@
 //! | `ECONNABORTED`, `EPROTO` | accept | goes on | `a_connection_that_was_reset_while_it_waited_is_returned_and_says_so` |
 //! | `EPIPE` | write | reported; never a signal on sockets | `bug_073_a_peer_that_is_gone_is_an_error_and_no_signal` |
 //! | `ECONNRESET` and all others | anywhere | reported, as the standard library would | `an_error_of_a_stream_stays_and_comes_after_the_bytes_before_it` |
-//! | any | making a ring | reported by [`Runtime::new`], with the likely cause and what to do | `what_cannot_be_mended_names_its_cause_and_remedy` |
+//! | any | making a ring | goes on with epoll, with one warning that names the likely cause and what to do; if a ring was demanded ([`Driver::Uring`]) that is the error | `what_cannot_be_mended_names_its_cause_and_remedy` |
 #![doc = include_str!("types.md")]
 
 mod builder;
@@ -123,7 +123,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If no ring can be made; the message says why and what to do.
+    /// If the system gives neither a ring nor an epoll set, most likely for want of descriptors; the message says why, and what to
+    /// do. `InvalidInput` if `KRUG_DRIVER` names no driver.
     pub fn new() -> io::Result<Runtime> {
         Builder::new().build()
     }
