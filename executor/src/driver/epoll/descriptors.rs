@@ -287,7 +287,26 @@ impl Drop for Descriptors {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
     use super::*;
+
+    #[test]
+    fn an_event_of_whoever_had_the_number_before_says_nothing() {
+        let mut descriptors = Descriptors::new().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let fd = reader.as_raw_fd();
+        descriptors.watch(fd, Receiving).unwrap();
+        (&writer).write_all(b"x").unwrap();
+        let mut events = [sys::Event { events: 0, u64: 0 }; 1];
+        let found = sys::wait_for_events(descriptors.set(), &mut events, None).unwrap();
+        assert_eq!(found, 1);
+        // While the event is on its way, the number goes to another.
+        descriptors.fresh(fd, Kind::Other);
+        assert_eq!(descriptors.edge(events[0]), None);
+        assert!(!descriptors.state(fd).is_special);
+    }
 
     #[test]
     fn what_an_idle_connection_costs_is_small() {
