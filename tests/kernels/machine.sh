@@ -58,6 +58,7 @@ pack_beginning() {
   local place=$1 root=$1/beginning
   mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,programs,root}
   cp "$(command -v busybox)" "$root/bin/busybox" && cp "$here/init" "$root/init" && cp "$place/plan" "$root/etc/plan" &&
+    dirname "$(dirname "$(head -n 1 "$work/helpers" | cut -d ' ' -f 2)")" | sed 's,$,/tmp,' >"$root/etc/files" &&
     chmod 755 "$root/init" && (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$place/beginning.gz" &&
     rm -r "$root"
 }
