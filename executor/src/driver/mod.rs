@@ -96,7 +96,7 @@ mod control;
 mod faults;
 mod operation;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod uring;
 
 use std::io;

@@ -19,6 +19,8 @@ mod decode;
 mod encode;
 mod enter;
 mod fallback;
+#[cfg(test)]
+mod features;
 mod missed;
 mod setup;
 mod staging;
