@@ -65,7 +65,7 @@ pack_beginning() {
 
 # What `init` is to do: a line for each program, with the tests that are not for it.
 write_plan() {
-  local kernel=$1 driver=$2 name path row for_kernel for_driver program test arguments
+  local driver=$1 name path row for_kernel for_driver program test arguments
   while read -r name path; do
     is_chosen "$name" || continue
     arguments="${filter:+ $filter}"
@@ -76,18 +76,18 @@ write_plan() {
     for row in "${unfit[@]}"; do
       read -r for_kernel for_driver program test _ <<<"$row"
       # shellcheck disable=SC2053 # The rows are patterns.
-      [ "$program" = "$name" ] && [[ $kernel == $for_kernel ]] && [[ $driver == $for_driver ]] || continue
+      [ "$program" = "$name" ] && [[ $version == $for_kernel ]] && [[ $driver == $for_driver ]] || continue
       arguments+=" --skip $test"
     done
     printf '%s%s\n' "$name" "$arguments"
   done <"$work/programs"
 }
 
-# Boots a kernel, lets it run the tests with a driver, and adds up what they say.
+# Boots the kernel `image`, lets it run the tests with a driver, and adds up what they say.
 run_on() {
-  local kernel=$1 driver=$2 began=$SECONDS place=$work/$version-$2 status=0
+  local driver=$1 began=$SECONDS place=$work/$version-$1 status=0
   mkdir -p "$place"
-  write_plan "$kernel" "$driver" >"$place/plan"
+  write_plan "$driver" >"$place/plan"
   pack_beginning "$place" && make_disk "$place/files.disk" 2048M || { echo "no disk could be made" >&2; exit 1; }
   timeout --kill-after=10 "$seconds" nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off \
     -smp "$processors" -m "$memory" -nodefaults -no-user-config -display none -no-reboot \
@@ -115,7 +115,7 @@ report() {
       sed 's/^/    | /' "$place/$name.failures"
     fi
   done <"$place/results"
-  grep -ah '^skipped: ' "$place/said" | sort -u | sed "s/^skipped: /skipped: $version $driver: /"
+  grep -ah '^skipped: ' "$place/said" | sort -u | sed 's/^/  /'
   echo "$version $driver: $good passed, $bad failed, in $took s"
   passed=$((passed + good)) failed=$((failed + bad))
 }
