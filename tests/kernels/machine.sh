@@ -68,7 +68,8 @@ write_plan() {
   local driver=$1 name path row for_kernel for_driver program test arguments
   while read -r name path; do
     is_chosen "$name" || continue
-    arguments="${filter:+ $filter}"
+    # Without a filter names are whole ones, so that nothing else is left out.
+    arguments=" ${filter:---exact}"
     if [ "$features" = yes ]; then
       [ "$name" = krug ] || continue
       arguments=" $feature_test --nocapture"

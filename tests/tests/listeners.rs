@@ -16,8 +16,8 @@ use krug::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, is_without, iterations, open_descriptors, passes_in_a_process_of_its_own, poll_once,
-    run, run_alone, run_with, times_out, turns, until,
+    Random, is_without, iterations, open_descriptors, passes_in_a_process_of_its_own, patient,
+    poll_once, run, run_alone, run_with, times_out, turns, until,
 };
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -36,7 +36,8 @@ macro_rules! every_connection_arrives {
                 let connect = $connect;
                 krug::spawn(async move {
                     while !stopped.get() {
-                        sleep(random.micros(2000)).await;
+                        // Rarely enough for accepts to time out, also on a slow machine.
+                        sleep(patient(random.micros(2000))).await;
                         let number = sent.replace(sent.get() + 1);
                         let stream = connect(number).await;
                         stream
