@@ -57,7 +57,7 @@ make_disk() {
 pack_beginning() {
   local place=$1 root=$1/beginning
   mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,programs,root}
-  cp "$(command -v busybox)" "$root/bin/busybox" && cp "$here/init" "$root/init" && cp "$place/plan" "$root/etc/plan" &&
+  cp "$(command -v busybox)" "$root/bin/busybox" && cp "$here/init" "$root/init" && cp "$place/plan" "$place/settings" "$root/etc" &&
     dirname "$(dirname "$(head -n 1 "$work/helpers" | cut -d ' ' -f 2)")" | sed 's,$,/tmp,' >"$root/etc/files" &&
     chmod 755 "$root/init" && (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$place/beginning.gz" &&
     rm -r "$root"
@@ -89,11 +89,12 @@ run_on() {
   local driver=$1 began=$SECONDS place=$work/$version-$1 status=0
   mkdir -p "$place"
   write_plan "$driver" >"$place/plan"
+  printf 'export %s\n' "KRUG_DRIVER=$driver" "KRUG_PATIENCE=$patience" "${settings[@]}" >"$place/settings"
   pack_beginning "$place" && make_disk "$place/files.disk" 2048M || { echo "no disk could be made" >&2; exit 1; }
   timeout --kill-after=10 "$seconds" nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off \
     -smp "$processors" -m "$memory" -nodefaults -no-user-config -display none -no-reboot \
     -kernel "$image" -initrd "$place/beginning.gz" \
-    -append "console=ttyS0 quiet loglevel=4 panic=-1 krug_driver=$driver krug_patience=$patience krug_seconds=$program_seconds" \
+    -append "console=ttyS0 quiet loglevel=4 panic=-1 krug_seconds=$program_seconds" \
     -serial "file:$place/console" -serial "file:$place/said" \
     -drive "file=$work/programs.disk,format=raw,if=none,id=programs,readonly=on" -device nvme,drive=programs,serial=programs \
     -drive "file=$place/files.disk,format=raw,if=none,id=files,cache=unsafe" -device nvme,drive=files,serial=files \
