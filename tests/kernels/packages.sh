@@ -112,7 +112,8 @@ unpack_kernel() {
     problem="$package cannot be had: $(grep -m 1 '^E:' "$place/log")"
     return 1
   }
-  dpkg-deb --fsys-tarfile "$folder/$package"_*.deb | tar -x -O --wildcards './boot/vmlinuz-*' >"$image.part"
+  dpkg-deb --fsys-tarfile "$folder/$package"_*.deb |
+    tar -x -O --wildcards './boot/vmlinuz-*' './usr/lib/modules/*/vmlinuz' >"$image.part" 2>/dev/null
   [ -s "$image.part" ] || { problem="there is no kernel in $package"; return 1; }
   rm -f "$folder"/*.deb
   mv "$image.part" "$image"
