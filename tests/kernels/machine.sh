@@ -84,23 +84,48 @@ write_plan() {
   done <"$work/programs"
 }
 
-# Boots the kernel `image`, lets it run the tests with a driver, and adds up what they say.
+# Boots the kernel `image`, lets it run the tests with a driver, and adds up what they say. A kernel that does not come
+# up is started anew: on a busy host an emulated processor may be away for so long that the other one waits for ever.
 run_on() {
-  local driver=$1 began=$SECONDS place=$work/$version-$1 status=0
+  local driver=$1 began=$SECONDS place=$work/$version-$1 status=0 attempt
   mkdir -p "$place"
   write_plan "$driver" >"$place/plan"
   printf 'export %s\n' "KRUG_DRIVER=$driver" "KRUG_PATIENCE=$patience" "${settings[@]}" >"$place/settings"
-  pack_beginning "$place" && make_disk "$place/files.disk" 2048M || { echo "no disk could be made" >&2; exit 1; }
-  timeout --kill-after=10 "$seconds" nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off \
+  pack_beginning "$place" || { echo "what the kernel starts with could not be packed" >&2; exit 1; }
+  for attempt in 1 2 3; do
+    make_disk "$place/files.disk" 2048M || { echo "no disk could be made" >&2; exit 1; }
+    : >"$place/said"
+    start_machine "$place" &
+    stop_unless_up $! "$place/said" && break
+    echo "  attempt $attempt: the kernel did not come up in $boot_seconds s"
+  done
+  wait $! || status=$?
+  rm -f "$place/files.disk"
+  report "$driver" "$place" "$status" $((SECONDS - began))
+}
+
+# True once the machine says something, or has ended; else it is ended.
+stop_unless_up() {
+  local waited
+  for ((waited = 0; waited < boot_seconds; waited++)); do
+    if [ -s "$2" ] || ! kill -0 "$1" 2>/dev/null; then return 0; fi
+    sleep 1
+  done
+  kill "$1"
+  wait "$1"
+  return 1
+}
+
+start_machine() {
+  local place=$1
+  exec timeout --kill-after=10 "$seconds" nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off \
     -smp "$processors" -m "$memory" -nodefaults -no-user-config -display none -no-reboot \
     -kernel "$image" -initrd "$place/beginning.gz" \
     -append "console=ttyS0 quiet loglevel=4 panic=-1 krug_seconds=$program_seconds" \
     -serial "file:$place/console" -serial "file:$place/said" \
     -drive "file=$work/programs.disk,format=raw,if=none,id=programs,readonly=on" -device nvme,drive=programs,serial=programs \
     -drive "file=$place/files.disk,format=raw,if=none,id=files,cache=unsafe" -device nvme,drive=files,serial=files \
-    </dev/null >"$place/qemu" 2>&1 || status=$?
-  rm -f "$place/files.disk"
-  report "$driver" "$place" "$status" $((SECONDS - began))
+    </dev/null >"$place/qemu" 2>&1
 }
 
 # Prints what a run has said, and adds to `passed` and `failed`.
