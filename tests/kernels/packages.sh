@@ -25,11 +25,12 @@ install_tools() {
   }
 }
 
-# The address of a Debian archive as this machine's apt knows it: `debian` or `debian-security`. What has the
-# one has the other beside it.
+# The address of a Debian archive as this machine's apt knows it: `debian` or `debian-security`. Where it knows only one
+# of them, the other is beside it.
 archive() {
   local uris uri
   uris=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sort -u)
+  uri=$(grep -m 1 -E "/$1/?\$" <<<"$uris") && { printf '%s\n' "${uri%/}"; return; }
   while read -r uri; do
     uri=${uri%/}
     case "$uri" in
@@ -40,10 +41,12 @@ archive() {
   return 1
 }
 
-# The file of keys that this machine's apt checks Debian's packages with, if it names one.
+# The file of keys that this machine's apt checks Debian's packages with, if its sources name one.
 keys() {
-  apt-get indextargets --no-release-info --format '$(REPO_URI) $(SIGNED_BY)' 'Created-By: Packages' 2>/dev/null |
-    awk '$1 ~ /\/debian(-security)?\/?$/ && $2 ~ /^\// { print $2; exit }'
+  local source
+  source=$(apt-get indextargets --no-release-info --format '$(REPO_URI) $(SOURCESENTRY)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 ~ /\/debian(-security)?\/?$/ { sub(/:[0-9]+$/, "", $2); print $2; exit }')
+  [ ! -r "$source" ] || sed -nE 's,^Signed-By: *(/[^ ]+) *$,\1,p; s,^deb .*signed-by=(/[^] ]+).*$,\1,p' "$source" | head -n 1
 }
 
 # apt with lists, packages and settings of its own for one suite: nothing of the machine's is touched.
@@ -69,7 +72,9 @@ fetch_lists() {
   echo "deb [arch=amd64${signed:+ signed-by=$signed}] $base $suite main" >"$place/sources.list"
   private_apt "$suite" apt-get update -o APT::Update::Error-Mode=any >"$place/log" 2>&1 || {
     problem="the suite $suite cannot be had: $(grep -m 1 '^[EW]:' "$place/log")"
-    return 1
+    # Better the lists of another day than none.
+    [ -e "$place/fetched" ]
+    return
   }
   touch "$place/fetched"
 }
