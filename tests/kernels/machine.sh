@@ -56,7 +56,7 @@ make_disk() {
 # What the kernel starts with: a busybox, `init`, which finds the rest on the disks, and what it is to do.
 pack_beginning() {
   local place=$1 root=$1/beginning
-  mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,programs,root}
+  mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,programs}
   cp "$(command -v busybox)" "$root/bin/busybox" && cp "$here/init" "$root/init" && cp "$place/plan" "$place/settings" "$root/etc" &&
     dirname "$(dirname "$(head -n 1 "$work/helpers" | cut -d ' ' -f 2)")" | sed 's,$,/tmp,' >"$root/etc/files" &&
     chmod 755 "$root/init" && (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$place/beginning.gz" &&
