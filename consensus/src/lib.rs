@@ -31,3 +31,6 @@ pub mod node;
 pub mod program;
 pub mod transport;
 pub mod wire;
+
+#[cfg(test)]
+krug_tests::on_epoll_too!();

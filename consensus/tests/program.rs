@@ -5,6 +5,8 @@ mod common;
 use common::{command, finish, run};
 use serde_json::Value;
 
+krug_tests::on_epoll_too!();
+
 const ALPHABET: &str = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ";
 
 #[test]
@@ -30,7 +32,7 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
             &["--transport", "udp", "--peers", "801"],
             "carries at most 800 heroes",
         ),
-        (&["--driver", "epoll"], "later version"),
+        (&["--driver", "kqueue"], "choose auto, uring or epoll"),
         (&["--driver", "sim"], "later version"),
         (&["--view", "ring"], "later version"),
         (&["--protocol", "raft"], "choose consensus or lottery"),
@@ -52,6 +54,24 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
         assert!(run.stderr.starts_with("consensus: "), "{run}");
         assert!(run.stderr.contains(expected), "{expected} in {run}");
     }
+}
+
+#[test]
+fn the_driver_in_the_environment_drives() {
+    for driver in ["uring", "epoll"] {
+        let arguments = ["--json", "--limit", "30s"];
+        let run = finish(command(&arguments).env("KRUG_DRIVER", driver), &arguments);
+        assert_eq!(run.expect_spoken(ALPHABET)["driver"], driver);
+        assert_eq!(run.stderr, "", "{run}");
+    }
+}
+
+#[test]
+fn a_driver_in_the_environment_that_does_not_exist_is_one_line_and_ends_with_2() {
+    let run = finish(command(&[]).env("KRUG_DRIVER", "kqueue"), &[]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{run}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run}");
+    assert!(run.stderr.contains("say auto, uring or epoll"), "{run}");
 }
 
 #[test]

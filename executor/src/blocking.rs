@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
+use crate::driver::{Queue, Work};
 use crate::inflight::outside_error;
 use crate::task::JoinError;
 
@@ -28,17 +29,20 @@ use crate::task::JoinError;
 ///
 /// # Errors
 ///
-/// The answer resolves to the panic of `work`; to "cancelled" if the work has not begun when the runtime ends, if this was
+/// The answer resolves to the panic of `work`; to "refused" if too much work waits for a thread
+/// ([`Builder::blocking_queue`](crate::Builder::blocking_queue)); to "cancelled" if the work has not begun when the runtime ends, if this was
 /// called outside a runtime, or if no thread can be started.
 #[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
     let spawned_at = Location::caller();
     let meeting = Arc::new(Meeting::default());
     // If it cannot be run, the work is dropped, which its guard tells the answer.
-    drop(start(meeting.clone(), work));
+    let started = start(meeting.clone(), work, Queue::Bounded);
+    let is_refused = started.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
     Blocking {
         meeting,
         spawned_at,
+        is_refused,
     }
 }
 
@@ -47,7 +51,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let meeting = Arc::new(Meeting::default());
-    start(meeting.clone(), work)?;
+    start(meeting.clone(), work, Queue::Unbounded)?;
     match std::future::poll_fn(|cx| meeting.poll(cx)).await {
         Some(Ok(result)) => result,
         Some(Err(panic)) => resume_unwind(panic),
@@ -58,12 +62,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
 fn start<T: Send + 'static>(
     meeting: Arc<Meeting<T>>,
     work: impl FnOnce() -> T + Send + 'static,
+    queue: Queue,
 ) -> io::Result<()> {
     let guard = Guard(meeting);
-    let work = Box::new(move || {
+    let call = Box::new(move || {
         let result = catch_unwind(AssertUnwindSafe(work));
         guard.arrive(result);
     });
+    let work = Work::Call { call, queue };
     match context::with(|core| core.stopping.get()) {
         Some(false) => {}
         Some(true) => return Err(crate::inflight::stopping_error()),
@@ -78,16 +84,18 @@ fn start<T: Send + 'static>(
 pub struct Blocking<T> {
     meeting: Arc<Meeting<T>>,
     spawned_at: &'static Location<'static>,
+    is_refused: bool,
 }
 
 impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let spawned_at = self.spawned_at;
+        let (spawned_at, is_refused) = (self.spawned_at, self.is_refused);
         self.meeting.poll(cx).map(|result| match result {
             Some(Ok(value)) => Ok(value),
             Some(Err(panic)) => Err(JoinError::panicked(panic, spawned_at)),
+            None if is_refused => Err(JoinError::refused(spawned_at)),
             None => Err(JoinError::cancelled(spawned_at)),
         })
     }

@@ -67,7 +67,7 @@
 //!    moved into a slot ([`inflight/slots.rs`](../src/krug/inflight/slots.rs.html)), which has a final address; only there it lowers itself to a plain value,
 //!    `Operation::Receive { fd, address, length, flags }` ([`driver/operation.rs`](../src/krug/driver/operation.rs.html)). The future keeps the
 //!    key of the slot, nothing else.
-//! 4. The driver puts the value on one of the lists of this turn ([`driver/uring/staging.rs`](../src/krug/driver/uring/staging.rs.html)): what waits
+//! 4. The driver puts the value on one of the lists of this turn ([`driver/staging.rs`](../src/krug/driver/staging.rs.html)): what waits
 //!    comes after what produces.
 //! 5. When every task that was ready has been polled, the worker ([`worker.rs`](../src/krug/worker.rs.html)) enters the kernel: the lists
 //!    are encoded into the ring's queue ([`driver/uring/encode.rs`](../src/krug/driver/uring/encode.rs.html)) and submitted by one `io_uring_enter`, which also
@@ -139,3 +139,6 @@ pub use blocking::{Blocking, spawn_blocking};
 pub use krug_macros::{main, test};
 pub use runtime::{Builder, Handle, Runtime};
 pub use task::{JoinHandle, spawn};
+
+#[cfg(test)]
+krug_tests::on_epoll_too!();

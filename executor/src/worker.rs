@@ -272,8 +272,8 @@ impl Worker {
 
     fn submit(&self, wait: Wait) {
         if let Err(error) = self.try_submit(wait) {
-            // The ring itself is broken: no operation of this core can ever complete.
-            panic!("the io_uring of {} failed: {error}", self.core.id);
+            // The driver itself is broken: no operation of this core can ever complete.
+            panic!("the driver of {} failed: {error}", self.core.id);
         }
     }
 

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
+krug_tests::on_epoll_too!();
+
 thread_local! {
     static RAN: Cell<bool> = const { Cell::new(false) };
 }

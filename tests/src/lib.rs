@@ -11,11 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use krug::buf::{IoBuf, IoBufMut};
-use krug::runtime::{Builder, Driver};
+use krug::runtime::Builder;
 use krug::{Runtime, time};
 
-/// Every driver there is: a test that uses [`run`] runs once on each.
-pub const DRIVERS: &[Driver] = &[Driver::Uring];
+pub mod drivers;
+
+pub use drivers::{driver, has_ring};
 
 /// How long [`until`] waits before it fails. Nothing is measured with it: a test that
 /// passes does not come near.
@@ -37,7 +38,7 @@ pub fn patient(usual: Duration) -> Duration {
 /// Read by every test, written by those that count what the whole process has open.
 static ALONE: RwLock<()> = RwLock::new(());
 
-/// Runs `test` with a new runtime of each driver, and demands that nothing is left of it.
+/// Runs `test` with a new runtime, and demands that nothing is left of it.
 pub fn run(test: impl Fn(&Runtime)) {
     run_with(|builder| builder, test);
 }
@@ -45,7 +46,7 @@ pub fn run(test: impl Fn(&Runtime)) {
 /// As [`run`], on runtimes with other settings.
 pub fn run_with(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
     let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
-    on_each_driver(configure, test);
+    on_the_driver(configure, test);
 }
 
 /// As [`run`], while no other test of this process runs, so that open descriptors can be counted. Demands that
@@ -53,7 +54,7 @@ pub fn run_with(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime))
 pub fn run_alone(test: impl Fn(&Runtime)) {
     let _nobody = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     let before = open_descriptors();
-    on_each_driver(|builder| builder, test);
+    on_the_driver(|builder| builder, test);
     // Fewer than before are no leak: a thread of an earlier test may have closed its ends late.
     let after = open_descriptors();
     assert!(
@@ -98,33 +99,29 @@ pub fn is_without(feature: &str, has: bool) -> bool {
     !has
 }
 
-/// For tests that make and end runtimes themselves: calls `test` with the settings of each driver.
+/// For tests that make and end runtimes themselves: calls `test` with settings of the driver that is tested.
 pub fn with_settings(test: impl Fn(Builder)) {
     let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
-    for driver in DRIVERS {
-        println!("driver: {driver:?}");
-        let _watchdog = Watchdog::new();
-        test(Runtime::builder().driver(*driver));
-    }
+    println!("driver: {:?}", driver());
+    let _watchdog = Watchdog::new();
+    test(Runtime::builder().driver(driver()));
 }
 
-fn on_each_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
+fn on_the_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
     let _watchdog = Watchdog::new();
-    for driver in DRIVERS {
-        println!("driver: {driver:?}");
-        let runtime = configure(Runtime::builder().driver(*driver))
-            .build()
-            .expect("a runtime");
-        test(&runtime);
-        runtime.block_on(until("nothing is in use any more", || {
-            let metrics = runtime.metrics();
-            metrics.operations_alive == 0 && metrics.sources == 0 && metrics.tasks == 0
-        }));
+    println!("driver: {:?}", driver());
+    let runtime = configure(Runtime::builder().driver(driver()))
+        .build()
+        .expect("a runtime");
+    test(&runtime);
+    runtime.block_on(until("nothing is in use any more", || {
         let metrics = runtime.metrics();
-        assert_eq!(metrics.stale_completions, 0, "{metrics:?}");
-        let report = runtime.shutdown(Duration::from_secs(10));
-        assert!(report.is_clean(), "{report:?} after {metrics:?}");
-    }
+        metrics.operations_alive == 0 && metrics.sources == 0 && metrics.tasks == 0
+    }));
+    let metrics = runtime.metrics();
+    assert_eq!(metrics.stale_completions, 0, "{metrics:?}");
+    let report = runtime.shutdown(Duration::from_secs(10));
+    assert!(report.is_clean(), "{report:?} after {metrics:?}");
 }
 
 /// Ends the process if a test hangs: a lost wake-up is to be a failure, not a long wait.

@@ -22,6 +22,8 @@ use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{Random, iterations, poll_once, run, run_with, times_out, turns, with_settings};
 
+krug_tests::on_epoll_too!();
+
 /// Accepted bytes that wait, bytes in flight, and what a pipe takes.
 const PIPE_TAKES: usize = 3 * (64 << 10);
 

@@ -14,6 +14,8 @@ use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 use krug_tests::{Random, poll_once, run, run_with, turns, until, with_settings};
 
+krug_tests::on_epoll_too!();
+
 /// More than a socket takes at once.
 const MORE_THAN_FITS: usize = 2 << 20;
 

@@ -9,6 +9,8 @@ use krug::buf::{IoBuf, IoBufMut, IoVectoredBuf};
 use krug::net::UnixStream;
 use krug_tests::{Tracked, turns, with_settings};
 
+krug_tests::on_epoll_too!();
+
 struct Probe<T>(PhantomData<T>);
 
 /// Found for every type, after the method of `Probe` itself.

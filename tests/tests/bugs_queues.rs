@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream as Peer;
 use krug::net::UnixStream;
 use krug_tests::{poll_once, run, run_with, turns, until};
 
+krug_tests::on_epoll_too!();
+
 #[test]
 fn bug_063_completions_that_come_together_wake_everybody() {
     const READERS: usize = 100;

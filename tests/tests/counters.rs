@@ -17,6 +17,8 @@ use common_proof::{in_time, tcp_pair};
 use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UdpOptions, UnixStream};
 
+krug_tests::on_epoll_too!();
+
 /// Counts the allocations of each thread.
 struct Counting;
 

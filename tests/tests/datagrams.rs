@@ -18,6 +18,8 @@ use krug_tests::{
     poll_once, run, run_alone, run_with, times_out, turns, until, with_settings,
 };
 
+krug_tests::on_epoll_too!();
+
 const SHORT: Duration = Duration::from_millis(2);
 /// The longest datagram of UDP over IPv4.
 const UDP_MAX: usize = 65_507;

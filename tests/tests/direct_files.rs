@@ -8,6 +8,8 @@ use krug::fs::{DirectFile, OpenOptions};
 use krug::runtime::Faults;
 use krug_tests::{Random, poll_once, run, run_with, turns};
 
+krug_tests::on_epoll_too!();
+
 /// Where the tests write; `None`, and a word about it, if no direct I/O is to be had there.
 async fn file() -> Option<(tempfile::TempDir, DirectFile)> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");

@@ -13,6 +13,8 @@ use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 
+krug_tests::on_epoll_too!();
+
 /// How many calls of each kind are made to fail by default.
 const CALLS_TRIED: u64 = 24;
 

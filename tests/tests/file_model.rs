@@ -8,6 +8,8 @@ use krug::fs::{File, OpenOptions};
 use krug::runtime::{Faults, Runtime};
 use krug_tests::{Random, iterations, poll_once, run_with, turns};
 
+krug_tests::on_epoll_too!();
+
 const LARGEST: usize = 20_000;
 
 /// What the file should be.

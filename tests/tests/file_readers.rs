@@ -10,6 +10,8 @@ use krug::io::{self, BufReader};
 use krug_tests::{Random, iterations, poll_once, run, turns};
 use tempfile::TempDir;
 
+krug_tests::on_epoll_too!();
+
 /// A file with `content`, in a folder of its own.
 fn file_with(content: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");

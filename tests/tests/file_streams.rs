@@ -14,6 +14,8 @@ use krug::runtime::Faults;
 use krug::{Runtime, io, pipe};
 use krug_tests::{Random, iterations, poll_once, run, run_with};
 
+krug_tests::on_epoll_too!();
+
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }

@@ -8,6 +8,8 @@ use krug::fs::{File, KeepSize, OpenOptions};
 use krug_tests::{run, run_alone};
 use tempfile::TempDir;
 
+krug_tests::on_epoll_too!();
+
 /// A folder for one test, and a path in it.
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");

@@ -9,10 +9,12 @@ use krug::Runtime;
 use krug::fs::{File, OpenOptions};
 use krug::runtime::Faults;
 use krug_tests::{
-    Random, Tracked, iterations, passes_in_a_process_of_its_own, poll_once, run, run_alone,
-    run_with, turns, until, with_settings,
+    Random, Tracked, has_ring, iterations, passes_in_a_process_of_its_own, poll_once, run,
+    run_alone, run_with, turns, until, with_settings,
 };
 use tempfile::TempDir;
+
+krug_tests::on_epoll_too!();
 
 /// A folder for one test, and a path in it.
 fn place() -> (TempDir, PathBuf) {
@@ -476,7 +478,13 @@ fn kernel_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("iou-wrk")).count()
+    // Without a ring they are threads of the process.
+    let name = if has_ring() {
+        "iou-wrk"
+    } else {
+        "krug-blocking"
+    };
+    names.filter(|found| found.starts_with(name)).count()
 }
 
 #[test]

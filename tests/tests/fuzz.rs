@@ -14,6 +14,8 @@ use krug_consensus::program::word::Word;
 use krug_consensus::wire;
 use krug_tests::Random;
 
+krug_tests::on_epoll_too!();
+
 struct Target {
     name: &'static str,
     valid: fn(&Random) -> Vec<u8>,

@@ -13,6 +13,8 @@ use krug::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use krug::pipe;
 use krug_tests::{Random, run};
 
+krug_tests::on_epoll_too!();
+
 const LENGTH: usize = 10 << 20;
 
 /// A running `socat`, killed if it is still there at the end.

@@ -15,6 +15,8 @@ use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{Random, iterations, poll_once, run, run_with, times_out, turns, with_settings};
 
+krug_tests::on_epoll_too!();
+
 /// More than any socket or pipe takes while nobody reads.
 const MORE_THAN_FITS: usize = 16 << 20;
 

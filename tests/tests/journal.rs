@@ -13,6 +13,8 @@ use krug::fs::{Journal, JournalOptions};
 use krug::runtime::Faults;
 use krug_tests::{Random, iterations, run, times_out, turns, until};
 
+krug_tests::on_epoll_too!();
+
 const SMALL: u64 = 16 * 1024;
 
 fn small() -> JournalOptions {

@@ -23,6 +23,8 @@ use krug_tests::{
     Random, Tracked, poll_once, run, run_alone, run_with, times_out, turns, until, with_settings,
 };
 
+krug_tests::on_epoll_too!();
+
 /// More than any socket or pipe takes while nobody reads.
 const MORE_THAN_FITS: usize = 16 << 20;
 const SHORT: Duration = Duration::from_millis(2);

@@ -20,6 +20,8 @@ use krug_tests::{
     poll_once, run, run_alone, run_with, times_out, turns, until,
 };
 
+krug_tests::on_epoll_too!();
+
 const SHORT: Duration = Duration::from_millis(2);
 const CLIENTS: usize = 4;
 

@@ -28,6 +28,8 @@ use krug::buf::{IoBuf, IoBufMut};
 use krug::net::UnixStream;
 use krug::runtime::Faults;
 
+krug_tests::on_epoll_too!();
+
 #[global_allocator]
 static CANARY: canary::Canary = canary::Canary;
 

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::pin::pin;
 
 use krug::fs::{self, Permissions};
-use krug_tests::{Random, poll_once, run, run_alone, turns, until};
+use krug_tests::{Random, poll_once, run, run_alone, run_with, turns, until};
+
+krug_tests::on_epoll_too!();
 
 fn names(directory: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -304,5 +306,39 @@ fn blocking_work_brings_its_result_or_its_panic() {
         let outside = krug::spawn_blocking(|| 1);
         let error = runtime.block_on(outside).unwrap_err();
         assert!(error.is_cancelled());
+    });
+}
+
+#[test]
+fn threads_for_what_blocks_have_the_wanted_name_and_refuse_what_exceeds_the_queue() {
+    let configure = |builder: krug::Builder| {
+        let builder = builder.blocking_threads(1).blocking_queue(2);
+        builder.blocking_thread_name("disk")
+    };
+    run_with(configure, |runtime| {
+        let (key, lock) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            let named = krug::spawn_blocking(|| std::thread::current().name().map(str::to_owned));
+            assert_eq!(named.await.unwrap().as_deref(), Some("disk"));
+            let (begun, begin) = std::sync::mpsc::channel();
+            let held = krug::spawn_blocking(move || {
+                begun.send(()).unwrap();
+                lock.recv().unwrap_err();
+            });
+            begin.recv().unwrap();
+            let waiting: Vec<_> = (0..2).map(|n| krug::spawn_blocking(move || n)).collect();
+            let refused = krug::spawn_blocking(|| 2).await.unwrap_err();
+            assert!(refused.is_refused() && !refused.is_cancelled());
+            assert!(refused.to_string().contains("refused"), "{refused}");
+            // What the runtime asks for itself is not refused: it is done in its turn.
+            let ours = krug::spawn(async { fs::canonicalize("/").await.unwrap() });
+            turns(2).await;
+            drop(key);
+            for (number, work) in waiting.into_iter().enumerate() {
+                assert_eq!(work.await.unwrap(), number);
+            }
+            held.await.unwrap();
+            assert_eq!(ours.await.unwrap(), std::path::Path::new("/"));
+        });
     });
 }

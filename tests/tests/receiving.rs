@@ -18,6 +18,8 @@ use krug_tests::{
     Random, is_without, iterations, poll_once, run, run_with, times_out, turns, until,
 };
 
+krug_tests::on_epoll_too!();
+
 /// A stream, and a peer that is driven by the standard library.
 enum Receiver {
     Tcp(TcpStream),

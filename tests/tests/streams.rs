@@ -19,6 +19,8 @@ use krug_tests::{
     times_out, turns, until, with_settings,
 };
 
+krug_tests::on_epoll_too!();
+
 /// More than any socket or pipe takes while nobody reads.
 const MORE_THAN_FITS: usize = 16 << 20;
 const SHORT: Duration = Duration::from_millis(2);

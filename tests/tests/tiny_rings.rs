@@ -15,6 +15,8 @@ use common_proof::{
 use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UnixStream};
 
+krug_tests::on_epoll_too!();
+
 const TINY: [u32; 4] = [1, 2, 4, 8];
 
 fn ring_of(entries: u32) -> Runtime {

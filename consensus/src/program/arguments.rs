@@ -61,7 +61,7 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
 
-    /// What drives the executor: auto or uring.
+    /// What drives the executor: auto, uring or epoll. The variable KRUG_DRIVER decides what auto is.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = parse_driver)]
     pub driver: Driver,
 
@@ -123,10 +123,12 @@ pub enum View {
 /// What drives the executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Driver {
-    /// The best there is: io_uring, today.
+    /// io_uring, or epoll where that is refused.
     Auto,
     /// io_uring.
     Uring,
+    /// epoll.
+    Epoll,
 }
 
 /// Why there is nothing to run: the text, and whether it is an answer or a complaint.
@@ -294,7 +296,7 @@ fn parse_view(text: &str) -> Result<View, String> {
 }
 
 fn parse_driver(text: &str) -> Result<Driver, String> {
-    choice(text, &["epoll", "sim"])
+    choice(text, &["sim"])
 }
 
 /// One of the values of `C`; those in `later` are promised, and refused today.
@@ -369,14 +371,10 @@ mod tests {
                 &["--transport", "udp", "--peers", "801"],
                 "carries at most 800 heroes",
             ),
-            (
-                &["--driver", "epoll"],
-                "`epoll` arrives in a later version; choose auto or uring",
-            ),
             (&["--driver", "sim"], "`sim` arrives in a later version"),
             (
                 &["--driver", "kqueue"],
-                "`kqueue` is none of them; choose auto or uring",
+                "`kqueue` is none of them; choose auto, uring or epoll",
             ),
             (
                 &["--view", "ring"],

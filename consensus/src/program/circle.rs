@@ -28,15 +28,16 @@ use crate::core::{Effect, Micros, Peer};
 use crate::node::{Node, Observer};
 use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Udp, Unix};
 
-/// Runs the heroes that `arguments` ask for, to the end.
+/// What the heroes that `arguments` ask for will run on.
 ///
 /// # Errors
 ///
-/// If there is no runtime, or no place to listen.
-pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<Course> {
+/// `InvalidInput` if the environment names a driver that does not exist; else why there is no runtime.
+pub fn runtime(arguments: &Arguments, seed: u64) -> io::Result<Runtime> {
     let driver = match arguments.driver {
         Driver::Auto => runtime::Driver::Auto,
         Driver::Uring => runtime::Driver::Uring,
+        Driver::Epoll => runtime::Driver::Epoll,
     };
     // What the heroes still had to say when all is said is nobody's loss.
     let linger = Duration::from_millis(100);
@@ -45,7 +46,28 @@ pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<C
         .seed(seed)
         .linger(linger)
         .build()?;
+    if let Some(reason) = runtime.fallback_reason() {
+        eprintln!("{reason}. Going on with epoll.");
+    }
+    Ok(runtime)
+}
+
+/// Runs the heroes that `arguments` ask for, to the end.
+///
+/// # Errors
+///
+/// If there is no place to listen.
+pub fn run(
+    runtime: &Runtime,
+    arguments: &Arguments,
+    seed: u64,
+    narrator: Narrator,
+) -> io::Result<Course> {
     let circle = Rc::new(Circle {
+        driver: match runtime.driver() {
+            runtime::Driver::Epoll => "epoll",
+            _ => "uring",
+        },
         chronicle: RefCell::new(Chronicle::new(arguments, narrator)),
         changed: Notify::new(),
         started: Instant::now(),
@@ -174,6 +196,8 @@ impl<A: Clone> Board<A> {
 
 /// What all tasks of a run share.
 struct Circle {
+    /// What the executor runs on.
+    driver: &'static str,
     chronicle: RefCell<Chronicle>,
     /// There is something new in the chronicle, or a hero could not be born.
     changed: Notify,
@@ -324,7 +348,7 @@ fn close(
             waiting.push(peer.waiting(elapsed.as_micros() as Micros));
         }
     }
-    chronicle.close(&waiting, arguments.limit, messages, elapsed, "uring")
+    chronicle.close(&waiting, arguments.limit, messages, elapsed, circle.driver)
 }
 
 /// The harness's eye on one hero, and the fault that takes his messages.

@@ -14,7 +14,7 @@ pub mod seeds;
 pub mod word;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use arguments::{Arguments, Protocol, Refusal, Transport, View};
@@ -47,6 +47,17 @@ struct Failure {
     line: String,
 }
 
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        let status = match error.kind() {
+            io::ErrorKind::InvalidInput => REFUSED,
+            _ => BROKEN,
+        };
+        let line = error.to_string();
+        Failure { status, line }
+    }
+}
+
 fn run(line: Vec<OsString>) -> Result<u8, Failure> {
     let program = program_name(line.first());
     let arguments = match Arguments::read(line) {
@@ -75,16 +86,15 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
         show_foil(&arguments, &program, seed);
         return Ok(SPOKEN);
     }
+    let runtime = match arguments.transport() {
+        Transport::Memory => None,
+        _ => Some(circle::runtime(&arguments, seed)?),
+    };
     let narrator = Narrator::new(&arguments);
     narrator.opening(&arguments, seed);
-    let course = match arguments.transport() {
-        Transport::Memory => memory::run(&arguments, seed, narrator),
-        Transport::Unix | Transport::Tcp | Transport::Udp | Transport::Pipe => {
-            circle::run(&arguments, seed, narrator).map_err(|error| Failure {
-                status: BROKEN,
-                line: error.to_string(),
-            })?
-        }
+    let course = match &runtime {
+        None => memory::run(&arguments, seed, narrator),
+        Some(runtime) => circle::run(runtime, &arguments, seed, narrator)?,
     };
     Ok(show(&arguments, &program, seed, &course))
 }

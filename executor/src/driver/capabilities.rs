@@ -1,10 +1,14 @@
 //! [`Config`]: what is asked of a driver; [`Capabilities`]: what it turned out to be able to do.
 
+use super::blocking::PoolConfig;
+use super::choice::Choice;
 use super::uring::Rung;
 
 /// How to set a driver up.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// Which one.
+    pub(crate) choice: Choice,
     /// Entries of the submission queue, at least 1; rounded up to a power of two.
     /// More may be staged in a turn: it then takes more than one system call.
     pub(crate) entries: u32,
@@ -17,8 +21,8 @@ pub(crate) struct Config {
     /// How many kernel threads may work on regular files, at least 1. The kernel's own bound, the smaller one of
     /// `entries` and four times the number of processors, if `None`.
     pub(crate) file_threads_max: Option<u32>,
-    /// How many of our own threads do what no ring can do, at least 1.
-    pub(crate) work_threads_max: usize,
+    /// Our own threads, which do what cannot be done without waiting.
+    pub(crate) pool: PoolConfig,
     /// The rung of the set-up ladder to start at instead of the one that worked last.
     pub(crate) rung: Option<Rung>,
     /// Takes away abilities that the kernel has.
@@ -31,11 +35,12 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
+            choice: Choice::Auto,
             entries: 256,
             completion_entries: None,
             blocking_threads_max: 128,
             file_threads_max: None,
-            work_threads_max: 64,
+            pool: PoolConfig::default(),
             rung: None,
             restrict: |_| {},
             #[cfg(feature = "fault-injection")]
@@ -51,8 +56,8 @@ impl Default for Config {
 /// back a completion like any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
-    /// How far up the set-up ladder this ring got.
-    pub(crate) rung: Rung,
+    /// How far up the set-up ladder the ring got; `None` if there is no ring.
+    pub(crate) rung: Option<Rung>,
     pub(crate) entries: u32,
     pub(crate) completion_entries: u32,
     /// [`Operation::AcceptMultishot`](super::Operation::AcceptMultishot) works;

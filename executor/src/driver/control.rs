@@ -53,6 +53,10 @@ pub(crate) enum Control {
     StatusFlags {
         fd: Descriptor,
     },
+    /// Clears `O_NONBLOCK`, for all who share the open file.
+    MakeBlocking {
+        fd: Descriptor,
+    },
     /// Answered by [`Answer::Descriptor`]: another number for the same open file, closed on exec.
     Duplicate {
         fd: Descriptor,
@@ -63,6 +67,11 @@ pub(crate) enum Control {
         exclusive: bool,
     },
     Unlock {
+        fd: Descriptor,
+    },
+    /// This number may mean something else from now on: the descriptor has come from outside, or leaves. Nothing is in
+    /// flight on it.
+    Forget {
         fd: Descriptor,
     },
 }
@@ -190,9 +199,12 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
         Control::Position { fd } => sys::position(fd).map(Answer::Offset),
         Control::SetPosition { fd, offset } => sys::set_position(fd, offset).map(Answer::Offset),
         Control::StatusFlags { fd } => sys::status_flags(fd).map(Answer::Number),
+        Control::MakeBlocking { fd } => sys::set_nonblocking(fd, false).map(|()| Answer::Done),
         Control::Duplicate { fd } => sys::duplicate(fd).map(Answer::Descriptor),
         Control::Lock { fd, exclusive } => sys::try_lock(fd, exclusive).map(|()| Answer::Done),
         Control::Unlock { fd } => sys::unlock(fd).map(|()| Answer::Done),
+        // A kernel remembers nothing of numbers; a driver that does sees to it itself.
+        Control::Forget { .. } => Ok(Answer::Done),
     }
 }
 

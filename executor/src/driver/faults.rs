@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::{
-    Address, Answer, Bell, Capabilities, Completion, Config, Control, Descriptor, Driver,
-    DriverCounters, Key, Operation, Wait, Work,
+    Address, Answer, Bell, Capabilities, Choice, Completion, Config, Control, Descriptor, Driver,
+    DriverCounters, Key, Operation, Refusal, Wait, Work,
 };
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
@@ -242,6 +242,14 @@ impl Faulty {
         })
     }
 
+    pub(crate) fn choice(&self) -> Choice {
+        self.driver.choice()
+    }
+
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.driver.refusal()
+    }
+
     pub(crate) fn capabilities(&self) -> &Capabilities {
         self.driver.capabilities()
     }
@@ -305,8 +313,7 @@ impl Faulty {
         match self.faults.on_enter() {
             None => {}
             Some(errno) => {
-                let Driver::Uring(uring) = &mut self.driver;
-                uring.fail_enter(errno);
+                self.driver.fail_enter(errno);
                 if errno == libc::EINTR {
                     wait = Wait::No;
                 }
@@ -691,7 +698,9 @@ mod tests {
                 }
             }
             assert_eq!(generation, 1, "nth={nth}");
-            assert_eq!(faults.multishot_completions() as usize, COUNT);
+            // The last completion of a shot may bring a connection, too.
+            let counted = faults.multishot_completions() as usize;
+            assert!((COUNT - 1..=COUNT).contains(&counted), "{counted}");
             driver.cancel(key(0, 1));
             complete(&mut driver, &mut completed, 1);
         }

@@ -3,16 +3,24 @@
 //! Everything above this module decides what is to happen; a driver makes it happen
 //! and calls nobody. There is one driver for each thread, and it stays there.
 //!
+//! - [`uring`]: every operation is an entry of the ring, and the kernel completes it;
+//! - [`epoll`]: every operation is a call that does not wait, tried when its descriptor is ready, or made by a thread
+//!   where it would wait for a disk.
+//!
+//! This text is the contract that each of them keeps. `tests` tries it on whichever driver the process
+//! tests, and every program of tests in this repository runs on all of them.
+//!
 //! # A turn
 //!
 //! 1. [`submit`](Driver::submit), [`cancel`](Driver::cancel) and [`close`](Driver::close)
 //!    *stage* what is wanted: no system call, no failure, no limit.
-//! 2. [`enter`](Driver::enter) shows the kernel everything that is staged, sleeps if
-//!    asked to, and adds what has completed to the caller's list. In the normal
-//!    case that is one system call; if nothing is staged and nothing waits, none.
+//! 2. [`enter`](Driver::enter) begins everything that is staged, sleeps if
+//!    asked to, and adds what has completed to the caller's list. On a ring that is one system call in the normal
+//!    case; if nothing is staged and nothing waits, none.
 //! 3. [`reap`](Driver::reap) adds what has completed in the meantime, without a system call.
 //!
-//! What needs no waiting is answered at once by [`control`](Driver::control).
+//! `enter` sleeps only if nothing has completed, and until something does, the bell rings, or the moment has come: never
+//! less, whatever signals come. What needs no waiting is answered at once by [`control`](Driver::control).
 //!
 //! # Who owns the memory
 //!
@@ -21,12 +29,12 @@
 //! and untouched
 //!
 //! - until its **last completion**: the one without [`more`](Completion::more), or
-//! - until [`take_back`](Driver::take_back) has answered true: it then never reached the kernel.
+//! - until [`take_back`](Driver::take_back) has answered true: it then never left the driver.
 //!
 //! Nothing else ends that duty: not a cancel, not an error of `enter`, not the closing
 //! of the descriptor, and not the end of the driver. A driver that is dropped with
-//! operations in flight leaves the kernel writing to their memory for a while; whoever
-//! does that has to leak the memory.
+//! operations in flight leaves the kernel, or a thread, writing to their memory for a while; whoever
+//! does that has to leak the memory. A driver never touches the memory of an operation whose last completion it has handed out.
 //!
 //! A descriptor that an operation made belongs to whoever receives the completion,
 //! also if it was cancelled: a cancel may lose the race.
@@ -48,29 +56,55 @@
 //!
 //! # Order
 //!
-//! Within a turn the kernel sees what produces ([`Stage::Produce`]) before what waits
+//! Within a turn what produces ([`Stage::Produce`]) begins before what waits
 //! ([`Stage::Wait`]), each in the order of submission, then cancels, then closes. A
 //! receive that is staged before the send that feeds it thus finds its data,
-//! instead of arming a poll and being woken by it (measured: 1.15 to 1.47 times as many
+//! instead of arming a poll and being woken by it (measured on the ring: 1.15 to 1.47 times as many
 //! messages a second). Operations *complete* in any order, also two on one socket:
 //! whoever needs an order keeps the second back until the first is done.
+//!
+//! # Results
+//!
+//! A completion's result is a count, a descriptor, or a negated errno, and means the same whichever driver it comes from:
+//!
+//! - Whether a descriptor is `O_NONBLOCK` makes no difference: what would block waits. Only `MSG_DONTWAIT` in the operation
+//!   itself is answered with EAGAIN. Flags of descriptors from outside stay as they are.
+//! - A receive, a send, a read or write at the cursor is over as soon as it has moved something. A read or write of a
+//!   file at an offset is short only at the end of the file, or of the disk.
+//! - A connect is over when it is decided, also if the queue of a Unix listener is full. A receive is over when its
+//!   socket was shut down for reading.
+//! - A poll completes with the events that are there, out of those that were asked for, errors and hang-ups; what can always
+//!   be read and written, such as a file, is always ready.
+//!
+//! # Multishot
+//!
+//! An operation that completes many times has ended with the completion without `more`, and with nothing else. It
+//! can end at any time, without an error and with a good result: with the end of its stream (0), for want of buffers (ENOBUFS), with an
+//! error, because it was cancelled, or for no reason that anybody could see.
 //!
 //! # Cancelling
 //!
 //! A cancel concerns exactly one key: slot, generation and all. Cancels are never
 //! lost, however many there are. The operation completes in any case, with what
 //! really happened: ECANCELED, or its result if it was done, or EINTR if it was
-//! interrupted half way. The answer to the cancel itself stays in the driver, and is
-//! one of three: found, not found (done already), too late (under way). Cancelling what
+//! interrupted half way. What an accept has found before it learns of its cancel is handed out before its end. The answer
+//! to the cancel itself stays in the driver, and is
+//! one of three: found, not found (done already), too late (under way: a thread is at it). Cancelling what
 //! is still staged works, but [`take_back`](Driver::take_back) is cheaper.
 //!
 //! # What is never an error
 //!
+//! Of any driver: EINTR ends no wait; ECANCELED can come unasked for; ENOBUFS, EINTR and EAGAIN of an operation are answers for the layer
+//! above, because only that knows whether an operation may be repeated. If no driver can be made, the error
+//! says for each of them why, and what to do about it.
+//!
+//! Of a ring:
+//!
 //! | the kernel says | to | then the driver |
 //! |---|---|---|
-//! | EINVAL | set-up | tries the next rung of the ladder; an error when there is none |
-//! | ENOMEM | set-up | waits a little, a few times; then halves the queues; an error at one entry |
-//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | fails, with the cause and the remedy in the text |
+//! | EINVAL | set-up | tries the next rung of the ladder; refuses when there is none |
+//! | ENOMEM | set-up | waits a little, a few times; then halves the queues; refuses at one entry |
+//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
 //! | EINTR | enter | goes on: a signal ends no wait |
 //! | ETIME | enter | looks at the clock: `enter` never returns before the deadline without a reason |
 //! | EAGAIN, ENOMEM | enter | reaps and asks again, more and more slowly; after 20 ms without success it gives the turn back, and [`has_staged`](Driver::has_staged) stays true |
@@ -85,34 +119,54 @@
 //! | 0, EALREADY | a cancel | counts it: the operation completes |
 //! | ENOENT | a cancel | asks again after a millisecond, as long as the operation has not completed |
 //!
-//! ECANCELED can come unasked for. ENOBUFS, EINTR and EAGAIN are answers for the layer
-//! above: only that knows whether an operation may be repeated. A multishot operation can
-//! end at any time, without an error and with a good result: the only sign is the missing `more`.
+//! Of epoll:
+//!
+//! | the kernel says | to | then the driver |
+//! |---|---|---|
+//! | EAGAIN | an attempt | waits for the descriptor to become ready |
+//! | EOPNOTSUPP | an attempt that is told not to wait | goes another way: see [`epoll`] |
+//! | EINPROGRESS | a connect | waits until the socket is writable, and asks once more |
+//! | EAGAIN | a connect to a Unix socket | tries again after 1 ms, then 2, up to 16 |
+//! | EPERM | watching a descriptor | knows that it is always ready, and that calls may wait for a disk |
+//! | EEXIST, ENOENT | watching a descriptor | asks the other way round: its number was used before |
+//! | EINTR | waiting | goes on |
+//! | ENOSYS | `epoll_pwait2` | waits in whole milliseconds, rounded up |
+//! | EAGAIN | starting a thread | makes the call itself, with a warning |
+//! | anything else | waiting | fails with it |
 
+mod again;
+mod bell;
 mod blocking;
+mod calls;
 mod capabilities;
+mod choice;
 mod control;
+mod epoll;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod operation;
+mod refusal;
+mod staging;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uring;
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+pub(crate) use bell::Bell;
 #[cfg(test)]
 pub(crate) use blocking::IDLE_MAX;
-pub(crate) use blocking::Work;
+pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
+pub(crate) use choice::Choice;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]
 pub(crate) use faults::Faulty as Outside;
 pub(crate) use operation::{Address, CURSOR, Descriptor, Operation, Stage};
-pub(crate) use uring::Bell;
+pub(crate) use refusal::Refusal;
 
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]
@@ -166,6 +220,21 @@ pub(crate) enum Wait {
     Until(Option<Instant>),
 }
 
+/// `None`: not to wait, or no longer. `Some(None)`: for as long as it takes.
+fn time_left(wait: Wait) -> Option<Option<Duration>> {
+    let Wait::Until(deadline) = wait else {
+        return None;
+    };
+    let Some(deadline) = deadline else {
+        return Some(None);
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Added to the present time it must not overflow, whatever a kernel counts in.
+    (!left.is_zero()).then_some(Some(left.min(TIMEOUT_MAX)))
+}
+
+const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
+
 /// What a driver has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DriverCounters {
@@ -185,62 +254,105 @@ pub(crate) struct DriverCounters {
     pub(crate) bells: u64,
     /// Operations done as plain system calls because the ring lacks them.
     pub(crate) fallbacks: u64,
+    /// Without a ring: calls that were tried because their descriptors might be ready.
+    pub(crate) attempts: u64,
+    /// Without a ring: times the kernel was told to watch a descriptor, or to watch it for more.
+    pub(crate) watches: u64,
+    /// Without a ring: calls that were given to threads.
+    pub(crate) errands: u64,
 }
 
 /// The way to the outside.
 #[derive(Debug)]
 pub(crate) enum Driver {
     Uring(uring::Uring),
+    Epoll(epoll::Epoll),
+}
+
+/// The same, whichever driver it is.
+macro_rules! whichever {
+    ($driver:expr, $name:ident => $call:expr) => {
+        match $driver {
+            Driver::Uring($name) => $call,
+            Driver::Epoll($name) => $call,
+        }
+    };
 }
 
 impl Driver {
+    /// The driver that `config` and the environment choose. If they leave it open, it is io_uring, or, whatever may be the
+    /// reason that there can be no ring, epoll: that is said once.
+    ///
+    /// # Errors
+    ///
+    /// Why the one that was chosen, or neither, could be made.
     pub(crate) fn new(config: &Config) -> io::Result<Driver> {
-        uring::Uring::new(config).map(Driver::Uring)
+        let choice = config.choice.resolve()?;
+        if choice == Choice::Epoll {
+            return epoll::Epoll::new(config).map(Driver::Epoll);
+        }
+        let refusal = match uring::Uring::new(config) {
+            Ok(uring) => return Ok(Driver::Uring(uring)),
+            Err(refusal) if choice == Choice::Uring => return Err(refusal.into()),
+            Err(refusal) => refusal,
+        };
+        let epoll = epoll::Epoll::new(config).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot set up epoll: {error}. {refusal}"),
+            )
+        })?;
+        choice::tell(&refusal);
+        Ok(Driver::Epoll(epoll.instead_of(refusal)))
+    }
+
+    /// Which one it is; never [`Choice::Auto`].
+    pub(crate) fn choice(&self) -> Choice {
+        match self {
+            Driver::Uring(_) => Choice::Uring,
+            Driver::Epoll(_) => Choice::Epoll,
+        }
+    }
+
+    /// Why there is no ring, if one was wanted.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Driver::Uring(_) => None,
+            Driver::Epoll(epoll) => epoll.refusal(),
+        }
     }
 
     pub(crate) fn capabilities(&self) -> &Capabilities {
-        match self {
-            Driver::Uring(uring) => uring.capabilities(),
-        }
+        whichever!(self, driver => driver.capabilities())
     }
 
     /// Stages an operation. Its memory belongs to the driver until its last
     /// completion, or until [`take_back`](Driver::take_back) returns true.
     #[inline]
     pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
-        match self {
-            Driver::Uring(uring) => uring.submit(key, operation),
-        }
+        whichever!(self, driver => driver.submit(key, operation))
     }
 
     /// True if the operation was still staged: it will never be submitted and never complete.
     pub(crate) fn take_back(&mut self, key: Key) -> bool {
-        match self {
-            Driver::Uring(uring) => uring.take_back(key),
-        }
+        whichever!(self, driver => driver.take_back(key))
     }
 
     /// Stages the cancelling of the operation submitted under exactly this key. The
     /// operation completes all the same, with what really happened to it.
     pub(crate) fn cancel(&mut self, key: Key) {
-        match self {
-            Driver::Uring(uring) => uring.cancel(key),
-        }
+        whichever!(self, driver => driver.cancel(key))
     }
 
     /// Stages the closing of a descriptor on which nothing is in flight.
     pub(crate) fn close(&mut self, fd: Descriptor) {
-        match self {
-            Driver::Uring(uring) => uring.close(fd),
-        }
+        whichever!(self, driver => driver.close(fd))
     }
 
     /// Adds what has completed to `completions`, without a system call.
     #[inline]
     pub(crate) fn reap(&mut self, completions: &mut Vec<(Key, Completion)>) {
-        match self {
-            Driver::Uring(uring) => uring.reap(completions),
-        }
+        whichever!(self, driver => driver.reap(completions))
     }
 
     /// Submits all that is staged, sleeps if asked to, and adds what has completed.
@@ -254,23 +366,17 @@ impl Driver {
         wait: Wait,
         completions: &mut Vec<(Key, Completion)>,
     ) -> io::Result<()> {
-        match self {
-            Driver::Uring(uring) => uring.enter(wait, completions),
-        }
+        whichever!(self, driver => driver.enter(wait, completions))
     }
 
     /// True if [`enter`](Driver::enter) has something to submit.
     pub(crate) fn has_staged(&self) -> bool {
-        match self {
-            Driver::Uring(uring) => uring.has_staged(),
-        }
+        whichever!(self, driver => driver.has_staged())
     }
 
     /// How many of the driver's own cancels and closes are in flight.
     pub(crate) fn own_in_flight(&self) -> usize {
-        match self {
-            Driver::Uring(uring) => uring.own_in_flight(),
-        }
+        whichever!(self, driver => driver.own_in_flight())
     }
 
     /// Makes memory known to the kernel, once, and answers its number for operations on *fixed* buffers. Its pages are
@@ -280,9 +386,7 @@ impl Driver {
     ///
     /// ENOMEM or EPERM if so much may not be locked; EBUSY the second time.
     pub(crate) fn register_buffer(&mut self, address: Address, length: usize) -> io::Result<u16> {
-        match self {
-            Driver::Uring(uring) => uring.register_buffer(address, length),
-        }
+        whichever!(self, driver => driver.register_buffer(address, length))
     }
 
     /// Makes a group of provided buffers with room for `count`, a power of two up to 32768, and
@@ -292,9 +396,7 @@ impl Driver {
     ///
     /// EINVAL if the kernel knows no such groups, ENOMEM if the memory may not be locked.
     pub(crate) fn add_buffer_group(&mut self, count: u16) -> io::Result<u16> {
-        match self {
-            Driver::Uring(uring) => uring.add_buffer_group(count),
-        }
+        whichever!(self, driver => driver.add_buffer_group(count))
     }
 
     /// Lends a buffer to `group`, which has room for it, and answers its place there: see the [module's docs](self).
@@ -306,61 +408,52 @@ impl Driver {
         address: Address,
         length: u32,
     ) -> u16 {
-        match self {
-            Driver::Uring(uring) => uring.provide_buffer(group, id, address, length),
-        }
+        whichever!(self, driver => driver.provide_buffer(group, id, address, length))
     }
 
     /// How much of a buffer that a completion names was at the kernel's disposal. The kernel may have made it shorter
     /// than what was provided; what a bundle leaves of it is then not filled. `None`: nothing is known of that place any more.
     pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
-        match self {
-            Driver::Uring(uring) => uring.provided_length(group, place, id),
-        }
+        whichever!(self, driver => driver.provided_length(group, place, id))
     }
 
     /// Does at once what never waits.
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
-        match self {
-            Driver::Uring(uring) => uring.control(control),
-        }
+        whichever!(self, driver => driver.control(control))
     }
 
-    /// Hands work that blocks to a thread; at most so many at once as [`Config::work_threads_max`] says.
+    /// Hands work that blocks to a thread; at most so many at once as [`Config::pool`] says.
     ///
     /// # Errors
     ///
-    /// If no thread can be started; the work is dropped then.
+    /// If no thread can be started, or too much work waits for one (`WouldBlock`); the work is dropped then.
     pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
-        match self {
-            Driver::Uring(uring) => uring.blocking(work),
-        }
+        whichever!(self, driver => driver.blocking(work))
     }
 
     /// What wakes this driver from its sleep in [`enter`](Driver::enter).
     pub(crate) fn bell(&self) -> Bell {
-        match self {
-            Driver::Uring(uring) => uring.bell(),
-        }
+        whichever!(self, driver => driver.bell())
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {
-        match self {
-            Driver::Uring(uring) => uring.counters(),
-        }
+        whichever!(self, driver => driver.counters())
+    }
+
+    /// Makes the next attempt of [`enter`](Driver::enter) for which nothing is planned yet fail with `errno`; 0 lets it
+    /// through.
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub(crate) fn fail_enter(&mut self, errno: i32) {
+        whichever!(self, driver => driver.fail_enter(errno));
     }
 
     /// The clock that deadlines are measured against.
     pub(crate) fn now(&self) -> Instant {
-        match self {
-            Driver::Uring(uring) => uring.now(),
-        }
+        whichever!(self, driver => driver.now())
     }
 
     /// Ends the driver. Nothing may be in flight; what is staged to be closed is closed.
     pub(crate) fn shutdown(self) {
-        match self {
-            Driver::Uring(uring) => uring.shutdown(),
-        }
+        whichever!(self, driver => driver.shutdown())
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) fn new(config: Config) -> Rig {
         Rig {
-            driver: Driver::new(&config).expect("io_uring works on machines that run these tests"),
+            driver: Driver::new(&config).expect("the driver that is to be tested works here"),
             completed: Vec::new(),
         }
     }
@@ -67,6 +67,11 @@ impl Rig {
         self.complete(before + 1);
         assert_eq!(self.completed[before].0, key);
         self.completed[before].1
+    }
+
+    /// True if it has a ring: some counts are different there.
+    pub(super) fn has_ring(&self) -> bool {
+        self.driver.choice() == Choice::Uring
     }
 
     /// What came of `key`; the last completion, if there are several.
@@ -245,7 +250,8 @@ fn completions_that_overflowed_come_without_being_waited_for() {
         rig.flush();
     }
     assert_eq!(rig.completed.len(), pairs.len());
-    assert!(rig.driver.counters().overflows > 0);
+    // Without a ring there is no queue that could overflow.
+    assert!(rig.driver.counters().overflows > 0 || !rig.has_ring());
 }
 
 #[test]
@@ -434,11 +440,12 @@ fn what_produces_is_submitted_before_what_waits() {
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.driver.submit(key(1, 1), send(&one, b"data"));
     rig.flush();
-    assert_eq!(enters(&rig), 1);
+    // Without a ring the operations are calls of their own, and nothing had to be waited for.
+    assert_eq!(enters(&rig), u64::from(rig.has_ring()));
     assert_eq!(
         rig.completed.len(),
         2,
-        "one system call did both: {:?}",
+        "one turn did both: {:?}",
         rig.completed
     );
     // In this order: the receive found its data and had to wait for nothing.
@@ -449,8 +456,6 @@ fn what_produces_is_submitted_before_what_waits() {
 #[test]
 fn with_nothing_to_do_there_is_no_system_call() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
-    let mut buffer = [0; 1];
     rig.flush();
     rig.driver
         .enter(Wait::Until(Some(Instant::now())), &mut rig.completed)
@@ -459,23 +464,27 @@ fn with_nothing_to_do_there_is_no_system_call() {
     assert!(rig.driver.take_back(key(1, 1)));
     rig.flush();
     assert_eq!(enters(&rig), 0);
+}
+
+#[test]
+fn an_operation_in_flight_is_looked_after_with_at_most_one_system_call_a_turn() {
+    let mut rig = Rig::with_entries(8);
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.flush();
-    for _ in 0..100 {
-        rig.flush();
-    }
-    assert_eq!(
-        enters(&rig),
-        1,
-        "an operation in flight needs no looking after"
-    );
+    assert_eq!(enters(&rig), 1);
+    (0..100).for_each(|_| rig.flush());
+    // A ring says by itself that nothing has come.
+    let looks = if rig.has_ring() { 0 } else { 100 };
+    assert_eq!(enters(&rig), 1 + looks);
     (&one).write_all(b"x").unwrap();
     rig.flush();
     // A ring whose completions are not deferred has this one already: the write has brought it.
-    let needed = u64::from(rig.driver.capabilities().rung != Rung::Plain);
+    let needed = u64::from(rig.driver.capabilities().rung != Some(Rung::Plain));
     assert_eq!(
         (enters(&rig), rig.completed.len()),
-        (1 + needed, 1),
+        (1 + looks + needed, 1),
         "the flag says that it has ended"
     );
 }
@@ -483,6 +492,8 @@ fn with_nothing_to_do_there_is_no_system_call() {
 #[test]
 fn submitting_and_waiting_is_one_system_call() {
     let mut rig = Rig::with_entries(256);
+    // Without a ring: none, because what is sent is there when it is received.
+    let each = u64::from(rig.has_ring());
     let (one, other) = UnixStream::pair().unwrap();
     let mut buffer = [0; 4];
     for turn in 1..=10 {
@@ -493,7 +504,7 @@ fn submitting_and_waiting_is_one_system_call() {
         rig.driver
             .enter(Wait::Until(Some(deadline)), &mut rig.completed)
             .unwrap();
-        assert_eq!(enters(&rig), u64::from(turn));
+        assert_eq!(enters(&rig), u64::from(turn) * each);
         assert_eq!(rig.completed.len(), 2 * turn as usize);
     }
 }
@@ -518,8 +529,9 @@ fn completions_beyond_twenty_come_with_the_next_enter() {
     assert_eq!(rig.completed.len(), COUNT);
     // Those that are not deferred have come with the writes; some kernels hand all out at once.
     let needed = match rig.driver.capabilities().rung {
-        Rung::Modern | Rung::Deferred => 1..=2,
-        Rung::Plain => 0..=0,
+        Some(Rung::Modern | Rung::Deferred) => 1..=2,
+        Some(Rung::Plain) => 0..=0,
+        None => 2..=2,
     };
     assert!(needed.contains(&(enters(&rig) - before)), "{needed:?}");
 }
@@ -685,7 +697,9 @@ fn eight_threads_ring_one_bell() {
                 .unwrap();
         }
         rig.flush();
-        assert!(rig.driver.counters().bells >= 1 || !message_ring);
+        // An event descriptor is looked at only by whoever sleeps.
+        let has_messages = rig.driver.capabilities().message_ring;
+        assert!(rig.driver.counters().bells >= 1 || !has_messages);
         ringers
             .into_iter()
             .for_each(|ringer| ringer.join().unwrap());
@@ -809,7 +823,8 @@ fn sockets_are_made_bound_connected_and_shut_down() {
         });
         life_of_a_connection(&mut rig);
         pipe_ends(&mut rig);
-        if fallbacks > 0 {
+        // Without a ring everything is a plain call.
+        if fallbacks > 0 && rig.has_ring() {
             let shot = Operation::AcceptMultishot { fd: -1, flags: 0 };
             assert_eq!(rig.run(shot).result, -libc::EINVAL);
             assert_eq!(rig.driver.counters().fallbacks, fallbacks);
@@ -918,7 +933,11 @@ fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
             }
         }
     }
-    assert!(generation > 0, "twenty connections overflow a queue of two");
+    // Without a ring there is no queue that could overflow.
+    assert!(
+        generation > 0 || !rig.has_ring(),
+        "twenty connections overflow a queue of two"
+    );
     rig.driver.cancel(key(0, generation));
     rig.complete(1);
 }
@@ -957,14 +976,10 @@ fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
     let null = [
         Operation::ReceiveMessage { fd: socket.as_raw_fd(), header, flags },
         Operation::SendMessage { fd: socket.as_raw_fd(), header, flags },
+        Operation::Pipe { descriptors: address, flags },
     ];
     for operation in null {
         assert_eq!(rig.run(operation).result, -libc::EFAULT, "{operation:?}");
-    }
-    // Without the kernel's help its ends are written to where they belong by ourselves.
-    if rig.driver.capabilities().pipe {
-        let nowhere = Operation::Pipe { descriptors: address, flags };
-        assert_eq!(rig.run(nowhere).result, -libc::EFAULT);
     }
     let of_a_shot = match rig.driver.capabilities().accept_multishot {
         true => -libc::EBADF,

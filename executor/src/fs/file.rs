@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Metadata, OpenOptions, Permissions};
 use crate::blocking::blocking;
@@ -27,6 +28,8 @@ pub struct File {
     source: SourceId,
     /// False for pipes, terminals and the like, which are streams.
     pub(super) has_position: bool,
+    /// It is non-blocking because it was opened here, and nobody else shares it.
+    was_made_nonblocking: AtomicBool,
 }
 
 impl File {
@@ -78,7 +81,18 @@ impl File {
     ///
     /// Outside a runtime; the file is closed then.
     pub fn from_std(file: std::fs::File) -> io::Result<File> {
-        File::adopt(OwnedFd::from(file))
+        File::adopt(source::inherit(file))
+    }
+
+    /// Takes over what was opened without waiting, which only a stream has to remain.
+    pub(super) fn opened(fd: OwnedFd) -> io::Result<File> {
+        let number = fd.as_raw_fd();
+        let file = File::adopt(fd)?;
+        match file.has_position {
+            true => drop(control(Control::MakeBlocking { fd: number })?),
+            false => file.was_made_nonblocking.store(true, Ordering::Relaxed),
+        }
+        Ok(file)
     }
 
     pub(super) fn adopt(fd: OwnedFd) -> io::Result<File> {
@@ -90,20 +104,22 @@ impl File {
         match control(Control::Position { fd: number }) {
             Ok(Answer::Offset(position)) => {
                 let source = source::add_file(fd, appends, position)?;
-                Ok(File {
-                    source,
-                    has_position: true,
-                })
+                Ok(File::of(source, true))
             }
             Ok(other) => unreachable!("an offset was asked for, the answer is {other:?}"),
             Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {
                 let source = source::add_stream(fd, Kind::Pipe)?;
-                Ok(File {
-                    source,
-                    has_position: false,
-                })
+                Ok(File::of(source, false))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn of(source: SourceId, has_position: bool) -> File {
+        File {
+            source,
+            has_position,
+            was_made_nonblocking: AtomicBool::new(false),
         }
     }
 
@@ -126,6 +142,8 @@ impl File {
     /// If there are no more descriptors; on a core that is not the file's own.
     pub fn try_clone(&self) -> io::Result<File> {
         let clone = File::adopt(self.duplicate()?)?;
+        // The clone relies on it from now on.
+        self.was_made_nonblocking.store(false, Ordering::Relaxed);
         if let Ok(file) = source::file(clone.source) {
             file.set_position(0);
         }
@@ -294,7 +312,8 @@ impl File {
         }
     }
 
-    /// Gives the file to the standard library, after every change in flight, with the cursor where it is here.
+    /// Gives the file to the standard library, after every change in flight, with the cursor where it is here. What was
+    /// opened by [`OpenOptions::open`] comes out blocking, unless it is a FIFO or a terminal of which there is a clone.
     ///
     /// Dropping this future closes the file in the background.
     ///
@@ -306,7 +325,12 @@ impl File {
     pub async fn into_std(self) -> io::Result<std::fs::File> {
         if !self.has_position {
             let fd = self.duplicate()?;
+            let number = fd.as_raw_fd();
+            let was_made_nonblocking = self.was_made_nonblocking.load(Ordering::Relaxed);
             self.close().await?;
+            if was_made_nonblocking {
+                control(Control::MakeBlocking { fd: number })?;
+            }
             return Ok(std::fs::File::from(fd));
         }
         let fd = CloseFile::and_hand_over(self.source).await?;

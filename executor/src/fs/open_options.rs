@@ -124,12 +124,13 @@ impl OpenOptions {
     }
 
     async fn open_at(&self, path: &Path) -> io::Result<File> {
-        let open = Open {
-            path: c_path(path)?,
-            flags: self.access()? | self.creation()? | (self.custom_flags & !libc::O_ACCMODE),
-            mode: self.mode,
-        };
-        File::adopt(submit(open).await?)
+        let custom_flags = self.custom_flags & !libc::O_ACCMODE;
+        let flags = self.access()? | self.creation()? | custom_flags;
+        let opened = submit(Open::new(c_path(path)?, flags, self.mode)).await?;
+        match custom_flags & libc::O_NONBLOCK == 0 {
+            true => File::opened(opened),
+            false => File::adopt(opened),
+        }
     }
 
     fn access(&self) -> io::Result<i32> {

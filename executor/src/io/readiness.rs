@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use crate::buf::BufResult;
 use crate::inflight::{InFlight, Op};
 use crate::op::poll::Poll;
+use crate::source;
 
 /// Waits until `fd` can be read without blocking (or has ended, or failed), and gives it back. For descriptors that
 /// krug has no type for: event and timer descriptors, inotify, another library's socket.
@@ -31,12 +32,14 @@ pub async fn writable(fd: OwnedFd) -> BufResult<(), OwnedFd> {
 }
 
 async fn wait(fd: OwnedFd, events: i16) -> BufResult<(), OwnedFd> {
+    let fd = source::inherit(fd);
     let mut in_flight = match InFlight::start(Poll { fd, events }, None) {
         Ok(in_flight) => in_flight,
         Err((poll, error)) => return (Err(error), poll.fd),
     };
     let (poll, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
     let (result, fd) = poll.complete(completion);
+    source::forget(&fd);
     (result.map(|_| ()), fd)
 }
 

@@ -56,7 +56,7 @@ impl TcpListener {
     ///
     /// Outside a runtime; the socket is closed then.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        TcpListener::new(listener.into())
+        TcpListener::new(source::inherit(listener))
     }
 
     /// Resolves to the next connection. Ask it for its peer with [`TcpStream::peer_addr`], which fails

@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{OptionName, SocketOption};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::peek::Peek;
-use crate::source::{Kind, SourceId, Transfer};
+use crate::source::{self, Kind, SourceId, Transfer};
 
 /// A TCP connection.
 ///
@@ -36,7 +36,7 @@ impl TcpStream {
     ///
     /// Outside a runtime; the connection is closed then.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        TcpStream::new(stream.into())
+        TcpStream::new(source::inherit(stream))
     }
 
     /// Connects to `address`. Use [`TcpSocket`] to set options or a local address before.

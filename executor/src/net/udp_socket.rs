@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBuf};
 use crate::driver::{OptionName, SocketOption};
 use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
-use crate::source::{Datagrams, SENDS_MAX, Traits, Transfer};
+use crate::source::{self, Datagrams, SENDS_MAX, Traits, Transfer};
 
 /// A UDP socket.
 ///
@@ -72,7 +72,7 @@ impl UdpSocket {
     ///
     /// Outside a runtime; the socket is closed then.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
-        UdpSocket::new(socket.into(), false)
+        UdpSocket::new(source::inherit(socket), false)
     }
 
     fn address_of(raw: RawAddress) -> io::Result<SocketAddr> {

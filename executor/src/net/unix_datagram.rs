@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBuf};
 use crate::op;
 use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
-use crate::source::{Datagrams, Traits, Transfer};
+use crate::source::{self, Datagrams, Traits, Transfer};
 
 /// A socket for messages between programs of this machine. None is lost, doubled or reordered; if the receiver
 /// has no room, sending waits.
@@ -90,7 +90,7 @@ impl UnixDatagram {
     ///
     /// Outside a runtime; the socket is closed then.
     pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
-        UnixDatagram::new(socket.into())
+        UnixDatagram::new(source::inherit(socket))
     }
 
     fn address_of(raw: RawAddress) -> io::Result<Option<Box<Path>>> {

@@ -53,7 +53,7 @@ impl UnixListener {
     ///
     /// Outside a runtime; the socket is closed then.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
-        UnixListener::new(listener.into())
+        UnixListener::new(source::inherit(listener))
     }
 
     /// Resolves to the next connection.

@@ -13,7 +13,7 @@ use crate::driver::SocketOption;
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::address::RawAddress;
 use crate::op::peek::Peek;
-use crate::source::{Kind, SourceId, Transfer};
+use crate::source::{self, Kind, SourceId, Transfer};
 
 /// A connection between two sockets of this machine.
 ///
@@ -37,7 +37,7 @@ impl UnixStream {
     ///
     /// Outside a runtime; the connection is closed then.
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
-        UnixStream::new(stream.into())
+        UnixStream::new(source::inherit(stream))
     }
 
     /// Connects to the socket that listens at `path`. A path that begins with a zero byte is a

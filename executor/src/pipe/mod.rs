@@ -7,7 +7,7 @@ use crate::inflight::{InFlight, Op};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::net::Connection;
 use crate::op::pipe::Pipe;
-use crate::source::{Kind, SourceId};
+use crate::source::{self, Kind, SourceId};
 
 /// Makes a pipe.
 ///
@@ -60,7 +60,7 @@ impl Sender {
     ///
     /// Outside a runtime; the descriptor is closed then.
     pub fn from_owned_fd(fd: OwnedFd) -> io::Result<Sender> {
-        Sender::new(fd)
+        Sender::new(source::inherit(fd))
     }
 
     write_methods!();
@@ -82,7 +82,7 @@ impl Receiver {
     ///
     /// Outside a runtime; the descriptor is closed then.
     pub fn from_owned_fd(fd: OwnedFd) -> io::Result<Receiver> {
-        Receiver::new(fd)
+        Receiver::new(source::inherit(fd))
     }
 
     read_methods!();

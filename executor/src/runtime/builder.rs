@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Runtime;
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
-use crate::driver::Config;
+use crate::driver::{Choice, Config};
 use crate::worker::{Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
@@ -16,15 +16,28 @@ pub(super) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Which way to the kernel a runtime takes.
+/// Which way to the kernel a runtime takes. Programs see no difference but speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Driver {
-    /// The best that works here.
+    /// What the variable `KRUG_DRIVER` of the environment names: `auto`, `uring` or `epoll`. If it names none: io_uring, or, where
+    /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it.
     #[default]
     Auto,
-    /// io_uring.
+    /// io_uring, or an error.
     Uring,
+    /// epoll and non-blocking calls, with threads for what waits for a disk.
+    Epoll,
+}
+
+impl Driver {
+    pub(super) fn chosen(choice: Choice) -> Driver {
+        match choice {
+            Choice::Auto => Driver::Auto,
+            Choice::Uring => Driver::Uring,
+            Choice::Epoll => Driver::Epoll,
+        }
+    }
 }
 
 /// The settings of a [`Runtime`]; the defaults are right for most programs.
@@ -32,7 +45,6 @@ pub enum Driver {
 #[must_use = "a builder does nothing until build is called"]
 pub struct Builder {
     settings: Settings,
-    driver: Driver,
     shutdown_deadline: Duration,
 }
 
@@ -55,14 +67,17 @@ impl Builder {
         };
         Builder {
             settings,
-            driver: Driver::Auto,
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
         }
     }
 
-    /// Which driver to use.
+    /// Which driver to use, [`Driver::Auto`] unless set.
     pub fn driver(mut self, driver: Driver) -> Builder {
-        self.driver = driver;
+        self.settings.driver.choice = match driver {
+            Driver::Auto => Choice::Auto,
+            Driver::Uring => Choice::Uring,
+            Driver::Epoll => Choice::Epoll,
+        };
         self
     }
 
@@ -132,8 +147,8 @@ impl Builder {
         self
     }
 
-    /// How many kernel threads may work on regular files for this core, at least 1. Unless set it is the kernel's own
-    /// bound: four times the number of processors, or the entries of the submission queue if those are fewer.
+    /// How many threads may work on regular files for this core, at least 1: the kernel's, or, on epoll, ours. Unless set it is the
+    /// kernel's own bound: four times the number of processors, or the entries of the submission queue if those are fewer.
     /// Which operations they do is in the docs of [`fs`](crate::fs).
     pub fn file_threads(mut self, max: u32) -> Builder {
         self.settings.driver.file_threads_max = Some(max.max(1));
@@ -141,10 +156,30 @@ impl Builder {
     }
 
     /// How many threads do what would block the core, at least 1, 64 unless set: what is given to
-    /// [`spawn_blocking`](crate::spawn_blocking), and what the docs of [`fs`](crate::fs) say. They start when they
-    /// are needed and end when they have been idle for 10 s; what comes beyond waits its turn.
+    /// [`spawn_blocking`](crate::spawn_blocking), and what the docs of [`fs`](crate::fs) say; on epoll everything that waits for a
+    /// disk. They start when they are needed and end when they have been idle for 10 s; what comes beyond waits its turn.
     pub fn blocking_threads(mut self, max: usize) -> Builder {
-        self.settings.driver.work_threads_max = max.max(1);
+        self.settings.driver.pool.threads_max = max.max(1);
+        self
+    }
+
+    /// How many calls of [`spawn_blocking`](crate::spawn_blocking) may wait for a thread, without a bound unless set. One that comes
+    /// beyond is [refused](crate::task::JoinError::is_refused). What the runtime itself gives to threads waits
+    /// in any case: whoever has asked for it waits, too.
+    pub fn blocking_queue(mut self, max: usize) -> Builder {
+        self.settings.driver.pool.queue_max = Some(max);
+        self
+    }
+
+    /// What these threads are called, `krug-blocking` unless set; the kernel shows the first 15 bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there is a zero byte in it.
+    pub fn blocking_thread_name(mut self, name: impl Into<String>) -> Builder {
+        let name = name.into();
+        assert!(!name.contains('\0'), "a zero byte in the name of a thread");
+        self.settings.driver.pool.thread_name = name.into();
         self
     }
 
@@ -167,7 +202,6 @@ impl Builder {
     ///
     /// If no ring can be made; the message says why and what to do.
     pub fn build(&self) -> io::Result<Runtime> {
-        let (Driver::Auto | Driver::Uring) = self.driver;
         let worker = Worker::new(&self.settings)?;
         Ok(Runtime {
             worker: Some(worker),

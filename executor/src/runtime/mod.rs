@@ -54,8 +54,9 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
-//! | kernel threads for regular files | the kernel's: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
-//! | threads for work that blocks | 64 a core, each for 10 s after its last work; more work waits, without a bound | [`Builder::blocking_threads`] |
+//! | threads for regular files, the kernel's or, on epoll, of those for work that blocks | the kernel's bound: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
+//! | threads for work that blocks | 64 a core, each for 10 s after its last work; more work waits | [`Builder::blocking_threads`] |
+//! | work that waits for such a thread | none; else what comes beyond is refused | [`Builder::blocking_queue`] |
 //! | permits of a semaphore | as many as it is made with, at most 2⁶¹ − 1 | [`Semaphore::new`](crate::sync::Semaphore::new) |
 //! | readers of an `RwLock` at the same time | 2²⁹ − 1 | [`RwLock::with_max_readers`](crate::sync::RwLock::with_max_readers) |
 //!
@@ -177,6 +178,18 @@ impl Runtime {
     /// A handle with which other threads can spawn here.
     pub fn handle(&self) -> Handle {
         Handle::new(self.worker().id())
+    }
+
+    /// Which driver it runs on; never [`Driver::Auto`].
+    pub fn driver(&self) -> Driver {
+        Driver::chosen(self.worker().core().driver.borrow().choice())
+    }
+
+    /// Why this runtime runs on epoll although a ring would have been preferred: what the system answered, the likely cause, and
+    /// what to do about it. `None` if nobody asked for a ring, or there is one.
+    pub fn fallback_reason(&self) -> Option<String> {
+        let driver = self.worker().core().driver.borrow();
+        driver.refusal().map(ToString::to_string)
     }
 
     /// What this runtime has done since it was made.

@@ -95,8 +95,11 @@ fn the_table_of_bounds_says_what_the_code_does() {
         &format!("{threads} a core"),
     );
     assert_eq!(config.file_threads_max, None);
-    says("kernel threads for regular files", "the kernel's");
-    let threads = config.work_threads_max;
+    says(
+        "threads for regular files, the kernel's or, on epoll, of those for work that blocks",
+        "the kernel's bound",
+    );
+    let threads = config.pool.threads_max;
     says("threads for work that blocks", &format!("{threads} a core"));
     let idle = format!("{IDLE_MAX:?}").replace('s', " s");
     says("threads for work that blocks", &format!("for {idle} after"));

@@ -185,6 +185,7 @@ impl Datagrams {
     pub(super) fn take(&self) -> Option<(OwnedFd, Vec<Datagram>)> {
         let received = self.received.take();
         let owned = self.owned.take()?;
+        super::forget(&owned);
         Some((owned, received.into_iter().flatten().collect()))
     }
 

@@ -292,6 +292,7 @@ impl File {
     /// The end of [`hand_over`](File::hand_over).
     pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
         if let (Some(owned), Ok(offset)) = (self.owned.take(), self.position()) {
+            super::forget(&owned);
             let fd = owned.as_raw_fd();
             // If it has no position of its own, it needs none.
             let _ = self::offset(Control::SetPosition { fd, offset });

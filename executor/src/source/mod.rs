@@ -27,7 +27,7 @@ mod waiters;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::{Completion, Descriptor, Key};
+use crate::driver::{Completion, Control, Descriptor, Key};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -290,6 +290,20 @@ impl Sources {
             Some(Source::File(_)) | None => {}
         }
     }
+}
+
+/// Takes over a descriptor that was not made here: whatever the driver knew of its number is not true any more.
+pub(crate) fn inherit(fd: impl Into<OwnedFd>) -> OwnedFd {
+    let fd = fd.into();
+    forget(&fd);
+    fd
+}
+
+/// A descriptor leaves: it is not the driver's affair any more.
+pub(crate) fn forget(fd: &OwnedFd) {
+    let forget = Control::Forget { fd: fd.as_raw_fd() };
+    // It never fails; outside a runtime there is no driver that could know of it.
+    let _ = context::with(|core| core.driver.borrow_mut().control(forget));
 }
 
 /// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.

@@ -20,6 +20,13 @@ pub(crate) fn pipe(flags: i32) -> io::Result<[i32; 2]> {
     Ok(ends)
 }
 
+/// `ioctl(2)` with `FIONBIO`: sets or clears `O_NONBLOCK`, for all who share the open file.
+pub(crate) fn set_nonblocking(fd: i32, on: bool) -> io::Result<()> {
+    let mut on = i32::from(on);
+    // SAFETY: the call reads the number, which lives until it returns.
+    check(unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut on) }).map(drop)
+}
+
 /// `eventfd(2)`, non-blocking and closed on exec.
 pub(crate) fn event_descriptor() -> io::Result<i32> {
     // SAFETY: takes no memory.

@@ -33,6 +33,25 @@ pub(crate) fn truncate(fd: i32, length: u64) -> io::Result<()> {
     check(unsafe { libc::ftruncate(fd, length.cast_signed()) }).map(drop)
 }
 
+/// `fsync(2)`, or `fdatasync(2)`.
+pub(crate) fn sync(fd: i32, data_only: bool) -> io::Result<()> {
+    // SAFETY: takes no memory.
+    let result = unsafe {
+        match data_only {
+            true => libc::fdatasync(fd),
+            false => libc::fsync(fd),
+        }
+    };
+    check(result).map(drop)
+}
+
+/// `fallocate(2)`.
+pub(crate) fn allocate(fd: i32, mode: i32, offset: u64, length: u64) -> io::Result<()> {
+    let (offset, length) = (offset.cast_signed(), length.cast_signed());
+    // SAFETY: takes no memory.
+    check(unsafe { libc::fallocate(fd, mode, offset, length) }).map(drop)
+}
+
 /// `lseek(2)` to where it is.
 pub(crate) fn position(fd: i32) -> io::Result<u64> {
     seek(fd, 0, libc::SEEK_CUR)

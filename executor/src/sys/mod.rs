@@ -5,17 +5,26 @@
 
 mod descriptor;
 mod file;
+mod path;
+mod poll;
 mod ring;
 mod socket;
+mod transfer;
 
-pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event};
+pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event, set_nonblocking};
 pub(crate) use file::{
-    Status, duplicate, position, set_position, status_flags, truncate, try_lock, unlock,
+    Status, allocate, duplicate, position, set_position, status_flags, sync, truncate, try_lock,
+    unlock,
 };
+pub(crate) use path::{hard_link, make_directory, open, remove, rename, status, symbolic_link};
+pub(crate) use poll::{Event, event_set, ready_now, unwatch, wait_for_events, watch};
 pub(crate) use ring::send_ring_message;
 pub(crate) use socket::{
     Name, bind, get_option, listen, peer_name, set_linger, set_membership_v4, set_membership_v6,
     set_option, shutdown, socket, socket_name, socket_pair,
+};
+pub(crate) use transfer::{
+    accept, connect, read, receive, receive_message, send, send_message, write,
 };
 
 use std::io;

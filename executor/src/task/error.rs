@@ -7,15 +7,17 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cores::discard;
 
-/// Why a task ended without an output: it paniced, or it was cancelled.
+/// Why a task, or a call of [`spawn_blocking`](crate::spawn_blocking), ended without an output: it paniced, it was cancelled, or it
+/// was refused.
 ///
-/// A task is cancelled by `abort`, and by the end of the runtime it lives in.
+/// A task is cancelled by `abort`, and by the end of the runtime it lives in. Tasks are never refused.
 pub struct JoinError {
     cause: Cause,
 }
 
 enum Cause {
     Cancelled(&'static Location<'static>),
+    Refused(&'static Location<'static>),
     // Boxed: every task that runs has room for this error where its output will be.
     Panicked(Box<Panicked>),
 }
@@ -32,6 +34,12 @@ impl JoinError {
     pub(crate) fn cancelled(spawned_at: &'static Location<'static>) -> JoinError {
         JoinError {
             cause: Cause::Cancelled(spawned_at),
+        }
+    }
+
+    pub(crate) fn refused(spawned_at: &'static Location<'static>) -> JoinError {
+        JoinError {
+            cause: Cause::Refused(spawned_at),
         }
     }
 
@@ -66,11 +74,17 @@ impl JoinError {
         matches!(self.cause, Cause::Cancelled(_))
     }
 
+    /// True if too many calls waited for a thread already: see
+    /// [`Builder::blocking_queue`](crate::Builder::blocking_queue). It was not begun.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.cause, Cause::Refused(_))
+    }
+
     /// What the task paniced with, for `std::panic::resume_unwind`.
     ///
     /// # Panics
     ///
-    /// If the task did not panic but was cancelled.
+    /// If the task did not panic.
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
@@ -83,11 +97,11 @@ impl JoinError {
     ///
     /// # Errors
     ///
-    /// The error itself if the task was cancelled.
+    /// The error itself if the task did not panic.
     pub fn try_into_panic(mut self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
         match &mut self.cause {
             Cause::Panicked(panicked) => Ok(panicked.take_payload().expect("taken only here")),
-            Cause::Cancelled(_) => Err(self),
+            Cause::Cancelled(_) | Cause::Refused(_) => Err(self),
         }
     }
 }
@@ -115,6 +129,12 @@ impl fmt::Display for JoinError {
             Cause::Cancelled(spawned_at) => {
                 write!(f, "task spawned at {spawned_at} was cancelled")
             }
+            Cause::Refused(spawned_at) => {
+                write!(
+                    f,
+                    "work spawned at {spawned_at} was refused: too much waits for a thread already"
+                )
+            }
             Cause::Panicked(panicked) => {
                 write!(f, "task spawned at {} panicked", panicked.spawned_at)?;
                 match &panicked.message {
@@ -131,6 +151,10 @@ impl fmt::Debug for JoinError {
         match &self.cause {
             Cause::Cancelled(spawned_at) => f
                 .debug_struct("Cancelled")
+                .field("spawned_at", &format_args!("{spawned_at}"))
+                .finish(),
+            Cause::Refused(spawned_at) => f
+                .debug_struct("Refused")
                 .field("spawned_at", &format_args!("{spawned_at}"))
                 .finish(),
             Cause::Panicked(panicked) => f

@@ -40,6 +40,8 @@ use krug_tests::{Random, iterations, run_with, until};
 
 use ways::World;
 
+krug_tests::on_epoll_too!();
+
 type Actor = fn(Rc<World>) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// What a program is made of: each program has some of each.

@@ -3,15 +3,15 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
 use super::decode::{self, Event};
-use super::staging::Next;
 use super::{Uring, encode, fallback, user_data};
-use crate::driver::{Completion, Key, Wait};
+use crate::driver::staging::Next;
+use crate::driver::{Completion, Key, Wait, time_left};
 use crate::sys;
 
 /// What one `io_uring_enter` is asked to wait for.
@@ -160,7 +160,7 @@ impl Uring {
 
     /// Stages the cancels anew that did not find their operation, once their pause is over.
     fn ask_missed_again(&mut self) {
-        while let Some(key) = self.missed_cancels.next_due() {
+        for key in self.missed_cancels.take_due() {
             if self.staging.is_under_way(key) {
                 self.staging.cancel(key);
             }
@@ -269,21 +269,6 @@ impl Uring {
         }
     }
 }
-
-/// `None`: not to wait, or no longer. `Some(None)`: for as long as it takes.
-fn time_left(wait: Wait) -> Option<Option<Duration>> {
-    let Wait::Until(deadline) = wait else {
-        return None;
-    };
-    let Some(deadline) = deadline else {
-        return Some(None);
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Added to the present time it must not overflow, whatever a kernel counts in.
-    (!left.is_zero()).then_some(Some(left.min(TIMEOUT_MAX)))
-}
-
-const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
 
 fn system_call(
     ring: &IoUring,

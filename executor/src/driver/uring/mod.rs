@@ -1,19 +1,17 @@
 //! The driver on io_uring.
 //!
 //! - `setup`: makes the ring, as modern as the kernel lets it be;
-//! - `staging`: what was submitted in this turn and not yet shown to the kernel;
 //! - `encode`: from operation to submission entry;
 //! - `enter`: submits, waits, reaps; copes with every answer of `io_uring_enter`;
 //! - `decode`: from completion entry to completion;
-//! - `missed`: cancels that are to be asked for again;
-//! - `bell`: wakes a sleeping driver from other threads;
+//! - `armed_bell`: hears the bell where rings cannot be sent messages;
 //! - `buffers`: rings of provided buffers;
-//! - `fallback`: what the kernel's io_uring lacks, as plain system calls.
+//! - `fallback`: what the kernel's io_uring lacks.
 //!
 //! A ring belongs to the thread that made it: the kernel refuses everybody else
 //! (`IORING_SETUP_SINGLE_ISSUER`), so [`Uring`] does not leave its thread.
 
-mod bell;
+mod armed_bell;
 mod buffers;
 mod decode;
 mod encode;
@@ -21,14 +19,11 @@ mod enter;
 mod fallback;
 #[cfg(test)]
 mod features;
-mod missed;
 mod setup;
-mod staging;
 #[cfg(test)]
 mod tests;
 mod user_data;
 
-pub(crate) use bell::Bell;
 pub(crate) use setup::Rung;
 
 use std::io;
@@ -38,18 +33,21 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::again::Again;
+use super::bell::{Bell, Wire};
 use super::blocking::{BlockingPool, Work};
-use super::{Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Wait, control};
+use super::staging::Staging;
+use super::{
+    Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Refusal, Wait, control,
+};
 use crate::sys;
-use bell::{BellOwner, Wire};
-use missed::MissedCancels;
-use staging::Staging;
+use armed_bell::ArmedBell;
 
 /// One ring and what is staged for it.
 #[derive(Debug)]
 pub(crate) struct Uring {
     /// Before `ring`: nobody may pull at the ring's descriptor once it is closed.
-    bell: BellOwner,
+    bell: ArmedBell,
     ring: Ring,
     capabilities: Capabilities,
     fallbacks: bool,
@@ -64,7 +62,8 @@ pub(crate) struct Uring {
     /// How many bells there had been when `enter` was last asked to sleep. One that
     /// came since, and was reaped in passing, still counts as a reason not to.
     bells_heard: u64,
-    missed_cancels: MissedCancels,
+    /// Cancels that are to be asked for again.
+    missed_cancels: Again,
     pool: BlockingPool,
     /// The place of each is its group's number. Freed when the kernel has let go of them.
     buffer_rings: Vec<buffers::BufferRing>,
@@ -88,19 +87,30 @@ impl std::fmt::Debug for Ring {
 /// wait for anything outside, so this is never reached on a healthy kernel.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Long enough not to keep the core busy while a disk works, short enough not to be noticed in a
+/// shutdown; the gap in which a cancel misses a connect has closed by then.
+const MISSED_PAUSE: Duration = Duration::from_millis(1);
+
 impl Uring {
-    pub(crate) fn new(config: &Config) -> io::Result<Uring> {
-        let (mut ring, rung) = setup::ring(config)?;
+    pub(crate) fn new(config: &Config) -> Result<Uring, Refusal> {
+        let (ring, rung) = setup::ring(config)?;
+        Uring::with(ring, rung, config).map_err(|error| Refusal::of(&error))
+    }
+
+    fn with(mut ring: IoUring, rung: Rung, config: &Config) -> io::Result<Uring> {
         limit_kernel_threads(&ring, config);
         let mut capabilities = capabilities(&ring, rung);
         (config.restrict)(&mut capabilities);
         capabilities.message_ring = capabilities.message_ring && enter::hears_messages(&mut ring)?;
         let wire = match capabilities.message_ring {
-            true => Wire::Ring(ring.as_raw_fd()),
+            true => Wire::Ring {
+                ring: ring.as_raw_fd(),
+                user_data: user_data::BELL,
+            },
             false => Wire::Event(sys::event_descriptor()?),
         };
         Ok(Uring {
-            bell: BellOwner::new(wire),
+            bell: ArmedBell::new(wire),
             ring: Ring(ring),
             fallbacks: fallback::is_needed(&capabilities),
             capabilities,
@@ -110,8 +120,8 @@ impl Uring {
             unsubmitted: false,
             many_ready: false,
             bells_heard: 0,
-            missed_cancels: MissedCancels::default(),
-            pool: BlockingPool::new(config.work_threads_max),
+            missed_cancels: Again::new(MISSED_PAUSE, MISSED_PAUSE),
+            pool: BlockingPool::new(&config.pool),
             buffer_rings: Vec::new(),
             #[cfg(any(test, feature = "fault-injection"))]
             enter_errors: std::collections::VecDeque::new(),
@@ -153,7 +163,7 @@ impl Uring {
     }
 
     pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
-        self.pool.run(work)
+        self.pool.run(work).map_err(|(_, error)| error)
     }
 
     pub(crate) fn bell(&self) -> Bell {
@@ -195,10 +205,6 @@ impl Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         self.remove_buffer_groups();
-        for fd in self.staging.take_closes() {
-            // Nothing is lost with an error: the descriptor is gone in any case.
-            let _ = sys::close(fd);
-        }
     }
 }
 
@@ -219,7 +225,7 @@ fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
     let socket = probe.is_supported(opcode::Socket::CODE);
     let parameters = ring.params();
     Capabilities {
-        rung,
+        rung: Some(rung),
         entries: parameters.sq_entries(),
         completion_entries: parameters.cq_entries(),
         // Multishot has no bit of its own; it came in the same release as SOCKET.

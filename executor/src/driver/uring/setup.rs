@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use io_uring::{IoUring, Parameters};
 
-use crate::driver::Config;
+use crate::driver::{Config, Refusal};
 
 /// How modern a ring could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,11 +50,11 @@ const MEMORY_WAITS: [Duration; 6] = [
     Duration::from_millis(32),
 ];
 
-pub(super) fn ring(config: &Config) -> io::Result<(IoUring, Rung)> {
+pub(super) fn ring(config: &Config) -> Result<(IoUring, Rung), Refusal> {
     let first = config.rung.unwrap_or_else(remembered);
     let mut attempt = |rung, entries| build(config, rung, entries);
     let (ring, rung) = climb_down(first, config.entries, &mut attempt, &std::thread::sleep)?;
-    require(ring.params())?;
+    require(ring.params()).map_err(|error| Refusal::of(&error))?;
     if config.rung.is_none() {
         REMEMBERED.store(rung as u8, Ordering::Relaxed);
     }
@@ -71,7 +71,7 @@ pub(super) fn climb_down<Ring>(
     entries: u32,
     attempt: &mut dyn FnMut(Rung, u32) -> io::Result<Ring>,
     sleep: &dyn Fn(Duration),
-) -> io::Result<(Ring, Rung)> {
+) -> Result<(Ring, Rung), Refusal> {
     let (mut rung, mut entries) = (first, entries.max(1));
     let mut waits = MEMORY_WAITS.iter();
     loop {
@@ -84,9 +84,9 @@ pub(super) fn climb_down<Ring>(
             (Some(libc::ENOMEM), _) => match waits.next() {
                 Some(wait) => sleep(*wait),
                 None if entries > 1 => entries /= 2,
-                None => return Err(explain(&error)),
+                None => return Err(Refusal::of(&error)),
             },
-            _ => return Err(explain(&error)),
+            _ => return Err(Refusal::of(&error)),
         }
     }
 }
@@ -129,41 +129,7 @@ fn require(parameters: &Parameters) -> io::Result<()> {
         None => Ok(()),
         Some((_, name)) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            format!(
-                "io_uring of this kernel lacks IORING_FEAT_{name}: Linux 5.11 or later is needed"
-            ),
+            format!("io_uring of this kernel lacks IORING_FEAT_{name}"),
         )),
     }
-}
-
-/// Names the cause and what to do about it.
-fn explain(error: &io::Error) -> io::Error {
-    let advice = match error.raw_os_error() {
-        Some(libc::EPERM) => {
-            "it is forbidden here: by a seccomp profile (containers: allow io_uring_setup, \
-             io_uring_enter and io_uring_register) or by the sysctl kernel.io_uring_disabled"
-        }
-        Some(libc::EACCES) => {
-            "a security module forbids it: SELinux needs the permission io_uring:allowed"
-        }
-        Some(libc::ENOSYS) => {
-            "the kernel has no io_uring (CONFIG_IO_URING), or a seccomp profile hides it"
-        }
-        Some(libc::EINVAL) => {
-            "the kernel knows none of the set-ups tried: Linux 5.11 or later is needed"
-        }
-        Some(libc::ENOMEM) => {
-            "the memory of the ring exceeds RLIMIT_MEMLOCK: raise it (ulimit -l, LimitMEMLOCK=), \
-             give the process CAP_IPC_LOCK, or ask for fewer entries"
-        }
-        Some(libc::EMFILE) => {
-            "the process has too many open descriptors: raise RLIMIT_NOFILE (ulimit -n)"
-        }
-        Some(libc::ENFILE) => "the system has too many open files: raise the sysctl fs.file-max",
-        _ => "for a reason unknown to krug",
-    };
-    io::Error::new(
-        error.kind(),
-        format!("cannot set up io_uring: {error}; {advice}"),
-    )
 }

@@ -12,11 +12,25 @@ use super::setup::climb_down;
 use super::user_data::{Tag, pack, unpack};
 use super::*;
 use crate::driver::tests::{Rig, key, receive, send};
-use crate::driver::{Completion, Driver, INDEX_MAX};
+use crate::driver::{Choice, Completion, Driver, INDEX_MAX};
+
+/// The settings of a ring, whatever the environment wants.
+fn ring() -> Config {
+    Config {
+        choice: Choice::Uring,
+        ..Config::default()
+    }
+}
+
+pub(super) fn with_entries(entries: u32) -> Rig {
+    Rig::new(Config { entries, ..ring() })
+}
 
 pub(super) fn uring(rig: &mut Rig) -> &mut Uring {
-    let Driver::Uring(uring) = &mut rig.driver;
-    uring
+    match &mut rig.driver {
+        Driver::Uring(uring) => uring,
+        other => panic!("not a ring: {other:?}"),
+    }
 }
 
 /// A ladder on which `answer` says what a rung comes to; returns what was tried and how it ended.
@@ -33,7 +47,8 @@ fn climb(
     let ended = climb_down(Rung::Modern, entries, &mut attempt, &|time| {
         *slept.borrow_mut() += time;
     });
-    (tried.take(), slept.take(), ended.map(|((), rung)| rung))
+    let ended = ended.map(|((), rung)| rung).map_err(io::Error::from);
+    (tried.take(), slept.take(), ended)
 }
 
 #[test]
@@ -100,16 +115,17 @@ fn what_cannot_be_mended_names_its_cause_and_remedy() {
 
 #[test]
 fn bug_028_every_rung_works() {
-    let best = Rig::with_entries(1).driver.capabilities().rung;
+    let best = with_entries(1).driver.capabilities().rung;
+    let best = best.expect("a ring has one");
     for rung in [Rung::Modern, Rung::Deferred, Rung::Plain] {
         for (entries, completion_entries) in [(1, None), (8, Some(8)), (256, None), (4, Some(64))] {
             let mut rig = Rig::new(Config {
                 entries,
                 completion_entries,
                 rung: Some(rung),
-                ..Config::default()
+                ..ring()
             });
-            assert_eq!(rig.driver.capabilities().rung, rung.max(best));
+            assert_eq!(rig.driver.capabilities().rung, Some(rung.max(best)));
             assert_eq!(rig.driver.capabilities().entries, entries);
             exchange(&mut rig);
         }
@@ -146,7 +162,7 @@ fn exchange(rig: &mut Rig) {
 fn a_ring_without_the_finer_flags_works() {
     let mut rig = Rig::new(Config {
         restrict: |capabilities| capabilities.no_iowait = false,
-        ..Config::default()
+        ..ring()
     });
     exchange(&mut rig);
 }
@@ -156,7 +172,7 @@ fn an_operation_that_is_refused_does_not_keep_the_others_back() {
     for rung in [Rung::Modern, Rung::Plain] {
         let mut rig = Rig::new(Config {
             rung: Some(rung),
-            ..Config::default()
+            ..ring()
         });
         for index in [0, 2, 3] {
             rig.driver.submit(key(index, 1), Operation::Nop);
@@ -176,7 +192,7 @@ fn an_operation_that_is_refused_does_not_keep_the_others_back() {
 fn a_plain_ring_sees_completions_without_a_flag() {
     let mut rig = Rig::new(Config {
         rung: Some(Rung::Plain),
-        ..Config::default()
+        ..ring()
     });
     let (one, other) = UnixStream::pair().unwrap();
     let mut buffer = [0; 1];
@@ -234,7 +250,7 @@ fn bug_056_results_keep_their_sign_and_restarts_are_interruptions() {
 
 #[test]
 fn a_completion_that_belongs_to_nothing_is_counted_and_dropped() {
-    let mut rig = Rig::with_entries(8);
+    let mut rig = with_entries(8);
     rig.driver.submit(key(2, 5), Operation::Nop);
     rig.complete(1);
     let (_one, other) = UnixStream::pair().unwrap();
@@ -271,7 +287,7 @@ fn a_completion_that_belongs_to_nothing_is_counted_and_dropped() {
 fn bug_020_a_busy_kernel_is_asked_again() {
     for errno in [libc::EAGAIN, libc::EBUSY, libc::ENOMEM, libc::EINTR] {
         for count in [1, 2, 5] {
-            let mut rig = Rig::with_entries(4);
+            let mut rig = with_entries(4);
             (0..count).for_each(|_| uring(&mut rig).fail_enter(errno));
             for index in 0..20 {
                 rig.driver.submit(key(index, 1), Operation::Nop);
@@ -284,7 +300,7 @@ fn bug_020_a_busy_kernel_is_asked_again() {
 
 #[test]
 fn a_kernel_that_stays_busy_gives_the_turn_back() {
-    let mut rig = Rig::with_entries(4);
+    let mut rig = with_entries(4);
     (0..100).for_each(|_| uring(&mut rig).fail_enter(libc::EAGAIN));
     for index in 0..20 {
         rig.driver.submit(key(index, 1), Operation::Nop);
@@ -310,7 +326,7 @@ fn a_kernel_that_stays_busy_gives_the_turn_back() {
 
 #[test]
 fn patience_starts_anew_with_every_success() {
-    let mut rig = Rig::with_entries(1);
+    let mut rig = with_entries(1);
     for _ in 0..40 {
         uring(&mut rig).fail_enter(libc::EAGAIN);
         uring(&mut rig).fail_enter(0);
@@ -327,7 +343,7 @@ fn bug_051_completions_are_taken_while_the_kernel_is_busy() {
     let mut rig = Rig::new(Config {
         entries: 2,
         completion_entries: Some(2),
-        ..Config::default()
+        ..ring()
     });
     for round in 0..50 {
         for index in 0..10 {
@@ -342,7 +358,7 @@ fn bug_051_completions_are_taken_while_the_kernel_is_busy() {
 #[test]
 fn an_error_without_remedy_is_returned_and_the_entries_stay() {
     for errno in [libc::EBADR, libc::EBADF, libc::EFAULT, libc::EEXIST] {
-        let mut rig = Rig::with_entries(4);
+        let mut rig = with_entries(4);
         uring(&mut rig).fail_enter(errno);
         rig.driver.submit(key(0, 1), Operation::Nop);
         assert!(rig.driver.enter(Wait::No, &mut rig.completed).is_err());
@@ -353,7 +369,7 @@ fn an_error_without_remedy_is_returned_and_the_entries_stay() {
 
 #[test]
 fn an_interrupted_wait_goes_on() {
-    let mut rig = Rig::with_entries(4);
+    let mut rig = with_entries(4);
     let (one, other) = UnixStream::pair().unwrap();
     let mut buffer = [0; 1];
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
@@ -381,7 +397,7 @@ fn signals_do_not_end_a_wait() {
         );
     }
     let sleeper = std::thread::spawn(|| {
-        let mut rig = Rig::with_entries(4);
+        let mut rig = with_entries(4);
         let (_one, other) = UnixStream::pair().unwrap();
         let mut buffer = [0; 1];
         rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
@@ -440,7 +456,7 @@ fn two_hundred_drivers_leave_no_descriptor() {
                 0 => |_| {},
                 _ => |capabilities| capabilities.message_ring = false,
             },
-            ..Config::default()
+            ..ring()
         };
         exchange(&mut Rig::new(config.clone()));
         let mut driver = Driver::new(&config).unwrap();

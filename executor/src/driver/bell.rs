@@ -3,7 +3,7 @@
 //! Where the kernel can, ringing posts a completion to the ring itself
 //! (`IORING_REGISTER_SEND_MSG_RING`, Linux 6.13: 30 µs for a round trip, against 40
 //! with an event descriptor). Elsewhere it adds to an event descriptor, which the
-//! driver keeps a read armed on while it sleeps. What was rung while the driver was
+//! driver watches while it sleeps. What was rung while the driver was
 //! awake is kept by the ring or by the counter: the next sleep ends at once.
 //!
 //! A bell may outlive its driver; ringing it then does nothing. The driver's
@@ -12,12 +12,11 @@
 //! those under way, which is a system call at most.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::user_data;
-use crate::driver::Descriptor;
+use super::Descriptor;
 use crate::sys;
 
 /// Wakes one driver. Cloned and sent freely.
@@ -35,8 +34,8 @@ struct Shared {
 /// What is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
-    /// The ring's own descriptor.
-    Ring(Descriptor),
+    /// The ring's own descriptor, and what its owner knows the message by.
+    Ring { ring: Descriptor, user_data: u64 },
     /// An event descriptor, owned by the driver's side of the bell.
     Event(Descriptor),
 }
@@ -65,7 +64,7 @@ impl Shared {
         let mut wait = Duration::from_micros(10);
         loop {
             let result = match self.wire {
-                Wire::Ring(ring) => sys::send_ring_message(ring, user_data::BELL),
+                Wire::Ring { ring, user_data } => sys::send_ring_message(ring, user_data),
                 Wire::Event(event) => sys::ring_event(event),
             };
             if !is_worth_repeating(self.wire, result) || self.is_closed() {
@@ -87,7 +86,7 @@ fn is_worth_repeating(wire: Wire, result: io::Result<()>) -> bool {
     match result.map_err(|error| error.raw_os_error()) {
         Err(Some(libc::ENOMEM | libc::EOVERFLOW | libc::EINTR)) => true,
         // Of an event descriptor: its count is at the top, so it is rung already.
-        Err(Some(libc::EAGAIN)) => matches!(wire, Wire::Ring(_)),
+        Err(Some(libc::EAGAIN)) => matches!(wire, Wire::Ring { .. }),
         // Anything else cannot happen to a descriptor that is open.
         _ => false,
     }
@@ -97,14 +96,7 @@ fn is_worth_repeating(wire: Wire, result: io::Result<()>) -> bool {
 #[derive(Debug)]
 pub(super) struct BellOwner {
     bell: Bell,
-    /// A read of the event descriptor is in flight.
-    armed: bool,
 }
-
-/// Where armed reads put the count that they take from the event descriptor. It is
-/// never read, so all drivers may share it; it is never freed, so that no question
-/// arises of what a kernel does that is late with its write.
-static SINK: AtomicU64 = AtomicU64::new(0);
 
 impl BellOwner {
     pub(super) fn new(wire: Wire) -> BellOwner {
@@ -116,7 +108,6 @@ impl BellOwner {
             bell: Bell {
                 shared: Arc::new(shared),
             },
-            armed: false,
         }
     }
 
@@ -124,29 +115,8 @@ impl BellOwner {
         self.bell.clone()
     }
 
-    pub(super) fn is_armed(&self) -> bool {
-        self.armed
-    }
-
-    /// The event descriptor and the memory for a read that is to be armed before the
-    /// driver sleeps, if the bell needs one and it is not armed yet.
-    pub(super) fn arm(&mut self) -> Option<(Descriptor, *mut u8, u32)> {
-        match self.bell.shared.wire {
-            Wire::Event(event) if !self.armed => {
-                self.armed = true;
-                Some((event, SINK.as_ptr().cast(), size_of_val(&SINK) as u32))
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn needs_arming(&self) -> bool {
-        matches!(self.bell.shared.wire, Wire::Event(_)) && !self.armed
-    }
-
-    /// The armed read completed.
-    pub(super) fn rung(&mut self) {
-        self.armed = false;
+    pub(super) fn wire(&self) -> Wire {
+        self.bell.shared.wire
     }
 }
 

@@ -7,7 +7,8 @@
 //! The record outlives the list: while a use is in flight it tells its completions
 //! from those of an earlier use of the slot.
 
-use crate::driver::{Descriptor, Key, Operation, Stage};
+use super::{Descriptor, Key, Operation, Stage};
+use crate::sys;
 
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -143,11 +144,6 @@ impl Staging {
             .is_some_and(|used| used.generation == key.generation && used.place != Place::Nowhere)
     }
 
-    /// Closes that were never submitted.
-    pub(super) fn take_closes(&mut self) -> Vec<Descriptor> {
-        std::mem::take(&mut self.closes)
-    }
-
     #[inline]
     fn list(&mut self, stage: Stage) -> &mut List {
         match stage {
@@ -163,6 +159,16 @@ impl Staging {
             place: Place::Nowhere,
         };
         self.uses.resize(index + 1, nothing);
+    }
+}
+
+impl Drop for Staging {
+    /// What was to be closed is closed.
+    fn drop(&mut self) {
+        for fd in self.closes.drain(..) {
+            // Nothing is lost with an error: the descriptor is gone in any case.
+            let _ = sys::close(fd);
+        }
     }
 }
 

@@ -1,0 +1,80 @@
+//! [`Choice`]: which driver is wanted, by the program or by the environment.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::Refusal;
+
+/// Which driver is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// What the environment says; else io_uring, or epoll where that is refused.
+    #[default]
+    Auto,
+    Uring,
+    Epoll,
+}
+
+/// Decides for programs that leave it open.
+const VARIABLE: &str = "KRUG_DRIVER";
+
+impl Choice {
+    /// What is wanted when the environment has had its say.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it says something that is no driver.
+    pub(super) fn resolve(self) -> io::Result<Choice> {
+        match (self, env::var_os(VARIABLE)) {
+            (Choice::Auto, Some(text)) => Choice::named(&text),
+            (choice, _) => Ok(choice),
+        }
+    }
+
+    fn named(text: &OsStr) -> io::Result<Choice> {
+        match text.to_str() {
+            Some("" | "auto") => Ok(Choice::Auto),
+            Some("uring") => Ok(Choice::Uring),
+            Some("epoll") => Ok(Choice::Epoll),
+            _ => {
+                let text = text.to_string_lossy();
+                let complaint = format!(
+                    "the environment says {VARIABLE}={text}, but there is no such driver: say auto, uring or epoll"
+                );
+                Err(io::Error::new(io::ErrorKind::InvalidInput, complaint))
+            }
+        }
+    }
+}
+
+/// The last reason that was told, so that a program that makes many runtimes says it once.
+static TOLD: AtomicI32 = AtomicI32::new(0);
+
+/// Says once why there is no ring.
+pub(super) fn tell(refusal: &Refusal) {
+    let errno = refusal.errno.unwrap_or(-1);
+    if TOLD.swap(errno, Ordering::Relaxed) != errno {
+        tracing::warn!("{refusal}. Going on with epoll, slower, with the same results");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_names_a_driver_or_is_told_what_there_is() {
+        let named = |text: &str| Choice::named(OsStr::new(text));
+        assert_eq!(named("auto").unwrap(), Choice::Auto);
+        assert_eq!(named("").unwrap(), Choice::Auto);
+        assert_eq!(named("uring").unwrap(), Choice::Uring);
+        assert_eq!(named("epoll").unwrap(), Choice::Epoll);
+        for text in ["kqueue", "EPOLL", " epoll"] {
+            let error = named(text).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! What the contract does not show: how often calls are tried, how they are kept from waiting, what becomes of numbers that
+//! are used again.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::*;
+use crate::driver::tests::{Rig, key, owned, receive, send};
+use crate::driver::{CURSOR, Choice, Completion, Driver};
+
+fn rig() -> Rig {
+    Rig::new(Config {
+        choice: Choice::Epoll,
+        ..Config::default()
+    })
+}
+
+fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
+}
+
+fn receive_from(fd: &impl AsRawFd, buffer: &mut [u8]) -> Operation {
+    Operation::Receive {
+        fd: fd.as_raw_fd(),
+        address: Address::of_mut(buffer.as_mut_ptr()),
+        length: buffer.len() as u32,
+        flags: 0,
+    }
+}
+
+fn read(fd: &impl AsRawFd, buffer: &mut [u8]) -> Operation {
+    Operation::Read {
+        fd: fd.as_raw_fd(),
+        address: Address::of_mut(buffer.as_mut_ptr()),
+        length: buffer.len() as u32,
+        offset: CURSOR,
+    }
+}
+
+fn write(fd: &impl AsRawFd, bytes: &[u8]) -> Operation {
+    Operation::Write {
+        fd: fd.as_raw_fd(),
+        address: Address::of(bytes.as_ptr()),
+        length: bytes.len() as u32,
+        offset: CURSOR,
+    }
+}
+
+fn is_nonblocking(fd: &impl AsRawFd) -> bool {
+    sys::status_flags(fd.as_raw_fd()).unwrap() & libc::O_NONBLOCK != 0
+}
+
+#[test]
+fn a_socket_is_watched_once_however_often_it_waits() {
+    let mut rig = rig();
+    let (mut one, other) = tcp_pair();
+    let mut buffer = [0; 16];
+    for round in 0..100 {
+        rig.driver
+            .submit(key(0, round), receive_from(&other, &mut buffer));
+        rig.flush();
+        one.write_all(b"message").unwrap();
+        rig.complete(1 + round as usize);
+        assert_eq!(rig.result(key(0, round)), 7);
+    }
+    let counters = rig.driver.counters();
+    assert_eq!(counters.watches, 1);
+    // The first receive was tried before it was known to be too early. After that a short one says that there is no more.
+    assert_eq!(counters.attempts, 101);
+}
+
+#[test]
+fn what_may_be_there_after_a_short_receive_is_looked_for() {
+    // A Unix socket may be short in the middle of its queue: where it carries descriptors, or has other credentials.
+    let mut rig = rig();
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 16];
+    for round in 0..10 {
+        rig.driver
+            .submit(key(0, round), receive(&other, &mut buffer));
+        rig.flush();
+        (&one).write_all(b"message").unwrap();
+        rig.complete(1 + round as usize);
+    }
+    assert_eq!(rig.driver.counters().watches, 1);
+    assert_eq!(rig.driver.counters().attempts, 20);
+}
+
+#[test]
+fn bytes_behind_urgent_ones_are_not_forgotten() {
+    let mut rig = rig();
+    let (one, other) = tcp_pair();
+    let mut buffer = [0; 16];
+    rig.driver
+        .submit(key(0, 0), receive_from(&other, &mut buffer));
+    rig.flush();
+    // SAFETY: three bytes that live on.
+    let sent = unsafe { libc::send(one.as_raw_fd(), b"ab!".as_ptr().cast(), 3, libc::MSG_OOB) };
+    assert_eq!(sent, 3);
+    (&one).write_all(b"cd").unwrap();
+    std::thread::sleep(Duration::from_millis(1));
+    let mut received = 0;
+    for round in 1..5 {
+        rig.complete(round);
+        received += rig.result(key(0, round as u32 - 1));
+        if received == 4 {
+            return;
+        }
+        rig.driver
+            .submit(key(0, round as u32), receive_from(&other, &mut buffer));
+    }
+    panic!("{received} of 4 bytes");
+}
+
+#[test]
+fn flags_of_descriptors_from_outside_are_never_changed() {
+    for nonblocking in [false, true] {
+        let mut rig = rig();
+        let (one, other) = UnixStream::pair().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        one.set_nonblocking(nonblocking).unwrap();
+        other.set_nonblocking(nonblocking).unwrap();
+        listener.set_nonblocking(nonblocking).unwrap();
+        for end in [reader.as_raw_fd(), writer.as_raw_fd()] {
+            sys::set_nonblocking(end, nonblocking).unwrap();
+        }
+        let mut buffers = [[0; 8]; 2];
+        let [first, second] = &mut buffers;
+        let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+        rig.driver.submit(key(0, 1), receive(&other, first));
+        rig.driver.submit(key(1, 1), read(&reader, second));
+        rig.driver
+            .submit(key(2, 1), Operation::AcceptMultishot { fd, flags });
+        rig.flush();
+        rig.flush();
+        assert!(rig.completed.is_empty(), "nothing waits for another");
+        rig.driver.submit(key(3, 1), send(&one, b"socket"));
+        rig.driver.submit(key(4, 1), write(&writer, b"pipe"));
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        rig.complete(5);
+        let results = [0, 1, 3, 4].map(|index| rig.result(key(index, 1)));
+        assert_eq!(results, [6, 4, 6, 4]);
+        let accepted = owned(rig.result(key(2, 1)));
+        assert!(!is_nonblocking(&accepted));
+        let all = [one.as_raw_fd(), other.as_raw_fd(), listener.as_raw_fd()];
+        for fd in all.iter().chain(&[reader.as_raw_fd(), writer.as_raw_fd()]) {
+            assert_eq!(is_nonblocking(fd), nonblocking);
+        }
+        rig.driver.cancel(key(2, 1));
+        rig.complete(6);
+        drop(client);
+    }
+}
+
+#[test]
+fn a_blocking_listener_accepts_in_a_thread_and_only_when_somebody_has_come() {
+    let mut rig = rig();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    rig.driver
+        .submit(key(0, 1), Operation::AcceptMultishot { fd, flags });
+    rig.flush();
+    assert_eq!(rig.driver.counters().errands, 0);
+    let clients: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap())
+        .collect();
+    rig.complete(clients.len());
+    assert_eq!(rig.driver.counters().errands, 3);
+    rig.driver.cancel(key(0, 1));
+    rig.complete(clients.len() + 1);
+    for (_, completion) in &rig.completed[..3] {
+        drop(owned(completion.result));
+    }
+    let (_, last) = rig.completed[3];
+    assert_eq!(last, Completion::last(-libc::ECANCELED));
+}
+
+#[test]
+fn a_cancel_that_comes_while_a_thread_accepts_ends_the_shot_all_the_same() {
+    let mut rig = rig();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    rig.driver
+        .submit(key(0, 1), Operation::AcceptMultishot { fd, flags });
+    rig.flush();
+    rig.driver.cancel(key(0, 1));
+    rig.settle();
+    // The thread may have come back before, or be at it still.
+    while rig.completed.last().is_none_or(|(_, it)| it.more) {
+        rig.complete(rig.completed.len() + 1);
+    }
+    let accepted = rig.completed.iter().filter(|(_, it)| it.result >= 0);
+    let accepted: Vec<_> = accepted.map(|(_, it)| owned(it.result)).collect();
+    assert!(accepted.len() <= 1);
+}
+
+#[test]
+fn a_fifo_that_calls_cannot_be_told_about_is_read_and_written_by_threads() {
+    let mut rig = rig();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: `name` is a C string.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let fifo = File::options().read(true).write(true).open(&path).unwrap();
+    let mut buffer = [0; 8];
+    rig.driver.submit(key(0, 1), read(&fifo, &mut buffer));
+    rig.flush();
+    assert_eq!(rig.driver.counters().errands, 0, "nobody has written yet");
+    rig.driver.submit(key(1, 1), write(&fifo, b"fifo"));
+    rig.complete(2);
+    assert_eq!(rig.driver.counters().errands, 2);
+    let results = [0, 1].map(|index| rig.result(key(index, 1)));
+    assert_eq!((results, &buffer[..4]), ([4, 4], &b"fifo"[..]));
+    assert!(!is_nonblocking(&fifo));
+}
+
+#[test]
+fn a_number_that_is_used_again_is_watched_anew() {
+    // Closed behind the driver's back, as sockets are that nobody wants any more.
+    let mut rig = rig();
+    let mut buffer = [0; 8];
+    for round in 0..4 {
+        let (one, other) = UnixStream::pair().unwrap();
+        if round > 0 {
+            let fd = other.as_raw_fd();
+            rig.driver.control(Control::Forget { fd }).unwrap();
+        }
+        rig.driver
+            .submit(key(0, round), receive(&other, &mut buffer));
+        rig.flush();
+        (&one).write_all(b"x").unwrap();
+        rig.complete(1 + round as usize);
+        assert_eq!(rig.result(key(0, round)), 1);
+    }
+}
+
+#[test]
+fn what_is_forgotten_wakes_nobody_although_a_duplicate_is_open() {
+    let mut rig = rig();
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 8];
+    rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
+    rig.flush();
+    (&one).write_all(b"x").unwrap();
+    rig.complete(1);
+    let duplicate = other.try_clone().unwrap();
+    let close = Operation::Close {
+        fd: other.into_raw_fd(),
+    };
+    assert_eq!(rig.run(close).result, 0);
+    (&one).write_all(b"for the duplicate").unwrap();
+    let soon = Instant::now() + Duration::from_millis(5);
+    let before = rig.driver.counters().enters;
+    rig.driver
+        .enter(Wait::Until(Some(soon)), &mut rig.completed)
+        .unwrap();
+    assert!(Instant::now() >= soon, "it was woken");
+    assert_eq!(rig.driver.counters().enters, before + 1);
+    drop(duplicate);
+}
+
+#[test]
+fn a_file_in_the_cache_needs_no_thread_and_its_changes_do() {
+    let mut rig = rig();
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, [7; 5000]).unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let mut buffer = [0; 4096];
+    let mut read_at = |rig: &mut Rig, offset| {
+        let read = Operation::Read {
+            fd: file.as_raw_fd(),
+            address: Address::of_mut(buffer.as_mut_ptr()),
+            length: 4096,
+            offset,
+        };
+        rig.run(read).result
+    };
+    assert_eq!(read_at(&mut rig, 0), 4096);
+    assert_eq!(read_at(&mut rig, 4096), 904, "to the end of the file");
+    assert_eq!(read_at(&mut rig, 5000), 0);
+    let asked = rig.driver.counters().errands;
+    assert!(asked <= 3, "{asked}");
+    let sync = Operation::Sync {
+        fd: file.as_raw_fd(),
+        data_only: true,
+    };
+    assert_eq!(rig.run(sync).result, 0);
+    assert_eq!(rig.driver.counters().errands, asked + 1);
+}
+
+#[test]
+fn work_on_files_takes_no_more_threads_than_it_may_and_is_all_done() {
+    let mut rig = Rig::new(Config {
+        choice: Choice::Epoll,
+        file_threads_max: Some(2),
+        ..Config::default()
+    });
+    let file = tempfile::tempfile().unwrap();
+    let bytes = [1; 512];
+    for index in 0..100 {
+        let write = Operation::Write {
+            fd: file.as_raw_fd(),
+            address: Address::of(bytes.as_ptr()),
+            length: 512,
+            offset: u64::from(index) * 512,
+        };
+        rig.driver.submit(key(index, 1), write);
+    }
+    rig.flush();
+    // One that nobody has begun with can be cancelled; the others go on.
+    rig.driver.cancel(key(99, 1));
+    rig.complete(100);
+    assert_eq!(rig.result(key(99, 1)), -libc::ECANCELED);
+    assert!((0..99).all(|index| rig.result(key(index, 1)) == 512));
+    let Driver::Epoll(epoll) = &rig.driver else {
+        panic!("asked for")
+    };
+    assert_eq!((epoll.in_pool, epoll.file_errands), (0, 0));
+    assert!(epoll.pool.threads() <= 2);
+}
+
+#[test]
+fn closes_of_files_that_nobody_waits_for_are_done_before_the_end() {
+    let rig = {
+        let mut rig = rig();
+        let file = tempfile::tempfile().unwrap();
+        let write = Operation::Write {
+            fd: file.as_raw_fd(),
+            address: Address::of(b"x".as_ptr()),
+            length: 1,
+            offset: 0,
+        };
+        assert_eq!(rig.run(write).result, 1);
+        let (reader, writer) = io::pipe().unwrap();
+        // The pipe tells when its last writer is closed: the file's number is given to it.
+        let number = file.into_raw_fd();
+        // SAFETY: both are open, and the number is ours.
+        assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), number) }, number);
+        drop(writer);
+        rig.driver.close(number);
+        rig.settle();
+        assert_eq!((&reader).read(&mut [0; 1]).unwrap(), 0);
+        rig
+    };
+    drop(rig);
+}
+
+#[test]
+fn a_connect_is_made_without_waiting_and_leaves_the_socket_as_it_was() {
+    let mut rig = rig();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = Operation::Socket {
+        domain: libc::AF_INET,
+        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+        protocol: 0,
+    };
+    let made = owned(rig.run(socket).result);
+    let ask = Control::SocketName {
+        fd: listener.as_raw_fd(),
+    };
+    let Answer::Name(name) = rig.driver.control(ask).unwrap() else {
+        panic!("a name was asked for")
+    };
+    let connect = |fd: &OwnedFd| Operation::Connect {
+        fd: fd.as_raw_fd(),
+        address: Address::of(name.as_bytes().as_ptr()),
+        address_length: name.as_bytes().len() as u32,
+    };
+    assert_eq!(rig.run(connect(&made)).result, 0);
+    assert!(!is_nonblocking(&made));
+    drop(listener);
+    // A refused one can be tried again on the same socket, and says the same.
+    let refused = owned(rig.run(socket).result);
+    for _ in 0..2 {
+        let result = rig.run(connect(&refused)).result;
+        assert_eq!(result, -libc::ECONNREFUSED);
+        assert!(!is_nonblocking(&refused));
+    }
+}
+
+#[test]
+fn busy_and_interrupted_attempts_are_repeated() {
+    for errno in [libc::EAGAIN, libc::EBUSY, libc::ENOMEM, libc::EINTR] {
+        let mut rig = rig();
+        (0..5).for_each(|_| rig.driver.fail_enter(errno));
+        let (one, other) = UnixStream::pair().unwrap();
+        let mut buffer = [0; 1];
+        rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
+        rig.flush();
+        (&one).write_all(b"x").unwrap();
+        rig.complete(1);
+        assert_eq!(rig.result(key(0, 1)), 1);
+    }
+    let mut rig = rig();
+    rig.driver.fail_enter(libc::EBADF);
+    let error = rig.driver.enter(Wait::No, &mut rig.completed).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+}
+
+#[test]
+fn a_shot_that_always_finds_more_lets_others_have_their_turn() {
+    let mut rig = rig();
+    let group = rig.driver.add_buffer_group(256).unwrap();
+    let mut memory = [[0_u8; 1]; 200];
+    for (id, buffer) in memory.iter_mut().enumerate() {
+        let address = Address::of_mut(buffer.as_mut_ptr());
+        rig.driver.provide_buffer(group, id as u16, address, 1);
+    }
+    let (one, other) = UnixStream::pair().unwrap();
+    let (quick, slow) = UnixStream::pair().unwrap();
+    let mut buffer = [0; 1];
+    (&one).write_all(&[9; 150]).unwrap();
+    (&quick).write_all(b"!").unwrap();
+    let (fd, bundle) = (other.as_raw_fd(), false);
+    let shot = Operation::ReceiveMultishot { fd, group, bundle };
+    rig.driver.submit(key(0, 1), shot);
+    rig.driver.submit(key(1, 1), receive(&slow, &mut buffer));
+    rig.flush();
+    let of_the_shot = |rig: &Rig| {
+        rig.completed
+            .iter()
+            .filter(|(key, _)| key.index == 0)
+            .count()
+    };
+    assert_eq!(rig.result(key(1, 1)), 1);
+    assert!(of_the_shot(&rig) < 150, "{}", of_the_shot(&rig));
+    rig.complete(151);
+    assert_eq!(of_the_shot(&rig), 150);
+    assert!(memory[..150].iter().all(|byte| *byte == [9]));
+    rig.driver.cancel(key(0, 1));
+    rig.complete(152);
+}
