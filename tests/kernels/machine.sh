@@ -77,7 +77,7 @@ write_plan() {
     for row in "${unfit[@]}"; do
       read -r for_kernel for_driver program test _ <<<"$row"
       # shellcheck disable=SC2053 # The rows are patterns.
-      [ "$program" = "$name" ] && [[ $version == $for_kernel ]] && [[ $driver == $for_driver ]] || continue
+      [[ $name == $program ]] && [[ $version == $for_kernel ]] && [[ $driver == $for_driver ]] || continue
       arguments+=" --skip $test"
     done
     printf '%s%s\n' "$name" "$arguments"
