@@ -587,4 +587,9 @@ step_instructions() {
   cargo run --locked --release -p krug-benches -- nop --quick --instructions
 }
 
+# The tests on Debian's kernels from 5.10 on, in an emulated machine.
+step_kernels() {
+  bash tests/kernels/run
+}
+
 "step_$1"

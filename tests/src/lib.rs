@@ -22,6 +22,19 @@ pub use drivers::{driver, has_ring};
 /// passes does not come near.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// [`PATIENCE`], times the factor in the variable `KRUG_PATIENCE`, which a slow machine sets.
+fn patience() -> Duration {
+    patient(PATIENCE)
+}
+
+/// `usual`, times the factor in the variable `KRUG_PATIENCE`, if that is set: how long a test waits for what must come.
+pub fn patient(usual: Duration) -> Duration {
+    let factor = std::env::var("KRUG_PATIENCE")
+        .ok()
+        .and_then(|factor| factor.parse::<u32>().ok());
+    usual * factor.unwrap_or(1).max(1)
+}
+
 /// Read by every test, written by those that count what the whole process has open.
 static ALONE: RwLock<()> = RwLock::new(());
 
@@ -77,6 +90,15 @@ pub async fn times_out<F: Future>(future: F) -> bool {
     result.is_err()
 }
 
+/// Whether a test that is about `feature` has to be left out, because the kernel has no such thing; says so.
+pub fn is_without(feature: &str, has: bool) -> bool {
+    if !has {
+        let test = thread::current().name().unwrap_or("a test").to_owned();
+        println!("skipped: {test}: the kernel has no {feature}");
+    }
+    !has
+}
+
 /// For tests that make and end runtimes themselves: calls `test` with settings of the driver that is tested.
 pub fn with_settings(test: impl Fn(Builder)) {
     let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +134,7 @@ impl Watchdog {
     fn new() -> Watchdog {
         let (leash, is_over) = mpsc::channel();
         let name = thread::current().name().unwrap_or("a test").to_owned();
-        let patience = PATIENCE * 4 * u32::try_from(iterations(1)).unwrap_or(1);
+        let patience = patience() * 4 * u32::try_from(iterations(1)).unwrap_or(1);
         thread::spawn(move || {
             if is_over.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                 eprintln!("{name} hangs: nothing has come of it in {patience:?}");
@@ -155,7 +177,7 @@ pub async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::O
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(begin.elapsed() < patience(), "waited in vain until {what}");
         time::sleep(Duration::from_micros(200)).await;
     }
 }
@@ -164,7 +186,7 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn block_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(begin.elapsed() < patience(), "waited in vain until {what}");
         thread::sleep(Duration::from_micros(200));
     }
 }

@@ -201,6 +201,8 @@ fn a_timer_allocates_nothing() {
         .await
     });
     let mut ticks = krug::time::interval(Duration::from_micros(20));
+    // So that it always waits, and does not make up for the time before.
+    ticks.set_missed_tick_behavior(krug::time::MissedTickBehavior::Delay);
     let tick = count(async || {
         allocations(async || assert!(ticks.tick().await <= krug::time::now())).await
     });

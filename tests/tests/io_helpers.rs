@@ -741,14 +741,14 @@ fn small_writes_become_one_operation() {
         runtime.block_on(async {
             let (sender, receiver) = UnixStream::pair().unwrap();
             let mut writer = BufWriter::new(&sender);
-            let before = runtime.metrics().submitted;
+            let before = runtime.metrics().operations;
             for _ in 0..100 {
                 writer.write_all(b"0123456789").await.unwrap();
             }
             assert_eq!(writer.buffer().len(), 1000);
-            assert_eq!(runtime.metrics().submitted, before);
+            assert_eq!(runtime.metrics().operations, before);
             writer.flush().await.unwrap();
-            assert_eq!(runtime.metrics().submitted, before + 1);
+            assert_eq!(runtime.metrics().operations, before + 1);
             let (result, buf) = receiver.read_exact(vec![0; 1000]).await;
             result.unwrap();
             assert_eq!(buf, b"0123456789".repeat(100));

@@ -16,8 +16,8 @@ use krug::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, iterations, open_descriptors, passes_in_a_process_of_its_own, poll_once, run,
-    run_alone, run_with, times_out, turns, until,
+    Random, is_without, iterations, open_descriptors, passes_in_a_process_of_its_own, patient,
+    poll_once, run, run_alone, run_with, times_out, turns, until,
 };
 
 krug_tests::on_epoll_too!();
@@ -38,7 +38,8 @@ macro_rules! every_connection_arrives {
                 let connect = $connect;
                 krug::spawn(async move {
                     while !stopped.get() {
-                        sleep(random.micros(2000)).await;
+                        // Rarely enough for accepts to time out, also on a slow machine.
+                        sleep(patient(random.micros(2000))).await;
                         let number = sent.replace(sent.get() + 1);
                         let stream = connect(number).await;
                         stream
@@ -142,8 +143,13 @@ fn a_listener_takes_sixteen_ahead_and_the_rest_waits_in_the_kernel() {
                 clients.insert(client.local_addr().unwrap(), client);
                 turns(5).await;
             }
-            assert_eq!(open_descriptors(), before.0 + 40 + 16);
-            assert_eq!(runtime.metrics().cancels, before.1 + 1);
+            // Where an accept is over with one connection, it takes one.
+            let (ahead, cancels) = match runtime.capabilities().accept_multishot {
+                true => (16, 1),
+                false => (1, 0),
+            };
+            assert_eq!(open_descriptors(), before.0 + 40 + ahead);
+            assert_eq!(runtime.metrics().cancels, before.1 + cancels);
             for _ in 0..40 {
                 let server = listener.accept().await.unwrap();
                 clients
@@ -178,7 +184,9 @@ fn a_burst_of_connections_arrives_whole_and_others_come_after_it() {
                 let more = timeout(Duration::from_secs(5), listener.accept());
                 more.await.expect("nothing is accepted any more").unwrap()
             });
-            until("the burst is over", || runtime.metrics().cancels == 1).await;
+            if runtime.capabilities().accept_multishot {
+                until("the burst is over", || runtime.metrics().cancels == 1).await;
+            }
             turns(5).await;
             let late = TcpStream::connect(address).await.unwrap();
             let server = acceptor.await.unwrap();
@@ -194,6 +202,12 @@ fn an_accept_that_the_kernel_ends_early_is_armed_again() {
         run_with(
             |builder| builder.faults(faults.clone()),
             |runtime| {
+                if is_without(
+                    "accept that goes on",
+                    runtime.capabilities().accept_multishot,
+                ) {
+                    return;
+                }
                 runtime.block_on(async {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     let address = listener.local_addr().unwrap();
@@ -228,7 +242,9 @@ fn close_returns_the_connections_that_nobody_has_accepted() {
             }
             turns(5).await;
             let queued = listener.close().await.unwrap();
-            assert_eq!(queued.len(), 5);
+            // Without it the other four wait in the kernel, which resets them.
+            let goes_on = runtime.capabilities().accept_multishot;
+            assert_eq!(queued.len(), if goes_on { 5 } else { 1 });
             for server in queued {
                 server.write_all("not forgotten").await.0.unwrap();
                 let client = clients
@@ -254,8 +270,15 @@ fn a_dropped_listener_closes_the_connections_that_nobody_has_accepted() {
             }
             turns(5).await;
             drop(listener);
+            let goes_on = runtime.capabilities().accept_multishot;
             for client in clients {
-                assert_eq!(client.read(vec![0; 1]).await.0.unwrap(), 0);
+                match client.read(vec![0; 1]).await.0 {
+                    // It was waiting in the kernel, which resets it.
+                    Err(error) if !goes_on => {
+                        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+                    }
+                    read => assert_eq!(read.unwrap(), 0),
+                }
             }
             until("all is closed", || runtime.metrics().sources == 0).await;
             assert!(TcpStream::connect(address).await.is_err());
@@ -478,13 +501,12 @@ fn bug_070_without_descriptors_accept_waits_and_does_not_spin() {
                 .collect();
             let taken = all_descriptors();
             let before = runtime.metrics();
-            assert!(
-                timeout(Duration::from_millis(100), listener.accept())
-                    .await
-                    .is_err()
-            );
+            let wait = patient(Duration::from_millis(100));
+            assert!(timeout(wait, listener.accept()).await.is_err());
             let tried = runtime.metrics().operations - before.operations;
-            assert!((2..=6).contains(&tried), "{tried} accepts in 100 ms");
+            // After 10 ms, 20 ms, 40 ms, …
+            let most = 3 + u64::from((wait.as_millis() / 10).ilog2());
+            assert!((2..=most).contains(&tried), "{tried} accepts in {wait:?}");
             let (accepted, ()) = krug::join!(listener.accept(), async {
                 sleep(SHORT).await;
                 drop(taken);

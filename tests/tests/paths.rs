@@ -271,8 +271,14 @@ fn a_change_of_a_name_that_is_under_way_is_done_although_its_future_was_dropped(
             let mut staged = Box::pin(fs::create_dir(&path));
             assert!(poll_once(staged.as_mut()).await.is_pending());
             drop(staged);
-            turns(3).await;
-            assert!(!path.exists());
+            if runtime.capabilities().path_changes {
+                turns(3).await;
+                assert!(!path.exists());
+            } else {
+                // A thread has begun, and goes on.
+                until("the directory is there", || path.is_dir()).await;
+                std::fs::remove_dir(&path).unwrap();
+            }
             let mut making = Box::pin(fs::create_dir(&path));
             assert!(poll_once(making.as_mut()).await.is_pending());
             turns(1).await;

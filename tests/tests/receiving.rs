@@ -14,7 +14,9 @@ use krug::io::Canceller;
 use krug::net::{TcpListener, TcpStream, UnixStream};
 use krug::runtime::{Builder, Faults};
 use krug::{Runtime, pipe, spawn, time};
-use krug_tests::{Random, iterations, poll_once, run, run_with, times_out, turns, until};
+use krug_tests::{
+    Random, is_without, iterations, poll_once, run, run_with, times_out, turns, until,
+};
 
 krug_tests::on_epoll_too!();
 
@@ -302,9 +304,14 @@ fn bug_057_a_multishot_that_ends_at_any_completion_goes_on() {
         for faults in plans {
             run_with(
                 |builder| builder.faults(faults.clone()).receive_buffer_size(1024),
-                |runtime| receive_in_pieces(runtime, PIECES),
+                |runtime| {
+                    receive_in_pieces(runtime, PIECES);
+                    let has = runtime.capabilities().receive_multishot;
+                    if !is_without("receive that goes on", has) {
+                        assert_eq!(faults.pending(), 0, "{faults:?}");
+                    }
+                },
             );
-            assert_eq!(faults.pending(), 0, "{faults:?}");
         }
     }
 }
@@ -346,7 +353,8 @@ fn one_who_keeps_all_his_chunks_starves_nobody_and_goes_on_himself() {
                         .collect::<Vec<_>>(),
                     sent
                 );
-                assert!(runtime.metrics().buffers_leased > 0);
+                let provided = runtime.capabilities().provided_buffers;
+                assert_eq!(runtime.metrics().buffers_leased > 0, provided);
                 for kind in KINDS {
                     let (other, writer) = connected(kind).await;
                     let writing = write_in_pieces(writer, sent[..50_000].to_vec());
@@ -386,6 +394,9 @@ fn a_stream_that_nobody_reads_stops_at_its_mark_and_goes_on_later() {
     run_with(
         |builder| builder.receive_ahead(AHEAD),
         |runtime| {
+            if is_without("ring of buffers", runtime.capabilities().provided_buffers) {
+                return;
+            }
             runtime.block_on(grow_pool(runtime, POOL));
             runtime.block_on(async {
                 let (stream, writer) = tcp_and_peer();
@@ -498,7 +509,9 @@ fn bug_007_no_buffer_is_missing_after_100_000_dropped_receives() {
                     if let std::task::Poll::Ready(chunk) = poll_once(receiving.as_mut()).await {
                         got[1] += chunk.unwrap().len();
                     }
-                    if count % 5 == 0 {
+                    // Where each turn brings one piece, the peers must not block this thread.
+                    let unread = count / 16 * 100 - got[0].min(got[1]).min(count / 16 * 100);
+                    if count % 5 == 0 || unread > 10_000 {
                         turns(1).await;
                     }
                 }
@@ -519,6 +532,9 @@ fn bug_061_the_count_of_provided_buffers_wraps() {
     run_with(
         |builder| builder.receive_buffers_max(4).receive_buffer_size(64),
         |runtime| {
+            if is_without("ring of buffers", runtime.capabilities().provided_buffers) {
+                return;
+            }
             runtime.block_on(async {
                 let (one, mut writer) = Peer::pair().unwrap();
                 let stream = UnixStream::from_std(one).unwrap();

@@ -225,7 +225,7 @@ fn rows() -> Vec<Row> {
         plain!("`Runtime`": Runtime),
         plain!("`Builder`": Builder),
         plain!("`Handle`": Handle),
-        plain!("`Metrics`": Metrics),
+        plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
         plain!("`ShutdownReport`": ShutdownReport),
         generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),
         generic!("`JoinHandle<T>`", "T": JoinHandle),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use krug::buf::IoBuf;
+use krug::io::AsyncWriteOwned;
 use krug::net::{TcpListener, TcpStream, UnixStream};
 use krug::pipe::pipe;
 use krug::runtime::Faults;
@@ -726,6 +727,41 @@ fn shutdown_comes_after_what_was_written_and_ends_writing() {
                 0,
                 "nothing is read after that"
             );
+        });
+    });
+}
+
+/// Its error says that there is nobody to tell, not that something written is missing.
+#[test]
+fn a_dropped_shutdown_that_fails_leaves_no_error_behind() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (stream, peer) = tcp_pair().await;
+            stream.write_all("all").await.0.unwrap();
+            stream.shutdown(Shutdown::Write).await.unwrap();
+            let (result, buf) = peer.read_exact(vec![0; 3]).await;
+            result.unwrap();
+            assert_eq!(buf, b"all");
+            peer.close().await.unwrap();
+            assert_eq!(stream.read(vec![0; 1]).await.0.unwrap(), 0);
+            // The kernel knows of the end a moment before it is through with the connection.
+            let gone = loop {
+                match stream.shutdown(Shutdown::Write).await {
+                    Ok(()) => turns(1).await,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(gone.kind(), io::ErrorKind::NotConnected);
+            for count in 0..3 {
+                let mut shutdown = Box::pin(stream.shutdown(Shutdown::Write));
+                assert!(poll_once(shutdown.as_mut()).await.is_pending());
+                turns(count).await;
+                drop(shutdown);
+                let mut writer = &stream;
+                AsyncWriteOwned::flush(&mut writer).await.unwrap();
+            }
+            let again = stream.shutdown(Shutdown::Write).await.unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::NotConnected);
         });
     });
 }

@@ -76,7 +76,13 @@ fn ten_thousand_operations_are_dropped_together_on_any_ring() {
             let submitted = runtime.metrics().submitted;
             drop(nops(COUNT).await);
             krug::io::nop().await.unwrap();
-            assert_eq!(runtime.metrics().submitted, submitted + 1);
+            // A bell that is a descriptor has a read in flight while the core sleeps.
+            let of_the_bell = u64::from(!runtime.capabilities().message_ring);
+            assert!(
+                (1..=1 + of_the_bell).contains(&(runtime.metrics().submitted - submitted)),
+                "{:?}",
+                runtime.metrics()
+            );
             // Submitted, and done or under way.
             let started = nops(COUNT).await;
             krug::io::nop().await.unwrap();

@@ -148,7 +148,7 @@ mod operation;
 mod refusal;
 mod staging;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod uring;
 
 use std::io;

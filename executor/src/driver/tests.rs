@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use super::uring::Rung;
 use super::*;
 
 /// A driver, and what it has completed so far.
@@ -126,6 +127,18 @@ fn write(pipe: &PipeWriter, bytes: &[u8]) -> Operation {
         length: bytes.len() as u32,
         offset: CURSOR,
     }
+}
+
+/// The name of a feature that several tests are about.
+pub(super) const MULTISHOT: &str = "accept that goes on";
+
+/// Whether a test that is about `feature` has to be left out, because the kernel has no such thing; says so.
+pub(crate) fn is_without(feature: &str, has: bool) -> bool {
+    if !has {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        println!("skipped: {test}: the kernel has no {feature}");
+    }
+    !has
 }
 
 /// Owns a descriptor that an operation made.
@@ -252,7 +265,9 @@ fn what_is_taken_back_is_never_submitted() {
     assert!(!rig.driver.take_back(key(1, 1)), "it is gone");
     assert!(!rig.driver.take_back(key(2, 2)), "another use of the slot");
     assert!(!rig.driver.take_back(key(900, 1)), "never submitted");
-    rig.complete(2);
+    // Without sleeping, for which a ring might need an entry of its own.
+    rig.flush();
+    assert_eq!(rig.completed.len(), 2);
     assert!(!rig.driver.take_back(key(0, 1)), "it is done");
     assert_eq!(rig.driver.counters().submitted, 2);
     drop(one);
@@ -465,7 +480,13 @@ fn an_operation_in_flight_is_looked_after_with_at_most_one_system_call_a_turn() 
     assert_eq!(enters(&rig), 1 + looks);
     (&one).write_all(b"x").unwrap();
     rig.flush();
-    assert_eq!((enters(&rig), rig.completed.len()), (2 + looks, 1));
+    // A ring whose completions are not deferred has this one already: the write has brought it.
+    let needed = u64::from(rig.driver.capabilities().rung != Some(Rung::Plain));
+    assert_eq!(
+        (enters(&rig), rig.completed.len()),
+        (1 + looks + needed, 1),
+        "the flag says that it has ended"
+    );
 }
 
 #[test]
@@ -506,7 +527,13 @@ fn completions_beyond_twenty_come_with_the_next_enter() {
     rig.flush();
     rig.flush();
     assert_eq!(rig.completed.len(), COUNT);
-    assert_eq!(enters(&rig), before + 2);
+    // Those that are not deferred have come with the writes; some kernels hand all out at once.
+    let needed = match rig.driver.capabilities().rung {
+        Some(Rung::Modern | Rung::Deferred) => 1..=2,
+        Some(Rung::Plain) => 0..=0,
+        None => 2..=2,
+    };
+    assert!(needed.contains(&(enters(&rig) - before)), "{needed:?}");
 }
 
 #[test]
@@ -756,7 +783,9 @@ fn a_dropped_driver_closes_what_was_staged_to_be_closed() {
 #[test]
 fn a_multishot_accept_goes_on_until_it_is_cancelled() {
     let mut rig = Rig::with_entries(256);
-    assert!(rig.driver.capabilities().accept_multishot);
+    if is_without(MULTISHOT, rig.driver.capabilities().accept_multishot) {
+        return;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
     rig.driver
@@ -880,6 +909,9 @@ fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
         completion_entries: Some(2),
         ..Config::default()
     });
+    if is_without(MULTISHOT, rig.driver.capabilities().accept_multishot) {
+        return;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
     let arm = Operation::AcceptMultishot { fd, flags };
@@ -921,7 +953,6 @@ fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
     let to = (Address::of(&raw const name), size_of_val(&name) as u32);
     let bad_descriptor = [
         Operation::Accept { fd, address, address_length: address, flags },
-        Operation::AcceptMultishot { fd, flags },
         Operation::Connect { fd, address: to.0, address_length: to.1 },
         Operation::Bind { fd, address: to.0, address_length: to.1 },
         Operation::Listen { fd, backlog: 1 },
@@ -940,14 +971,21 @@ fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
     for operation in bad_descriptor {
         assert_eq!(rig.run(operation).result, -libc::EBADF, "{operation:?}");
     }
+    // Some kernels look at the descriptor first.
+    let (socket, _other) = UnixStream::pair().unwrap();
     let null = [
-        Operation::ReceiveMessage { fd: 0, header, flags },
-        Operation::SendMessage { fd: 0, header, flags },
+        Operation::ReceiveMessage { fd: socket.as_raw_fd(), header, flags },
+        Operation::SendMessage { fd: socket.as_raw_fd(), header, flags },
         Operation::Pipe { descriptors: address, flags },
     ];
     for operation in null {
         assert_eq!(rig.run(operation).result, -libc::EFAULT, "{operation:?}");
     }
+    let of_a_shot = match rig.driver.capabilities().accept_multishot {
+        true => -libc::EBADF,
+        false => -libc::EINVAL,
+    };
+    assert_eq!(rig.run(Operation::AcceptMultishot { fd, flags }).result, of_a_shot);
     let nonsense = Operation::Socket { domain: 12_345, kind: libc::SOCK_STREAM, protocol: 0 };
     assert_eq!(rig.run(nonsense).result, -libc::EAFNOSUPPORT);
     assert_eq!(rig.run(Operation::Nop).result, 0);
@@ -1146,7 +1184,7 @@ fn a_pair_of_sockets_is_connected() {
     assert_eq!(byte, *b"x");
 }
 
-fn loopback() -> libc::sockaddr_in {
+pub(super) fn loopback() -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as u16,
         sin_port: 0,

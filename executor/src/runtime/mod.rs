@@ -81,6 +81,7 @@
 #![doc = include_str!("types.md")]
 
 mod builder;
+mod capabilities;
 mod handle;
 mod metrics;
 #[cfg(test)]
@@ -92,6 +93,7 @@ use std::time::Duration;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
 pub use builder::{Builder, Driver};
+pub use capabilities::Capabilities;
 pub use handle::{Handle, RuntimeEnded};
 pub use metrics::Metrics;
 
@@ -194,6 +196,11 @@ impl Runtime {
     /// What this runtime has done since it was made.
     pub fn metrics(&self) -> Metrics {
         Metrics::of(self.worker())
+    }
+
+    /// What the kernel turned out to be able to do for it.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::of(self.worker().core().driver.borrow().capabilities())
     }
 
     /// Ends the runtime within `deadline`, as the [module's docs](self) say, and tells what could not be

@@ -71,6 +71,8 @@ pub(crate) struct Stream {
     terminal: Cell<Option<Terminal>>,
     /// The error of a send whose future was dropped: the stream has a gap from then on.
     poison: Cell<Option<i32>>,
+    /// What has the turn to send is a shutdown. If nobody sees it fail, nothing that was written is missing.
+    ends: Cell<bool>,
     /// The writing half is gone: the end of the stream follows what is still to be sent.
     half_close: Cell<HalfClose>,
     pub(super) closing: Closing,
@@ -91,6 +93,7 @@ impl Stream {
             receiving: Receiving::default(),
             terminal: Cell::new(None),
             poison: Cell::new(None),
+            ends: Cell::new(false),
             half_close: Cell::default(),
             closing: Closing::default(),
         }
@@ -249,7 +252,7 @@ impl Stream {
             if self.inlet().adopt(|bytes| finished.salvage(bytes)) {
                 context::with(|core| Counters::add(&core.counters.adopted, 1));
             }
-        } else if result < 0 && self.half_close.get() != HalfClose::Sent {
+        } else if result < 0 && !self.ends.get() && self.half_close.get() != HalfClose::Sent {
             self.poison.set(self.poison.get().or(Some(-result)));
             let error = io::Error::from_raw_os_error(-result);
             tracing::debug!(%error, "a write that nobody waits for has failed");
@@ -265,9 +268,17 @@ impl Stream {
         self.end_turn(role);
     }
 
+    /// The one who has the turn to send sends the end of the stream.
+    pub(super) fn begin_end(&self) {
+        self.ends.set(true);
+    }
+
     pub(super) fn end_turn(&self, role: Role) {
-        if role == Role::Send && self.send_accepted() {
-            return;
+        if role == Role::Send {
+            self.ends.set(false);
+            if self.send_accepted() {
+                return;
+            }
         }
         self.direction(role).release();
         self.send_end();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::buf::pool::BUFFERS_FIRST;
 use crate::buf::{Inlet, ReceiveSettings, pool};
 use crate::context;
+use crate::driver::tests::is_without;
 use crate::driver::{Capabilities, Completion, Config};
 use crate::inflight::Op;
 use crate::net::{TcpListener, TcpStream};
@@ -28,6 +29,10 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
         start_paused: false,
     };
     Worker::new(&settings).unwrap()
+}
+
+fn capabilities_of(worker: &Worker) -> Capabilities {
+    worker.core().driver.borrow().capabilities().clone()
 }
 
 #[test]
@@ -92,7 +97,9 @@ fn a_kernel_that_lacks_something_receives_the_same_bytes() {
             sending.await.unwrap().unwrap();
         });
         assert_eq!(worker.pool().leased(), 0);
-        assert_eq!(worker.pool().total() == 0, number == 3);
+        let provided = capabilities_of(&worker).provided_buffers;
+        assert_eq!(worker.pool().total() > 0, provided);
+        assert!(!provided || number < 3);
         worker.shutdown(Duration::from_secs(5));
     }
 }
@@ -100,6 +107,12 @@ fn a_kernel_that_lacks_something_receives_the_same_bytes() {
 #[test]
 fn a_multishot_that_the_kernel_does_not_know_after_all_is_not_tried_again() {
     let worker = worker_on(|_| {});
+    if is_without(
+        "receive that goes on",
+        capabilities_of(&worker).receive_multishot,
+    ) {
+        return;
+    }
     worker.block_on(async {
         let offer = pool::with(|pool| pool.offer()).flatten().unwrap();
         assert!(offer.multishot);
@@ -113,6 +126,9 @@ fn a_multishot_that_the_kernel_does_not_know_after_all_is_not_tried_again() {
 #[test]
 fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
     let worker = worker_on(|_| {});
+    if is_without("ring of buffers", capabilities_of(&worker).provided_buffers) {
+        return;
+    }
     worker.block_on(async {
         let group = pool::with(|pool| pool.offer()).flatten().unwrap().group;
         let (fd, is_socket) = (-1, true);

@@ -448,10 +448,13 @@ impl LaneOp for Shutdown {
         match (stream.check_poison(), how) {
             (Err(error), _) => Begin::Ready(Err(error)),
             (Ok(()), None) => Begin::Ready(Ok(())),
-            (Ok(()), Some(how)) => Begin::Submit(Shutdown {
-                fd: stream.descriptor(),
-                how,
-            }),
+            (Ok(()), Some(how)) => {
+                stream.begin_end();
+                Begin::Submit(Shutdown {
+                    fd: stream.descriptor(),
+                    how,
+                })
+            }
         }
     }
 

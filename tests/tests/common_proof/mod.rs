@@ -14,6 +14,11 @@ use krug::net::{TcpListener, TcpStream};
 /// After this long a test is taken to hang. No verdict depends on it otherwise.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// [`PATIENCE`], longer where `KRUG_PATIENCE` says that the machine is slow.
+pub(crate) fn patience() -> Duration {
+    krug_tests::patient(PATIENCE)
+}
+
 /// SplitMix64: small, seeded, the same on every machine.
 pub(crate) struct Generator(u64);
 
@@ -57,7 +62,7 @@ impl Wake for Unpark {
 pub(crate) fn run_outside<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut future = pin!(future);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
@@ -70,7 +75,7 @@ pub(crate) fn run_outside<F: Future>(future: F) -> F::Output {
 
 /// Fails the test if the future takes for ever.
 pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
-    match krug::time::timeout(PATIENCE, future).await {
+    match krug::time::timeout(patience(), future).await {
         Ok(output) => output,
         Err(_) => panic!("a future does not resolve"),
     }

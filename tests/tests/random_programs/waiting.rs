@@ -89,7 +89,7 @@ pub(crate) async fn tasks(world: Rc<World>) {
         }
     }
     let begin = Instant::now();
-    while alive.get() != 0 && begin.elapsed() < World::PATIENCE {
+    while alive.get() != 0 && begin.elapsed() < krug_tests::patient(World::PATIENCE) {
         krug::time::sleep(Duration::from_micros(100)).await;
     }
     if alive.get() != 0 {

@@ -17,6 +17,8 @@ mod decode;
 mod encode;
 mod enter;
 mod fallback;
+#[cfg(test)]
+mod features;
 mod setup;
 #[cfg(test)]
 mod tests;
