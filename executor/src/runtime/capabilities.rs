@@ -1,8 +1,9 @@
-//! [`Capabilities`]: what the kernel does for a runtime.
+//! [`Capabilities`]: what a driver can do for its runtime.
 
 use crate::driver;
 
-/// What the kernel turned out to be able to do for a runtime, found out by asking it.
+/// What the driver of a runtime can do: with a ring, what the kernel turned out to know when it was asked; on epoll, what
+/// the driver does in its place.
 ///
 /// Results are the same without any of these; what differs is how many system calls and how much memory they take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +16,13 @@ pub struct Capabilities {
     pub receive_multishot: bool,
     /// One completion of a receive fills as many buffers as there is data for.
     pub receive_bundle: bool,
-    /// The kernel takes buffers when data arrives. Without it a connection that waits for data in `recv` holds memory.
+    /// Buffers are taken when data arrives. Without it a connection that waits for data in `recv` holds memory.
     pub provided_buffers: bool,
-    /// Other threads wake the core with a message to its ring. Without it they use an event descriptor, and before
-    /// the core sleeps it submits a read of that.
+    /// Other threads wake the core with a message to its ring. Without it they use an event descriptor; a core with a ring
+    /// submits a read of that before it sleeps.
     pub message_ring: bool,
-    /// Renaming, removing, linking and making directories are operations of the ring. Without it some of them, or all, are
-    /// done by another thread, and their futures start them when they are first polled.
+    /// Renaming, removing, linking and making directories are operations of the driver. Without it some of them, or all, are
+    /// handed to another thread as soon as their futures are polled, and cannot be taken back after that.
     pub path_changes: bool,
 }
 

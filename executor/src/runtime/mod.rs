@@ -198,7 +198,7 @@ impl Runtime {
         Metrics::of(self.worker())
     }
 
-    /// What the kernel turned out to be able to do for it.
+    /// What its driver can do, on this kernel.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::of(self.worker().core().driver.borrow().capabilities())
     }
