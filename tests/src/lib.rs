@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +38,17 @@ pub fn patient(usual: Duration) -> Duration {
 /// Read by every test, written by those that count what the whole process has open.
 static ALONE: RwLock<()> = RwLock::new(());
 
+/// Until it is dropped, no other test of this process runs that [`run`] or the like has started, nor are processes begun
+/// or ended by this library: what the whole process has open or allocated can be counted.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    ALONE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Beside others that do not count what the whole process has open.
+pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
+    ALONE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs `test` with a new runtime, and demands that nothing is left of it.
 pub fn run(test: impl Fn(&Runtime)) {
     run_with(|builder| builder, test);
@@ -45,14 +56,14 @@ pub fn run(test: impl Fn(&Runtime)) {
 
 /// As [`run`], on runtimes with other settings.
 pub fn run_with(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)) {
-    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _others = beside_others();
     on_the_driver(configure, test);
 }
 
 /// As [`run`], while no other test of this process runs, so that open descriptors can be counted. Demands that
 /// there are no more afterwards than before.
 pub fn run_alone(test: impl Fn(&Runtime)) {
-    let _nobody = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    let _nobody = alone();
     let before = open_descriptors();
     on_the_driver(|builder| builder, test);
     // Fewer than before are no leak: a thread of an earlier test may have closed its ends late.
@@ -70,7 +81,7 @@ pub fn passes_in_a_process_of_its_own(name: &str) -> bool {
         return false;
     }
     // Until it runs its own program a new process has all our sockets open, too.
-    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _others = beside_others();
     let mut child = Command::new(std::env::current_exe().expect("the path of this program"));
     let output = child
         .args(["--exact", name])
@@ -101,7 +112,7 @@ pub fn is_without(feature: &str, has: bool) -> bool {
 
 /// For tests that make and end runtimes themselves: calls `test` with settings of the driver that is tested.
 pub fn with_settings(test: impl Fn(Builder)) {
-    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _others = beside_others();
     println!("driver: {:?}", driver());
     let _watchdog = Watchdog::new();
     test(Runtime::builder().driver(driver()));

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common_proof::{
@@ -27,17 +27,12 @@ use krug::Runtime;
 use krug::buf::{IoBuf, IoBufMut};
 use krug::net::UnixStream;
 use krug::runtime::Faults;
+use krug_tests::alone;
 
 krug_tests::on_epoll_too!();
 
 #[global_allocator]
 static CANARY: canary::Canary = canary::Canary;
-
-/// The allocator is shared, so the tests take turns.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The runtime still does its work, and knows of everything that completes.
 fn check_health(runtime: &Runtime) {
