@@ -530,10 +530,19 @@ sanitized() {
     cargo test --locked --target "$host" "$@"
 }
 
+# The same on each driver. A process that is told its driver does not run itself once more on the other, without
+# what it was told to skip.
+on_each_driver() {
+  local driver
+  for driver in uring epoll; do
+    KRUG_DRIVER=$driver "$@"
+  done
+}
+
 # The parts that own memory; all the rest is in `.ci/long`.
 step_sanitizer() {
-  sanitized -p krug --lib -- inflight:: buf:: task:: driver::
-  sanitized -p krug-tests --test memory -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
+  on_each_driver sanitized -p krug --lib -- inflight:: buf:: task:: driver::
+  on_each_driver sanitized -p krug-tests --test memory -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
 }
 
 # What is committed must be enough: no file that only this folder has.
@@ -566,9 +575,9 @@ step_mutants-all() {
 }
 
 step_sanitizer-long() {
-  sanitized -p krug --lib
+  on_each_driver sanitized -p krug --lib
   # Freed memory is kept for a while, so that its misuse is seen: what is resident says nothing then.
-  sanitized -p krug-tests --no-fail-fast -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
+  on_each_driver sanitized -p krug-tests --no-fail-fast -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
 }
 
 # Ten million futures dropped at random moments, on two cores; what was lost is in the last line.

@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::AtomicU8;
 
 use super::Rung;
 use super::tests::with_entries;
@@ -169,10 +170,10 @@ fn receive(rig: &mut Rig, completions: usize, bundle: bool) -> Vec<i32> {
     let Ok(group) = rig.driver.add_buffer_group(2) else {
         return Vec::new();
     };
-    // Leaked: the kernel may know it for as long as the ring lives.
-    let memory = Box::leak(Box::new([[0_u8; 4]; 2]));
-    for (id, buffer) in memory.iter_mut().enumerate() {
-        let address = Address::of_mut(buffer.as_mut_ptr());
+    // The kernel may know it for as long as the ring lives.
+    static MEMORY: [[AtomicU8; 4]; 2] = [const { [const { AtomicU8::new(0) }; 4] }; 2];
+    for (id, buffer) in MEMORY.iter().enumerate() {
+        let address = Address::of(buffer.as_ptr());
         rig.driver.provide_buffer(group, id as u16, address, 4);
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
