@@ -52,6 +52,8 @@
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
+//! | [`rand`] | random numbers that follow the runtime's seed |
+//! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, spawning from other threads, shutdown, all bounds and defaults |
 //!
 //! # How one read travels
@@ -130,7 +132,9 @@ pub mod fs;
 pub mod io;
 pub mod net;
 pub mod pipe;
+pub mod rand;
 pub mod runtime;
+pub mod sim;
 pub mod sync;
 pub mod task;
 pub mod time;
@@ -142,6 +146,7 @@ mod driver;
 mod inflight;
 mod op;
 mod primitives;
+mod random;
 mod scheduler;
 mod source;
 mod sys;

@@ -11,8 +11,8 @@
 //! to others from then on. So ringers announce themselves, and closing waits for
 //! those under way, which is a system call at most.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -32,12 +32,14 @@ struct Shared {
 }
 
 /// What is pulled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Wire {
     /// The ring's own descriptor, and what its owner knows the message by.
     Ring { ring: Descriptor, user_data: u64 },
     /// An event descriptor, owned by the driver's side of the bell.
     Event(Descriptor),
+    /// What a driver that makes no system calls waits for.
+    Doorbell(Arc<Doorbell>),
 }
 
 const CLOSED: u32 = 1 << 31;
@@ -66,8 +68,9 @@ impl Shared {
             let result = match self.wire {
                 Wire::Ring { ring, user_data } => sys::send_ring_message(ring, user_data),
                 Wire::Event(event) => sys::ring_event(event),
+                Wire::Doorbell(ref doorbell) => return doorbell.ring(),
             };
-            if !is_worth_repeating(self.wire, result) || self.is_closed() {
+            if !is_worth_repeating(&self.wire, result) || self.is_closed() {
                 return;
             }
             // A wake-up that is lost is a program that hangs, so this thread is slow instead.
@@ -82,13 +85,43 @@ impl Shared {
 }
 
 /// True if the kernel was short of memory, or interrupted.
-fn is_worth_repeating(wire: Wire, result: io::Result<()>) -> bool {
+fn is_worth_repeating(wire: &Wire, result: io::Result<()>) -> bool {
     match result.map_err(|error| error.raw_os_error()) {
         Err(Some(libc::ENOMEM | libc::EOVERFLOW | libc::EINTR)) => true,
         // Of an event descriptor: its count is at the top, so it is rung already.
         Err(Some(libc::EAGAIN)) => matches!(wire, Wire::Ring { .. }),
         // Anything else cannot happen to a descriptor that is open.
         _ => false,
+    }
+}
+
+/// Rung or not, and whoever waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Doorbell {
+    is_rung: Mutex<bool>,
+    ringing: Condvar,
+}
+
+impl Doorbell {
+    fn ring(&self) {
+        *self.lock() = true;
+        self.ringing.notify_all();
+    }
+
+    /// Whether it was rung since this was last asked.
+    pub(super) fn take(&self) -> bool {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// Sleeps until it is rung.
+    pub(super) fn wait(&self) {
+        let waited = self.ringing.wait_while(self.lock(), |is_rung| !*is_rung);
+        *waited.unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        // Whoever panicked has left a truth value.
+        self.is_rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,8 +148,8 @@ impl BellOwner {
         self.bell.clone()
     }
 
-    pub(super) fn wire(&self) -> Wire {
-        self.bell.shared.wire
+    pub(super) fn wire(&self) -> &Wire {
+        &self.bell.shared.wire
     }
 }
 

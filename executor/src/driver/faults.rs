@@ -9,12 +9,12 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
 
 use super::{
     Address, Answer, Bell, Capabilities, Choice, Completion, Config, Control, Descriptor, Driver,
-    DriverCounters, Key, Operation, Refusal, Wait, Work,
+    DriverCounters, Key, Operation, Refusal, TimeSource, Wait, Work,
 };
+use crate::random::Random;
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
 /// counters of what has happened.
@@ -447,8 +447,16 @@ impl Faulty {
         self.driver.counters()
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        self.driver.now()
+    pub(crate) fn time_source(&self) -> TimeSource {
+        self.driver.time_source()
+    }
+
+    pub(crate) fn order_of_tasks(&self) -> Option<Random> {
+        self.driver.order_of_tasks()
+    }
+
+    pub(crate) fn due_work(&mut self) -> Option<Work> {
+        self.driver.due_work()
     }
 
     pub(crate) fn shutdown(self) {

@@ -5,7 +5,8 @@
 //!
 //! - [`uring`]: every operation is an entry of the ring, and the kernel completes it;
 //! - [`epoll`]: every operation is a call that does not wait, tried when its descriptor is ready, or made by a thread
-//!   where it would wait for a disk.
+//!   where it would wait for a disk;
+//! - [`sim`]: nothing is real; what happens, and when, is drawn from a seed.
 //!
 //! This text is the contract that each of them keeps. `tests` tries it on whichever driver the process
 //! tests, and every program of tests in this repository runs on all of them.
@@ -146,13 +147,18 @@ mod epoll;
 mod faults;
 mod operation;
 mod refusal;
+pub(crate) mod sim;
 mod staging;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uring;
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use crate::random::Random;
 
 pub(crate) use bell::Bell;
 #[cfg(test)]
@@ -216,6 +222,24 @@ pub(crate) fn has_forked() -> bool {
     crate::sys::has_forked()
 }
 
+/// The clock that deadlines are measured against.
+#[derive(Clone, Debug)]
+pub(crate) enum TimeSource {
+    System,
+    /// A world's; it shows what stands here.
+    World(Rc<Cell<Instant>>),
+}
+
+impl TimeSource {
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            TimeSource::System => Instant::now(),
+            TimeSource::World(clock) => clock.get(),
+        }
+    }
+}
+
 /// Whether `enter` sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -273,6 +297,7 @@ pub(crate) struct DriverCounters {
 pub(crate) enum Driver {
     Uring(uring::Uring),
     Epoll(epoll::Epoll),
+    Sim(sim::Sim),
 }
 
 /// The same, whichever driver it is.
@@ -281,6 +306,7 @@ macro_rules! whichever {
         match $driver {
             Driver::Uring($name) => $call,
             Driver::Epoll($name) => $call,
+            Driver::Sim($name) => $call,
         }
     };
 }
@@ -295,8 +321,10 @@ impl Driver {
     pub(crate) fn new(config: &Config) -> io::Result<Driver> {
         crate::sys::watch_for_forks();
         let choice = config.choice.resolve()?;
-        if choice == Choice::Epoll {
-            return epoll::Epoll::new(config).map(Driver::Epoll);
+        match choice {
+            Choice::Epoll => return epoll::Epoll::new(config).map(Driver::Epoll),
+            Choice::Sim => return Ok(Driver::Sim(sim::Sim::new(config))),
+            Choice::Auto | Choice::Uring => {}
         }
         let refusal = match uring::Uring::new(config) {
             Ok(uring) => return Ok(Driver::Uring(uring)),
@@ -318,13 +346,14 @@ impl Driver {
         match self {
             Driver::Uring(_) => Choice::Uring,
             Driver::Epoll(_) => Choice::Epoll,
+            Driver::Sim(_) => Choice::Sim,
         }
     }
 
     /// Why there is no ring, if one was wanted.
     pub(crate) fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Driver::Uring(_) => None,
+            Driver::Uring(_) | Driver::Sim(_) => None,
             Driver::Epoll(epoll) => epoll.refusal(),
         }
     }
@@ -454,9 +483,28 @@ impl Driver {
         whichever!(self, driver => driver.fail_enter(errno));
     }
 
+    /// Work whose moment has come, of a driver without threads: whoever asks does it.
+    pub(crate) fn due_work(&mut self) -> Option<Work> {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => None,
+            Driver::Sim(sim) => sim.due_work(),
+        }
+    }
+
     /// The clock that deadlines are measured against.
-    pub(crate) fn now(&self) -> Instant {
-        whichever!(self, driver => driver.now())
+    pub(crate) fn time_source(&self) -> TimeSource {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => TimeSource::System,
+            Driver::Sim(sim) => sim.time_source(),
+        }
+    }
+
+    /// What draws the order of tasks, if it is to be drawn.
+    pub(crate) fn order_of_tasks(&self) -> Option<Random> {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => None,
+            Driver::Sim(sim) => Some(sim.order_of_tasks()),
+        }
     }
 
     /// Ends the driver. Nothing may be in flight; what is staged to be closed is closed.

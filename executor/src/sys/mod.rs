@@ -6,6 +6,7 @@
 mod descriptor;
 mod file;
 mod fork;
+pub(crate) mod interposed;
 mod path;
 mod poll;
 mod ring;

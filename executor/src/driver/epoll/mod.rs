@@ -261,10 +261,6 @@ impl Epoll {
         self.counters
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        Instant::now()
-    }
-
     /// Makes the next attempt of `enter` for which nothing is planned yet meet `errno`; 0 lets it through.
     #[cfg(any(test, feature = "fault-injection"))]
     pub(crate) fn fail_enter(&mut self, errno: i32) {

@@ -37,7 +37,7 @@ impl ArmedBell {
     /// The event descriptor and the memory for a read that is to be armed before the
     /// driver sleeps, if the bell needs one and it is not armed yet.
     pub(super) fn arm(&mut self) -> Option<(Descriptor, *mut u8, u32)> {
-        match self.owner.wire() {
+        match *self.owner.wire() {
             Wire::Event(event) if !self.armed => {
                 self.armed = true;
                 Some((event, SINK.as_ptr().cast(), size_of_val(&SINK) as u32))

@@ -1,0 +1,313 @@
+//! The driver of simulated cores: nothing is real, and everything can be repeated.
+//!
+//! Many cores, of several hosts, run on one thread and share one [`World`]. A core takes its turn when the simulation says
+//! so, and does not sleep in `enter`. What it begins there, the world ends at a moment that is drawn from the seed. A
+//! runtime that is made outside of a simulation is the only core of a world of its own; when it sleeps, the
+//! time of its world goes on.
+//!
+//! - `world`: time, chance, and what is on its way;
+//! - `agenda`: what is to happen when;
+//! - `trace`: the fingerprint of a run.
+
+mod agenda;
+mod trace;
+mod world;
+
+pub(crate) use crate::sys::interposed;
+pub(crate) use agenda::Agenda;
+pub(crate) use trace::Happening;
+pub(crate) use world::{Purpose, World};
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::random::Random;
+
+use super::bell::{Bell, BellOwner, Doorbell, Wire};
+use super::staging::{Next, Staging};
+use super::{
+    Address, Answer, Capabilities, Completion, Config, Control, Descriptor, DriverCounters, Key,
+    Operation, TimeSource, Wait, Work,
+};
+
+thread_local! {
+    /// Where the next driver belongs that is made on this thread.
+    static NEXT: Cell<Option<Place>> = const { Cell::new(None) };
+}
+
+/// A core of a world.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) world: Rc<RefCell<World>>,
+    pub(crate) core: usize,
+}
+
+impl Place {
+    fn alone(seed: u64) -> Place {
+        let mut world = World::new(seed);
+        let core = world.add_core();
+        let world = Rc::new(RefCell::new(world));
+        Place { world, core }
+    }
+}
+
+/// Calls `make`; the driver that it makes is that of `place`.
+pub(crate) fn at<T>(place: Place, make: impl FnOnce() -> T) -> T {
+    NEXT.set(Some(place));
+    let made = make();
+    NEXT.set(None);
+    made
+}
+
+/// A simulated core's way to the outside.
+pub(crate) struct Sim {
+    place: Place,
+    /// Nobody else lets the time of its world go on.
+    is_alone: bool,
+    bell: BellOwner,
+    doorbell: Arc<Doorbell>,
+    capabilities: Capabilities,
+    staging: Staging,
+    counters: DriverCounters,
+}
+
+impl Sim {
+    /// A core of the world that [`at`] names; else the only core of a new one.
+    pub(crate) fn new(config: &Config) -> Sim {
+        let hosted = NEXT.take();
+        let is_alone = hosted.is_none();
+        let doorbell = Arc::<Doorbell>::default();
+        Sim {
+            place: hosted.unwrap_or_else(|| Place::alone(config.seed)),
+            is_alone,
+            bell: BellOwner::new(Wire::Doorbell(Arc::clone(&doorbell))),
+            doorbell,
+            capabilities: capabilities(config),
+            staging: Staging::new(),
+            counters: DriverCounters::default(),
+        }
+    }
+
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    #[inline]
+    pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
+        self.staging.submit(key, operation);
+    }
+
+    pub(crate) fn take_back(&mut self, key: Key) -> bool {
+        self.staging.take_back(key)
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        self.staging.cancel(key);
+    }
+
+    pub(crate) fn close(&mut self, fd: Descriptor) {
+        self.staging.close(fd);
+    }
+
+    pub(crate) fn reap(&mut self, completions: &mut Vec<(Key, Completion)>) {
+        let first = completions.len();
+        let mut world = self.place.world.borrow_mut();
+        world.take_completed(self.place.core, completions);
+        for (key, completion) in &completions[first..] {
+            self.counters.completions += 1;
+            let is_true = self.staging.complete(*key, completion.more);
+            assert!(
+                is_true,
+                "{key:?} is not in flight, and completes with {completion:?}"
+            );
+        }
+    }
+
+    /// Begins what is staged. Among others it does not sleep: the simulation gives a core its turn when there is a reason.
+    pub(crate) fn enter(
+        &mut self,
+        wait: Wait,
+        completions: &mut Vec<(Key, Completion)>,
+    ) -> io::Result<()> {
+        self.counters.enters += 1;
+        self.place.world.borrow_mut().take_turn(self.place.core);
+        self.begin_staged();
+        if self.place.world.borrow().is_dead(self.place.core) {
+            self.let_go_of_all(completions);
+            return Ok(());
+        }
+        self.reap(completions);
+        if self.is_alone && completions.is_empty() {
+            self.let_time_pass(wait);
+            self.reap(completions);
+        }
+        Ok(())
+    }
+
+    /// The host has crashed. There is no kernel any more that could touch the memory of an operation.
+    fn let_go_of_all(&mut self, completions: &mut Vec<(Key, Completion)>) {
+        for key in self.staging.all_under_way() {
+            self.staging.complete(key, false);
+            self.counters.completions += 1;
+            completions.push((key, Completion::last(-libc::ECANCELED)));
+        }
+    }
+
+    fn begin_staged(&mut self) {
+        while let Some(next) = self.staging.next() {
+            self.counters.submitted += 1;
+            let mut world = self.place.world.borrow_mut();
+            match next {
+                Next::Operation(key, operation) => world.begin(self.place.core, key, operation),
+                Next::Cancel(key) => {
+                    self.counters.cancels += 1;
+                    let is_found = world.cancel(self.place.core, key);
+                    self.counters.cancels_too_late += u64::from(!is_found);
+                }
+                // Nothing is open that could be closed.
+                Next::Close(_) => {}
+            }
+        }
+    }
+
+    /// Lets things happen until there is news, the bell has rung, or the moment has come.
+    fn let_time_pass(&mut self, wait: Wait) {
+        loop {
+            let mut world = self.place.world.borrow_mut();
+            while world.happen() {}
+            let Wait::Until(deadline) = wait else {
+                return;
+            };
+            let deadline = deadline.map(|deadline| world.moment(deadline));
+            let is_over = deadline.is_some_and(|deadline| deadline <= world.elapsed());
+            if world.has_news(self.place.core) || is_over {
+                return;
+            }
+            let next = [world.next_event(), deadline].into_iter().flatten().min();
+            drop(world);
+            if self.doorbell.take() {
+                self.counters.bells += 1;
+                return;
+            }
+            match next {
+                Some(next) => self.place.world.borrow_mut().advance_to(next),
+                // Only another thread can bring something.
+                None => {
+                    self.doorbell.wait();
+                    self.counters.bells += 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_staged(&self) -> bool {
+        !self.staging.is_empty()
+    }
+
+    pub(crate) fn own_in_flight(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn register_buffer(&mut self, _: Address, _: usize) -> io::Result<u16> {
+        Ok(0)
+    }
+
+    pub(crate) fn add_buffer_group(&mut self, _: u16) -> io::Result<u16> {
+        Err(io::Error::from_raw_os_error(libc::EINVAL))
+    }
+
+    pub(crate) fn provide_buffer(&mut self, group: u16, _: u16, _: Address, _: u32) -> u16 {
+        unreachable!("there is no group {group}")
+    }
+
+    pub(crate) fn provided_length(&self, _: u16, _: u16, _: u16) -> Option<u32> {
+        None
+    }
+
+    pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
+        match control {
+            Control::Forget { .. } => Ok(Answer::Done),
+            // Nothing is open.
+            _ => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        }
+    }
+
+    /// Work is done on the thread of the simulation, at a moment of its own.
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        self.place.world.borrow_mut().work(self.place.core, work);
+        Ok(())
+    }
+
+    /// Work whose moment has come.
+    pub(crate) fn due_work(&mut self) -> Option<Work> {
+        self.place.world.borrow_mut().take_work(self.place.core)
+    }
+
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.bell()
+    }
+
+    pub(crate) fn counters(&self) -> DriverCounters {
+        self.counters
+    }
+
+    pub(crate) fn time_source(&self) -> TimeSource {
+        TimeSource::World(self.place.world.borrow().clock())
+    }
+
+    pub(crate) fn order_of_tasks(&self) -> Random {
+        let world = self.place.world.borrow();
+        world.stream(Purpose::Tasks, self.place.core as u64)
+    }
+
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub(crate) fn fail_enter(&mut self, _: i32) {
+        // It makes no system call that could fail.
+    }
+
+    pub(crate) fn shutdown(mut self) {
+        // Of operations that somebody gave up on: their owners are gone.
+        let mut strays = Vec::new();
+        let _ = self.enter(Wait::No, &mut strays);
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("core", &self.place.core)
+            .field("staging", &self.staging)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+fn capabilities(config: &Config) -> Capabilities {
+    let mut capabilities = Capabilities {
+        rung: None,
+        entries: config.entries,
+        completion_entries: config.completion_entries.unwrap_or(config.entries),
+        accept_multishot: true,
+        socket: true,
+        bind_listen: true,
+        pipe: true,
+        shutdown: true,
+        truncate: true,
+        rename: true,
+        remove: true,
+        make_directory: true,
+        hard_link: true,
+        symbolic_link: true,
+        provided_buffers: false,
+        receive_multishot: false,
+        receive_bundle: false,
+        message_ring: false,
+        no_iowait: true,
+    };
+    (config.restrict)(&mut capabilities);
+    capabilities
+}
