@@ -135,6 +135,7 @@
 //! | EAGAIN | starting a thread | makes the call itself, with a warning |
 //! | anything else | waiting | fails with it |
 
+mod address;
 mod again;
 mod bell;
 mod blocking;
@@ -145,6 +146,7 @@ mod control;
 mod epoll;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod groups;
 mod operation;
 mod refusal;
 pub(crate) mod sim;
@@ -160,6 +162,7 @@ use std::time::{Duration, Instant};
 
 use crate::random::Random;
 
+pub(crate) use address::RawAddress;
 pub(crate) use bell::Bell;
 #[cfg(test)]
 pub(crate) use blocking::IDLE_MAX;
@@ -173,6 +176,8 @@ pub use faults::Faults;
 pub(crate) use faults::Faulty as Outside;
 pub(crate) use operation::{Address, CURSOR, Descriptor, Operation, Stage};
 pub(crate) use refusal::Refusal;
+
+pub(crate) use crate::sys::{OwnedDescriptor, own};
 
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]
@@ -209,11 +214,6 @@ impl Completion {
             buffer: None,
         }
     }
-}
-
-/// Takes over a descriptor out of a completion or an [`Answer`], once.
-pub(crate) fn own(fd: Descriptor) -> std::os::fd::OwnedFd {
-    crate::sys::own(fd)
 }
 
 /// True in a child of the process that made the drivers: they are not the child's.

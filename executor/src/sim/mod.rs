@@ -53,12 +53,14 @@ mod check;
 mod failure;
 mod host;
 mod interpose;
+mod network;
 mod running;
 
 pub use check::{check, seed};
 pub use failure::Failure;
 #[doc(hidden)]
 pub use interpose::{clock_gettime, getrandom};
+pub use network::{Links, address_of};
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -86,6 +88,7 @@ impl Sim {
     /// this thread are the world's, if they can be: see [`interpose!`](crate::interpose).
     pub fn new(seed: u64) -> Sim {
         interpose::show(Duration::ZERO);
+        network::forget_all();
         Sim {
             world: Rc::new(RefCell::new(World::new(seed))),
             hosts: Vec::new(),
@@ -154,7 +157,8 @@ impl Sim {
         assert!(cores > 0, "the host `{name}` needs a core");
         let is_taken = self.hosts.iter().any(|host| host.name == name);
         assert!(!is_taken, "there are two hosts of the name `{name}`");
-        let number = self.hosts.len() as u64;
+        let number = self.world.borrow_mut().add_host() as u64;
+        network::publish(name);
         let entropy = self.world.borrow().stream(Purpose::Application, number);
         let seeds = self.world.borrow().stream(Purpose::Seeds, number);
         let host = Host {

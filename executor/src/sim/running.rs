@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::failure::Reason;
 use super::host::Running;
-use super::{Failure, Sim, interpose};
-use crate::driver::sim::{Happening, Place, at};
+use super::{Failure, Sim, interpose, network};
+use crate::driver::sim::{Place, at};
 use crate::runtime::Builder;
 use crate::worker::{Stepped, Turn};
 
@@ -179,7 +179,7 @@ impl Sim {
         let running = self.hosts[host].running.remove(core);
         running.stepped.end();
         if self.hosts[host].running.is_empty() {
-            self.world.borrow_mut().note(Happening::HostEnded { host });
+            self.world.borrow_mut().end_host(host);
         }
     }
 
@@ -188,11 +188,9 @@ impl Sim {
         interpose::draw_from(&host.entropy);
         host.is_to_start = false;
         host.has_returned = false;
-        self.world
-            .borrow_mut()
-            .note(Happening::HostStarted { host: index });
+        self.world.borrow_mut().start_host(index);
         for core in 0..host.cores {
-            let number = self.world.borrow_mut().add_core();
+            let number = self.world.borrow_mut().add_core(index);
             let place = Place {
                 world: self.world.clone(),
                 core: number,
@@ -224,10 +222,7 @@ impl Sim {
         if running.is_empty() {
             return;
         }
-        let mut world = self.world.borrow_mut();
-        world.note(Happening::HostCrashed { host: index });
-        running.iter().for_each(|core| world.kill_core(core.number));
-        drop(world);
+        self.world.borrow_mut().crash_host(index);
         for core in running {
             core.stepped.end();
         }
@@ -240,6 +235,7 @@ impl Drop for Sim {
             self.crash_host(host);
         }
         interpose::end();
+        network::forget_all();
     }
 }
 

@@ -37,7 +37,6 @@ mod begin;
 mod course;
 mod descriptors;
 mod errands;
-mod groups;
 mod handover;
 mod in_pool;
 #[cfg(test)]
@@ -57,6 +56,7 @@ use std::time::{Duration, Instant};
 use super::again::Again;
 use super::bell::{Bell, BellOwner, Wire};
 use super::blocking::{BlockingPool, Work};
+use super::groups::{Groups, Provided};
 use super::staging::Staging;
 use super::{
     Address, Answer, Capabilities, Config, Control, Descriptor, DriverCounters, Key, Operation,
@@ -65,7 +65,6 @@ use super::{
 use crate::sys;
 use descriptors::{Descriptors, Direction, Kind};
 use errands::{Return, Returns};
-use groups::{Groups, Provided};
 use waiting::Waiting;
 
 /// How many events one look takes in.

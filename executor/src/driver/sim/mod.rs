@@ -5,17 +5,33 @@
 //! runtime that is made outside of a simulation is the only core of a world of its own; when it sleeps, the
 //! time of its world goes on.
 //!
-//! - `world`: time, chance, and what is on its way;
-//! - `agenda`: what is to happen when;
-//! - `trace`: the fingerprint of a run.
+//! - `world`: time, chance, and the operations that were begun;
+//! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
+//! - `attempt`: one try at an operation; `memory`: what it names by address;
+//! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
+//! - `sockets`, `transfer`, `settings`: the calls;
+//! - `network`, `delivery`: the ways between hosts, and what becomes of packets.
 
 mod agenda;
+mod attempt;
+mod datagrams;
+mod delivery;
+mod listener;
+mod memory;
+mod name;
+mod network;
+mod objects;
+mod settings;
+mod sockets;
+mod stream;
 mod trace;
+mod transfer;
 mod world;
 
 pub(crate) use crate::sys::interposed;
 pub(crate) use agenda::Agenda;
-pub(crate) use trace::Happening;
+pub(crate) use name::addresses;
+pub(crate) use network::Conditions;
 pub(crate) use world::{Purpose, World};
 
 use std::cell::{Cell, RefCell};
@@ -27,6 +43,7 @@ use std::sync::Arc;
 use crate::random::Random;
 
 use super::bell::{Bell, BellOwner, Doorbell, Wire};
+use super::groups::Provided;
 use super::staging::{Next, Staging};
 use super::{
     Address, Answer, Capabilities, Completion, Config, Control, Descriptor, DriverCounters, Key,
@@ -48,7 +65,8 @@ pub(crate) struct Place {
 impl Place {
     fn alone(seed: u64) -> Place {
         let mut world = World::new(seed);
-        let core = world.add_core();
+        let host = world.add_host();
+        let core = world.add_core(host);
         let world = Rc::new(RefCell::new(world));
         Place { world, core }
     }
@@ -134,6 +152,7 @@ impl Sim {
     ) -> io::Result<()> {
         self.counters.enters += 1;
         self.place.world.borrow_mut().take_turn(self.place.core);
+        self.close_dropped();
         self.begin_staged();
         if self.place.world.borrow().is_dead(self.place.core) {
             self.let_go_of_all(completions);
@@ -145,6 +164,14 @@ impl Sim {
             self.reap(completions);
         }
         Ok(())
+    }
+
+    /// Descriptors whose owners were dropped are closed without an operation.
+    fn close_dropped(&mut self) {
+        for fd in crate::sys::simulated::take_closed() {
+            let mut world = self.place.world.borrow_mut();
+            world.close_unheard(self.place.core, fd);
+        }
     }
 
     /// The host has crashed. There is no kernel any more that could touch the memory of an operation.
@@ -167,8 +194,7 @@ impl Sim {
                     let is_found = world.cancel(self.place.core, key);
                     self.counters.cancels_too_late += u64::from(!is_found);
                 }
-                // Nothing is open that could be closed.
-                Next::Close(_) => {}
+                Next::Close(fd) => world.close_unheard(self.place.core, fd),
             }
         }
     }
@@ -217,23 +243,36 @@ impl Sim {
     }
 
     pub(crate) fn add_buffer_group(&mut self, _: u16) -> io::Result<u16> {
-        Err(io::Error::from_raw_os_error(libc::EINVAL))
+        Ok(self.place.world.borrow_mut().cores[self.place.core]
+            .groups
+            .add())
     }
 
-    pub(crate) fn provide_buffer(&mut self, group: u16, _: u16, _: Address, _: u32) -> u16 {
-        unreachable!("there is no group {group}")
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
+        let buffer = Provided {
+            id,
+            address,
+            length,
+        };
+        let mut world = self.place.world.borrow_mut();
+        world.cores[self.place.core].groups.provide(group, buffer)
     }
 
-    pub(crate) fn provided_length(&self, _: u16, _: u16, _: u16) -> Option<u32> {
-        None
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        let world = self.place.world.borrow();
+        world.cores[self.place.core].groups.length(group, place, id)
     }
 
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
-        match control {
-            Control::Forget { .. } => Ok(Answer::Done),
-            // Nothing is open.
-            _ => Err(io::Error::from_raw_os_error(libc::EBADF)),
-        }
+        let mut world = self.place.world.borrow_mut();
+        let answer = world.control(self.place.core, control);
+        answer.map_err(io::Error::from_raw_os_error)
     }
 
     /// Work is done on the thread of the simulation, at a moment of its own.
@@ -302,8 +341,8 @@ fn capabilities(config: &Config) -> Capabilities {
         make_directory: true,
         hard_link: true,
         symbolic_link: true,
-        provided_buffers: false,
-        receive_multishot: false,
+        provided_buffers: true,
+        receive_multishot: true,
         receive_bundle: false,
         message_ring: false,
         no_iowait: true,
