@@ -3,12 +3,17 @@
 use std::io::Write;
 use std::process::Command;
 
+use krug::Runtime;
 use krug::runtime::Driver;
+
+use crate::refusing::Hardship;
 
 /// Names the driver that a process tests.
 const DRIVER: &str = "KRUG_DRIVER";
 /// A file to which the counts of the other runs are added, for whoever keeps the books.
 const COUNTS: &str = "KRUG_TEST_COUNTS";
+/// Set where the system refuses to make rings.
+const WITHOUT_RINGS: &str = "KRUG_TESTS_WITHOUT_RINGS";
 
 /// The driver that this process tests: the one that `KRUG_DRIVER` names, else io_uring.
 pub fn driver() -> Driver {
@@ -24,9 +29,18 @@ pub fn driver() -> Driver {
 /// differently without a ring; a comment above says why, and a test lists all these places.
 pub fn has_ring() -> bool {
     match driver() {
-        Driver::Auto => krug::Runtime::new().is_ok_and(|it| it.driver() == Driver::Uring),
+        Driver::Auto => Runtime::new().is_ok_and(|it| it.driver() == Driver::Uring),
         driver => driver == Driver::Uring,
     }
+}
+
+/// Fails if there is a ring where none can be.
+pub(crate) fn check(runtime: &Runtime) {
+    let is_forbidden = std::env::var_os(WITHOUT_RINGS).is_some();
+    assert!(
+        !is_forbidden || runtime.driver() == Driver::Epoll,
+        "{runtime:?} has a ring"
+    );
 }
 
 /// Makes `cargo test` run the program of tests, in whose root it stands, on epoll, too.
@@ -35,29 +49,62 @@ macro_rules! on_epoll_too {
     () => {
         #[::core::prelude::v1::test]
         fn all_tests_of_this_program_pass_on_epoll_too() {
-            $crate::drivers::pass_on(
-                "epoll",
-                concat!(
-                    module_path!(),
-                    "::all_tests_of_this_program_pass_on_epoll_too"
-                ),
-            );
+            $crate::drivers::pass_on("epoll");
         }
     };
 }
 
-/// Runs all tests of this program but `but`, in a process of its own, on the driver of this name. Does nothing in that process,
+/// Makes `cargo test` run the program of tests, in whose root it stands, with each [`Hardship`] of a list, too. Which driver it
+/// runs on is left to krug.
+#[macro_export]
+macro_rules! in_hardship_too {
+    ($($hardship:expr),+ $(,)?) => {
+        #[::core::prelude::v1::test]
+        fn all_tests_of_this_program_pass_in_hardship_too() {
+            use $crate::refusing::{Calls::*, Hardship::*};
+            for hardship in [$($hardship),+] {
+                $crate::drivers::pass_with(hardship);
+            }
+        }
+    };
+}
+
+/// How the names of those tests begin that run the whole program once more: it does not run them again.
+const RUNS_ALL: &str = "all_tests_of_this_program_pass_";
+
+/// Runs all tests of this program, in a process of its own, on the driver of this name. Does nothing in that process,
 /// nor where somebody has chosen a driver: he sees to the others himself.
-pub fn pass_on(name: &str, but: &str) {
+pub fn pass_on(name: &str) {
     if std::env::var_os(DRIVER).is_some() {
         return;
     }
-    let but = but.split_once("::").map_or(but, |(_, inside)| inside);
-    let output = Command::new(std::env::current_exe().expect("the path of this program"))
-        .args(["--skip", but])
+    let program = std::env::current_exe().expect("the path of this program");
+    let (passed, failed) = pass(Command::new(program).env(DRIVER, name), name);
+    keep(&format!("{passed} passed, {failed} failed\n"));
+}
+
+/// As [`pass_on`], on whichever driver krug chooses in this `hardship`. Where that leaves
+/// no ring, every runtime that the tests get from this library is looked at.
+pub fn pass_with(hardship: Hardship) {
+    if std::env::var_os(DRIVER).is_some() || !hardship.is_possible() {
+        return;
+    }
+    // Another user may not be able to walk to the program, but can start what it is itself.
+    let mut program = Command::new("/proc/self/exe");
+    program.env(DRIVER, "auto");
+    if hardship.forbids_rings() {
+        program.env(WITHOUT_RINGS, "1");
+    }
+    hardship.befall(&mut program);
+    pass(&mut program, &format!("{hardship:?}"));
+}
+
+/// How many tests passed and failed; fails itself if any of them did.
+fn pass(program: &mut Command, name: &str) -> (usize, usize) {
+    let output = program
+        .args(["--skip", RUNS_ALL])
         // One after the other: the first run is under way beside it, and has as many threads as there are processors.
         .args(["--test-threads", "1"])
-        .env(DRIVER, name)
         .output()
         .expect("a process");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -67,7 +114,7 @@ pub fn pass_on(name: &str, but: &str) {
     let (passed, failed) = counts.expect("a line 'test result: …'");
     assert!(passed > 0, "no test has run on {name}:\n{said}");
     println!("{passed} passed, {failed} failed on {name}");
-    keep(&format!("{passed} passed, {failed} failed\n"));
+    (passed, failed)
 }
 
 /// How many tests passed and failed, if the line says so.

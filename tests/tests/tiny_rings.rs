@@ -16,6 +16,7 @@ use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UnixStream};
 
 krug_tests::on_epoll_too!();
+krug_tests::in_hardship_too!(Refused(All, libc::EPERM), LittleMemory);
 
 const TINY: [u32; 4] = [1, 2, 4, 8];
 
