@@ -172,6 +172,18 @@ fn whatever_the_system_answers_krug_goes_on_with_epoll_and_warns_once() {
 }
 
 #[test]
+fn a_ring_that_may_not_be_entered_is_no_ring() {
+    let name = "a_ring_that_may_not_be_entered_is_no_ring";
+    if !can_refuse() || passes_in_a_process_with(name, choose_freely) || a_ring().is_none() {
+        return;
+    }
+    tracing::subscriber::set_global_default(Log).unwrap();
+    goes_on_with_epoll(Calls::Enter, libc::EPERM);
+    goes_on_with_epoll(Calls::EnterAndRegister, libc::ENOSYS);
+    goes_on_with_epoll(Calls::EnterAndRegister, libc::EPERM);
+}
+
+#[test]
 fn the_environment_may_demand_a_ring_and_is_told_why_there_is_none() {
     let name = "the_environment_may_demand_a_ring_and_is_told_why_there_is_none";
     let demand = |command: &mut Command| {

@@ -12,6 +12,7 @@ krug_tests::on_epoll_too!();
 // They need the least time of all, so they are tried with whatever strange systems answer.
 krug_tests::in_hardship_too!(
     Refused(All, libc::EPERM),
+    Refused(Enter, libc::EPERM),
     Refused(Setup, libc::ENOSYS),
     Refused(Setup, libc::EACCES),
     Refused(Setup, libc::ENOMEM),

@@ -104,7 +104,7 @@
 //! |---|---|---|
 //! | EINVAL | set-up | tries the next rung of the ladder; refuses when there is none |
 //! | ENOMEM | set-up | waits a little, a few times; then halves the queues; refuses at one entry |
-//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
+//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up, or the first enter, which only tries the ring out | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
 //! | EINTR | enter | goes on: a signal ends no wait |
 //! | ETIME | enter | looks at the clock: `enter` never returns before the deadline without a reason |
 //! | EAGAIN, ENOMEM | enter | reaps and asks again, more and more slowly; after 20 ms without success it gives the turn back, and [`has_staged`](Driver::has_staged) stays true |

@@ -334,6 +334,12 @@ impl Patience {
     }
 }
 
+/// Fails if the ring can be made, but not be used: that is what some sandboxes do.
+pub(super) fn try_out(ring: &IoUring) -> io::Result<()> {
+    let entered = system_call(ring, 0, Sleep::NO, EnterFlags::GETEVENTS);
+    entered.map(drop).or_else(|error| judge(error).map(drop))
+}
+
 /// Whether a message sent to the ring arrives: tried, because a kernel that knows
 /// the operation on rings may lack the one without, and sandboxes may refuse it.
 pub(super) fn hears_messages(ring: &mut IoUring) -> io::Result<bool> {
@@ -342,8 +348,7 @@ pub(super) fn hears_messages(ring: &mut IoUring) -> io::Result<bool> {
     }
     let mut patience = Patience::new();
     loop {
-        let entered = system_call(ring, 0, Sleep::NO, EnterFlags::GETEVENTS);
-        entered.map(drop).or_else(|error| judge(error).map(drop))?;
+        try_out(ring)?;
         if ring
             .completion()
             .any(|entry| entry.user_data() == user_data::BELL)

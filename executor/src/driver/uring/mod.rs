@@ -98,6 +98,7 @@ impl Uring {
     }
 
     fn with(mut ring: IoUring, rung: Rung, config: &Config) -> io::Result<Uring> {
+        enter::try_out(&ring)?;
         limit_kernel_threads(&ring, config);
         let mut capabilities = capabilities(&ring, rung);
         (config.restrict)(&mut capabilities);
