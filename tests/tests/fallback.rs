@@ -2,6 +2,7 @@
 //!
 //! That the programs of the suite pass there, too, is tested by themselves: see `in_hardship_too`.
 
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use krug::Runtime;
 use krug::net::UnixStream;
 use krug::runtime::Driver;
-use krug_tests::refusing::{Calls, Hardship, can_refuse, refuse, rings_are_locked_memory};
+use krug_tests::refusing::{
+    Calls, Hardship, can_refuse, limit_descriptors, refuse, rings_are_locked_memory,
+};
 use krug_tests::{passes_in_a_process_with, run_alone};
 
 /// What has been warned of in this process.
@@ -324,6 +327,68 @@ fn where_no_memory_may_be_locked_all_runtimes_work_on_epoll() {
         return;
     }
     assert_eq!(rings_of_six_runtimes(), 0);
+}
+
+/// Opens files until there is no descriptor left.
+fn fill() -> Vec<File> {
+    let mut files = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+    }
+    files
+}
+
+/// How many descriptors this process could still open.
+fn free() -> usize {
+    fill().len()
+}
+
+#[test]
+fn without_descriptors_there_is_an_error_that_says_so_and_with_some_a_runtime() {
+    let name = "without_descriptors_there_is_an_error_that_says_so_and_with_some_a_runtime";
+    if passes_in_a_process_with(name, choose_freely) {
+        return;
+    }
+    limit_descriptors(40).unwrap();
+    let mut files = fill();
+    let drivers = [Driver::Auto, Driver::Uring, Driver::Epoll];
+    let can_have_rings = {
+        let held = files.split_off(files.len() - 8);
+        drop(held);
+        a_ring().is_some()
+    };
+    files.extend(fill());
+    let mut made = [0; 3];
+    for left in 0..5 {
+        assert_eq!(free(), left);
+        for (driver, made) in drivers.into_iter().zip(&mut made) {
+            if driver == Driver::Uring && !can_have_rings {
+                continue;
+            }
+            match on(driver) {
+                Ok(runtime) => {
+                    runtime.block_on(krug::time::sleep(Duration::from_millis(1)));
+                    *made += 1;
+                }
+                Err(error) => {
+                    assert_eq!(*made, 0, "{driver:?}, {left} left, fewer sufficed: {error}");
+                    let text = error.to_string();
+                    assert!(
+                        text.contains("Too many open files (os error 24)"),
+                        "{driver:?}: {text}"
+                    );
+                    assert!(text.contains("RLIMIT_NOFILE"), "{driver:?}: {text}");
+                }
+            }
+            assert_eq!(free(), left, "{driver:?} has kept descriptors");
+        }
+        files.pop();
+    }
+    println!("made with 0 to 4 descriptors left: {made:?} of {drivers:?}");
+    let [auto, ring, epoll] = made;
+    assert!(auto == ring.max(epoll) && epoll > 0, "{made:?}");
+    drop(files);
+    on(Driver::Auto).unwrap().block_on(works());
 }
 
 #[test]
