@@ -16,8 +16,8 @@ const WITHOUT_RUNTIME: &[&str] = &[
     "tests/tests/tidy.rs",
     "consensus/tests/decree_exhaustive.rs",
     "consensus/tests/decree_schedules.rs",
-    "consensus/tests/fallback.rs",
     "consensus/tests/peers.rs",
+    "consensus/tests/refused.rs",
 ];
 
 fn top() -> PathBuf {
