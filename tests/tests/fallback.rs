@@ -3,10 +3,13 @@
 //! That the programs of the suite pass there, too, is tested by themselves: see `in_hardship_too`.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use krug::runtime::Driver;
 use krug_tests::refusing::{
     Calls, Hardship, can_refuse, limit_descriptors, refuse, rings_are_locked_memory,
 };
-use krug_tests::{passes_in_a_process_with, run_alone};
+use krug_tests::{passes_in_a_process_with, patient, run_alone, run_with};
 
 /// What has been warned of in this process.
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -218,6 +221,40 @@ fn what_is_refused_to_one_thread_is_there_for_the_others() {
     let after = on(Driver::Auto).unwrap();
     assert_eq!(after.driver(), Driver::Uring);
     after.block_on(works());
+}
+
+/// Such a thread may not send messages to rings, either.
+#[test]
+fn a_thread_that_is_refused_everything_wakes_a_core_that_has_a_ring() {
+    if !can_refuse() {
+        return;
+    }
+    let wake_from_such_a_thread = |core: &Runtime| {
+        let (to_thread, from_core) = mpsc::channel::<Waker>();
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let wakes = is_woken.clone();
+        let thread = thread::spawn(move || {
+            refuse(Calls::All, libc::EPERM).unwrap();
+            for waker in from_core {
+                wakes.store(true, Ordering::Release);
+                waker.wake();
+            }
+        });
+        for _ in 0..20 {
+            let is_woken = poll_fn(|cx| {
+                if is_woken.swap(false, Ordering::Acquire) {
+                    return Poll::Ready(());
+                }
+                to_thread.send(cx.waker().clone()).unwrap();
+                Poll::Pending
+            });
+            let in_time = krug::time::timeout(patient(Duration::from_secs(10)), is_woken);
+            core.block_on(in_time).expect("it is woken");
+        }
+        drop(to_thread);
+        thread.join().unwrap();
+    };
+    run_with(|builder| builder, wake_from_such_a_thread);
 }
 
 #[test]
