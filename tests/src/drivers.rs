@@ -1,11 +1,13 @@
 //! Every program of tests runs on every driver: the process itself tests one, and runs itself once more for each other.
 
 use std::io::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::PoisonError;
 
 use krug::Runtime;
 use krug::runtime::Driver;
 
+use crate::ALONE;
 use crate::refusing::Hardship;
 
 /// Names the driver that a process tests.
@@ -35,7 +37,7 @@ pub fn has_ring() -> bool {
 }
 
 /// Fails if there is a ring where none can be.
-pub(crate) fn check(runtime: &Runtime) {
+pub fn check(runtime: &Runtime) {
     let is_forbidden = std::env::var_os(WITHOUT_RINGS).is_some();
     assert!(
         !is_forbidden || runtime.driver() == Driver::Epoll,
@@ -66,6 +68,12 @@ macro_rules! in_hardship_too {
                 $crate::drivers::pass_with(hardship);
             }
         }
+
+        #[::core::prelude::v1::test]
+        fn where_there_can_be_no_ring_this_program_has_none() {
+            let runtime = ::krug::Runtime::builder().driver($crate::driver());
+            $crate::drivers::check(&runtime.build().expect("a runtime"));
+        }
     };
 }
 
@@ -84,7 +92,7 @@ pub fn pass_on(name: &str) {
 }
 
 /// As [`pass_on`], on whichever driver krug chooses in this `hardship`. Where that leaves
-/// no ring, every runtime that the tests get from this library is looked at.
+/// no ring, it is an error if there is one.
 pub fn pass_with(hardship: Hardship) {
     if std::env::var_os(DRIVER).is_some() || !hardship.is_possible() {
         return;
@@ -101,12 +109,19 @@ pub fn pass_with(hardship: Hardship) {
 
 /// How many tests passed and failed; fails itself if any of them did.
 fn pass(program: &mut Command, name: &str) -> (usize, usize) {
-    let output = program
+    program
         .args(["--skip", RUNS_ALL])
         // One after the other: the first run is under way beside it, and has as many threads as there are processors.
         .args(["--test-threads", "1"])
-        .output()
-        .expect("a process");
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = {
+        // Its pipes are not to be taken for somebody's leak.
+        let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+        program.spawn().expect("a process")
+    };
+    let output = child.wait_with_output().expect("what it has said");
     let said = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "on {name}:\n{said}\n{complaints}");

@@ -3,6 +3,9 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::PoisonError;
+
+use crate::ALONE;
 
 /// Which of the three system calls of io_uring are answered with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,8 @@ pub fn rings_are_locked_memory() -> bool {
     };
     // SAFETY: between fork and exec the closure only makes system calls, with arguments on its stack.
     unsafe { look.pre_exec(refuses) };
+    // What it takes to start a process is not to be taken for somebody's leak.
+    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let started = look.spawn().and_then(|mut child| child.wait());
     if let Err(error) = &started {
         println!("skipped: what needs rings that are locked memory: {error}");
