@@ -3,7 +3,8 @@
 //! Where the kernel can, ringing posts a completion to the ring itself
 //! (`IORING_REGISTER_SEND_MSG_RING`, Linux 6.13: 30 µs for a round trip, against 40
 //! with an event descriptor). Elsewhere it adds to an event descriptor, which the
-//! driver watches while it sleeps. What was rung while the driver was
+//! driver watches while it sleeps. So does a ringer whose message is refused, for want of memory, or by
+//! the sandbox of its thread: a wake-up that is lost is a program that hangs. What was rung while the driver was
 //! awake is kept by the ring or by the counter: the next sleep ends at once.
 //!
 //! A bell may outlive its driver; ringing it then does nothing. The driver's
@@ -13,7 +14,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 use std::{fmt, io};
 
 use super::Descriptor;
@@ -33,11 +33,11 @@ struct Shared {
 
 /// What is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
-    /// The ring's own descriptor, and what its owner knows the message by.
-    Ring { ring: Descriptor, user_data: u64 },
+pub(super) struct Wire {
+    /// The ring's own descriptor, and what its owner knows the message by; pulled first, if there is one.
+    pub(super) message: Option<(Descriptor, u64)>,
     /// An event descriptor, owned by the driver's side of the bell.
-    Event(Descriptor),
+    pub(super) event: Descriptor,
 }
 
 const CLOSED: u32 = 1 << 31;
@@ -61,35 +61,22 @@ impl fmt::Debug for Bell {
 
 impl Shared {
     fn pull(&self) {
-        let mut wait = Duration::from_micros(10);
-        loop {
-            let result = match self.wire {
-                Wire::Ring { ring, user_data } => sys::send_ring_message(ring, user_data),
-                Wire::Event(event) => sys::ring_event(event),
-            };
-            if !is_worth_repeating(self.wire, result) || self.is_closed() {
-                return;
-            }
-            // A wake-up that is lost is a program that hangs, so this thread is slow instead.
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(Duration::from_millis(10));
+        let Wire { message, event } = self.wire;
+        let is_sent = message
+            .is_some_and(|(ring, user_data)| sys::send_ring_message(ring, user_data).is_ok());
+        if !is_sent {
+            pull_event(event);
         }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & CLOSED != 0
     }
 }
 
-/// True if the kernel was short of memory, or interrupted.
-fn is_worth_repeating(wire: Wire, result: io::Result<()>) -> bool {
-    match result.map_err(|error| error.raw_os_error()) {
-        Err(Some(libc::ENOMEM | libc::EOVERFLOW | libc::EINTR)) => true,
-        // Of an event descriptor: its count is at the top, so it is rung already.
-        Err(Some(libc::EAGAIN)) => matches!(wire, Wire::Ring { .. }),
-        // Anything else cannot happen to a descriptor that is open.
-        _ => false,
-    }
+/// Of an event descriptor EAGAIN says that its count is at the top, so it is rung already. Nothing else can happen to one
+/// that is open.
+fn pull_event(event: Descriptor) {
+    let is_interrupted = |result: io::Result<()>| {
+        result.is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
+    };
+    while is_interrupted(sys::ring_event(event)) {}
 }
 
 /// The driver's side of its bell.
@@ -115,8 +102,13 @@ impl BellOwner {
         self.bell.clone()
     }
 
-    pub(super) fn wire(&self) -> Wire {
-        self.bell.shared.wire
+    pub(super) fn event(&self) -> Descriptor {
+        self.bell.shared.wire.event
+    }
+
+    /// Rings by the event descriptor, also if messages can be sent.
+    pub(super) fn ring_event(&self) {
+        pull_event(self.event());
     }
 }
 
@@ -128,9 +120,7 @@ impl Drop for BellOwner {
         while shared.state.load(Ordering::Acquire) & !CLOSED != 0 {
             std::thread::yield_now();
         }
-        if let Wire::Event(event) = shared.wire {
-            // Nothing is lost with an error: the descriptor is gone in any case.
-            let _ = sys::close(event);
-        }
+        // Nothing is lost with an error: the descriptor is gone in any case.
+        let _ = sys::close(shared.wire.event);
     }
 }

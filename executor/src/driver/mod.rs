@@ -104,7 +104,7 @@
 //! |---|---|---|
 //! | EINVAL | set-up | tries the next rung of the ladder; refuses when there is none |
 //! | ENOMEM | set-up | waits a little, a few times; then halves the queues; refuses at one entry |
-//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
+//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up, or the first enter, which only tries the ring out | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
 //! | EINTR | enter | goes on: a signal ends no wait |
 //! | ETIME | enter | looks at the clock: `enter` never returns before the deadline without a reason |
 //! | EAGAIN, ENOMEM | enter | reaps and asks again, more and more slowly; after 20 ms without success it gives the turn back, and [`has_staged`](Driver::has_staged) stays true |
@@ -268,6 +268,23 @@ pub(crate) struct DriverCounters {
     pub(crate) errands: u64,
 }
 
+/// The driver on epoll, or why there is none, and what to do about it.
+fn new_epoll(config: &Config) -> io::Result<epoll::Epoll> {
+    epoll::Epoll::new(config).map_err(|error| {
+        let advice = match error.raw_os_error() {
+            Some(libc::EMFILE) => {
+                "; the process has too many open descriptors: raise RLIMIT_NOFILE (ulimit -n)"
+            }
+            Some(libc::ENFILE) => {
+                "; the system has too many open files: raise the sysctl fs.file-max"
+            }
+            _ => "",
+        };
+        let text = format!("cannot set up epoll: {error}{advice}");
+        io::Error::new(error.kind(), text)
+    })
+}
+
 /// The way to the outside.
 #[derive(Debug)]
 pub(crate) enum Driver {
@@ -296,19 +313,15 @@ impl Driver {
         crate::sys::watch_for_forks();
         let choice = config.choice.resolve()?;
         if choice == Choice::Epoll {
-            return epoll::Epoll::new(config).map(Driver::Epoll);
+            return new_epoll(config).map(Driver::Epoll);
         }
         let refusal = match uring::Uring::new(config) {
             Ok(uring) => return Ok(Driver::Uring(uring)),
             Err(refusal) if choice == Choice::Uring => return Err(refusal.into()),
             Err(refusal) => refusal,
         };
-        let epoll = epoll::Epoll::new(config).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot set up epoll: {error}. {refusal}"),
-            )
-        })?;
+        let epoll = new_epoll(config)
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}. {refusal}")))?;
         choice::tell(&refusal);
         Ok(Driver::Epoll(epoll.instead_of(refusal)))
     }

@@ -4,7 +4,7 @@
 //! - `encode`: from operation to submission entry;
 //! - `enter`: submits, waits, reaps; copes with every answer of `io_uring_enter`;
 //! - `decode`: from completion entry to completion;
-//! - `armed_bell`: hears the bell where rings cannot be sent messages;
+//! - `armed_bell`: hears the bell where rings cannot be sent messages, or some threads may not send them;
 //! - `buffers`: rings of provided buffers;
 //! - `fallback`: what the kernel's io_uring lacks.
 //!
@@ -98,16 +98,15 @@ impl Uring {
     }
 
     fn with(mut ring: IoUring, rung: Rung, config: &Config) -> io::Result<Uring> {
+        enter::try_out(&ring)?;
         limit_kernel_threads(&ring, config);
         let mut capabilities = capabilities(&ring, rung);
         (config.restrict)(&mut capabilities);
         capabilities.message_ring = capabilities.message_ring && enter::hears_messages(&mut ring)?;
-        let wire = match capabilities.message_ring {
-            true => Wire::Ring {
-                ring: ring.as_raw_fd(),
-                user_data: user_data::BELL,
-            },
-            false => Wire::Event(sys::event_descriptor()?),
+        let message = (ring.as_raw_fd(), user_data::MESSAGE);
+        let wire = Wire {
+            message: capabilities.message_ring.then_some(message),
+            event: sys::event_descriptor()?,
         };
         Ok(Uring {
             bell: ArmedBell::new(wire),
@@ -192,7 +191,7 @@ impl Uring {
         while self.has_staged() || self.own_in_flight > 0 || self.bell.is_armed() {
             if self.bell.is_armed() {
                 // The armed read is the bell's own and ends like any: by ringing.
-                self.bell.bell().ring();
+                self.bell.disarm();
             }
             let entered = self.enter(Wait::Until(Some(deadline)), &mut strays);
             if entered.is_err() || Instant::now() >= deadline {

@@ -208,7 +208,13 @@ fn bug_058_tags_indices_and_generations_never_mix() {
     let numbers = [0, 1, 2, 7, INDEX_MAX - 1, INDEX_MAX];
     let generations = [0, 1, INDEX_MAX, u32::MAX - 10, u32::MAX];
     let mut seen = std::collections::HashSet::new();
-    for tag in [Tag::Operation, Tag::Cancel, Tag::Close, Tag::Bell] {
+    for tag in [
+        Tag::Operation,
+        Tag::Cancel,
+        Tag::Close,
+        Tag::Bell,
+        Tag::Message,
+    ] {
         for index in numbers {
             for generation in generations {
                 let packed = pack(tag, key(index, generation));
@@ -221,6 +227,7 @@ fn bug_058_tags_indices_and_generations_never_mix() {
     assert_eq!(unpack(u64::MAX), None);
     assert_eq!(unpack(user_data::BELL), Some((Tag::Bell, key(0, 0))));
     assert_eq!(unpack(user_data::CLOSE), Some((Tag::Close, key(0, 0))));
+    assert_eq!(unpack(user_data::MESSAGE), Some((Tag::Message, key(0, 0))));
 }
 
 #[test]
