@@ -12,7 +12,7 @@ use crate::worker::{Settings, Worker};
 /// How long a closed stream may go on sending, unless set.
 pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
 /// How much memory a core registers for buffers, unless set.
-pub(super) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
+pub(crate) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -31,7 +31,7 @@ pub enum Driver {
 }
 
 impl Driver {
-    pub(super) fn chosen(choice: Choice) -> Driver {
+    pub(crate) fn chosen(choice: Choice) -> Driver {
         match choice {
             Choice::Auto => Driver::Auto,
             Choice::Uring => Driver::Uring,

@@ -92,6 +92,7 @@ use std::time::Duration;
 
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
+pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
 pub use handle::{Handle, RuntimeEnded};
