@@ -96,7 +96,7 @@
 //!
 //! Of any driver: EINTR ends no wait; ECANCELED can come unasked for; ENOBUFS, EINTR and EAGAIN of an operation are answers for the layer
 //! above, because only that knows whether an operation may be repeated. If no driver can be made, the error
-//! says for each of them why, and what to do about it.
+//! says for each of them why, and what to do about it: `refusal` asks the system, `examination` tries both without running on them.
 //!
 //! Of a ring:
 //!

@@ -21,7 +21,8 @@ pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum Driver {
     /// What the variable `KRUG_DRIVER` of the environment names: `auto`, `uring` or `epoll`. If it names none: io_uring, or, where
-    /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it.
+    /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it;
+    /// [`doctor`](crate::doctor()) says it at any time, and more.
     #[default]
     Auto,
     /// io_uring, or an error.

@@ -188,7 +188,7 @@ impl Runtime {
     }
 
     /// Why this runtime runs on epoll although a ring would have been preferred: what the system answered, the likely cause, and
-    /// what to do about it. `None` if nobody asked for a ring, or there is one.
+    /// what to do about it. `None` if nobody asked for a ring, or there is one. [`doctor`](crate::doctor()) says more.
     pub fn fallback_reason(&self) -> Option<String> {
         let driver = self.worker().core().driver.borrow();
         driver.refusal().map(ToString::to_string)

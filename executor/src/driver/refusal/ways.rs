@@ -41,10 +41,10 @@ pub(super) fn explanation(cause: Cause, facts: &Facts) -> String {
 /// What to do, the most general first, each of them enough by itself; the others are for those who need every word. Never empty.
 pub(super) fn remedies(cause: Cause, facts: &Facts) -> Vec<String> {
     match cause {
-        Cause::Disabled => sysctl(),
+        Cause::Disabled => sysctl(facts),
         Cause::DisabledForOthers => group(facts),
         Cause::Seccomp => filter(facts),
-        Cause::Forbidden => [filter(facts), sysctl()].concat(),
+        Cause::Forbidden => [filter(facts), sysctl(facts)].concat(),
         Cause::SecurityModule => security_module(facts),
         Cause::Missing => vec![format!(
             "take a kernel that is built with CONFIG_IO_URING, {} or later",
@@ -120,9 +120,13 @@ fn kibibytes(bytes: u64) -> String {
     }
 }
 
-fn sysctl() -> Vec<String> {
+fn sysctl(facts: &Facts) -> Vec<String> {
+    let place = match facts.container {
+        Some(_) => " on the host of the container",
+        None => "",
+    };
     vec![
-        "run as root: sysctl -w kernel.io_uring_disabled=0".to_owned(),
+        format!("run as root{place}: sysctl -w kernel.io_uring_disabled=0"),
         "to keep it after the next start: echo kernel.io_uring_disabled=0 > /etc/sysctl.d/50-io_uring.conf".to_owned(),
     ]
 }

@@ -5,10 +5,9 @@ use io_uring::{IoUring, Probe, opcode};
 use super::{capabilities, setup};
 use crate::driver::{Ability, Capabilities, Config, Found, Refusal};
 
-const PLAIN_CALL: &str = "a plain system call, made when the operation would have been submitted";
+const PLAIN_CALL: &str = "a plain system call";
 const THREAD: &str = "a thread makes the call";
-/// All kernels whose rings krug takes have these.
-const NOTHING: &str = "nothing, it fails with EINVAL";
+const NOTHING: &str = "nothing: every kernel whose rings krug takes has it";
 
 /// All that krug submits.
 #[rustfmt::skip] // A table.
