@@ -59,7 +59,7 @@ fn driver_unknown(examined: &Examination) -> Option<Finding> {
     Some(finding(
         Severity::Blocks,
         "driver-unknown",
-        error.to_string(),
+        error.clone(),
         "a runtime that leaves the choice to the environment cannot be made",
         &["unset KRUG_DRIVER, or set it to auto, uring or epoll"],
     ))
@@ -166,7 +166,7 @@ fn missing(name: &'static str, kind: &str, abilities: &[Ability]) -> Option<Find
 }
 
 fn small_ring(ring: &Found, examined: &Examination) -> Option<Finding> {
-    let (got, asked) = (ring.capabilities.entries, examined.config.entries);
+    let (got, asked) = (ring.capabilities.entries, examined.entries);
     (got < asked).then(|| {
         finding(
             Severity::Costs,
@@ -180,7 +180,7 @@ fn small_ring(ring: &Found, examined: &Examination) -> Option<Finding> {
 
 fn kernel_threads(ring: &Found, examined: &Examination) -> Option<Finding> {
     let [_, allowed] = ring.kernel_threads?;
-    let asked = examined.config.blocking_threads_max;
+    let asked = examined.blocking_threads;
     (allowed < asked).then(|| {
         finding(
             Severity::Note,
@@ -245,7 +245,7 @@ fn quota(machine: &Machine) -> Option<Finding> {
             format!("the control group has time for {enough_for} processors, of {allowed} that are allowed"),
             "when the time is used up, all threads stand still until the next period begins",
             &[
-                &format!("start {} runtimes at most", enough_for.ceil()),
+                &format!("start no more runtimes than {}", enough_for.ceil()),
                 "or raise the quota: cpu.max of the control group, --cpus (Docker, Podman), resources.limits.cpu (Kubernetes)",
             ],
         )

@@ -7,7 +7,7 @@ use crate::driver::{self, Ability, Choice, Examination, Facts, Found, Limit, Ref
 use crate::runtime::Driver;
 
 /// What this machine allows. `Display` is for people, [`to_json`](Report::to_json) for programs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Report {
     pub(super) driver: Option<Driver>,
     pub(super) reason: String,
@@ -136,7 +136,7 @@ fn decision(examination: &Examination) -> (Option<Choice>, String) {
     } = examination;
     let is_asked = |name| format!("KRUG_DRIVER={name} asks for it");
     match (wish, ring, epoll) {
-        (Err(error), _, _) => (None, error.to_string()),
+        (Err(error), _, _) => (None, error.clone()),
         (Ok(Choice::Epoll), _, Ok(())) => (Some(Choice::Epoll), is_asked("epoll")),
         (Ok(Choice::Epoll), _, Err(error)) => (None, format!("cannot set up epoll: {error}")),
         (Ok(Choice::Uring), Ok(_), _) => (Some(Choice::Uring), is_asked("uring")),

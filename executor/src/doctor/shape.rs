@@ -53,7 +53,7 @@ fn ring(fields: &mut Fields<'_>, report: &Report, found: &Found, examination: &E
         json.object(|fields| {
             fields.field("files").number(files);
             fields.field("blocking").number(blocking);
-            let asked = examination.config.blocking_threads_max;
+            let asked = examination.blocking_threads;
             fields.field("blocking_asked").number(asked);
         });
     });

@@ -12,16 +12,16 @@ use super::machine::Machine;
 use super::report::Report;
 use super::{Cause, Severity};
 use crate::driver::{
-    Capabilities, Choice, Config, Examination, Facts, Found, Limit, Refusal, Rung, System, made_up,
+    Capabilities, Choice, Examination, Facts, Found, Limit, Refusal, Rung, System, made_up,
 };
 
 /// A machine that is looked at. What it is not told, it has from [`healthy`].
 struct Patient {
     folder: TempDir,
     system: System,
-    wish: io::Result<Choice>,
+    wish: Result<Choice, String>,
     ring: Result<Found, io::Error>,
-    epoll: io::Result<()>,
+    epoll: Result<(), String>,
 }
 
 fn all_of(rung: Rung) -> Capabilities {
@@ -167,7 +167,8 @@ impl Patient {
                 .ring
                 .map_err(|error| Refusal::explained(&error, &facts)),
             epoll: self.epoll,
-            config: Config::default(),
+            entries: 256,
+            blocking_threads: 128,
         };
         Report::of(examination, facts, machine)
     }
@@ -340,7 +341,7 @@ fn without_a_descriptor_left_there_is_a_report_all_the_same() {
         .without("sys")
         .descriptors(1024, 4096)
         .refuses(libc::EMFILE);
-    patient.epoll = Err(io::Error::from_raw_os_error(libc::EMFILE));
+    patient.epoll = Err(io::Error::from_raw_os_error(libc::EMFILE).to_string());
     let report = patient.looks_as_in("emfile");
     assert_eq!(report.driver(), None);
     assert_eq!(report.kernel(), None);
@@ -464,10 +465,7 @@ fn a_ring_that_nobody_wants_and_nobody_could_have_is_a_note() {
 #[test]
 fn a_variable_that_names_no_driver_blocks() {
     let mut patient = healthy();
-    patient.wish = Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "no such driver",
-    ));
+    patient.wish = Err("no such driver".to_owned());
     let report = patient.report();
     assert_eq!(report.driver(), None);
     assert_eq!(names(&report), ["driver-unknown"]);
@@ -477,7 +475,7 @@ fn a_variable_that_names_no_driver_blocks() {
 #[test]
 fn a_want_of_epoll_does_not_matter_where_there_is_a_ring() {
     let mut patient = healthy();
-    patient.epoll = Err(io::Error::from_raw_os_error(libc::EPERM));
+    patient.epoll = Err("there is none".to_owned());
     assert!(patient.report().findings().is_empty());
 }
 

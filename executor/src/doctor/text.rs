@@ -99,7 +99,7 @@ fn kernel_threads(found: &Found, examination: &Examination) -> String {
     let Some([files, blocking]) = found.kernel_threads else {
         return "unknown".to_owned();
     };
-    let asked = examination.config.blocking_threads_max;
+    let asked = examination.blocking_threads;
     format!(
         "{files} a core for files; for calls that block {asked} a core, of {blocking} that the kernel allows"
     )

@@ -1,19 +1,21 @@
 //! [`Examination`]: which driver a program gets here that leaves the choice open, and what a ring can do.
 
-use std::io;
 use std::thread;
 
 use super::{Capabilities, Choice, Config, Refusal, Rung, epoll, uring};
 
 /// What was tried, and what came of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Examination {
-    /// What the environment says: `Auto` if nothing.
-    pub(crate) wish: io::Result<Choice>,
+    /// What the environment says: `Auto` if nothing. What is wrong with it, if that is no driver.
+    pub(crate) wish: Result<Choice, String>,
     pub(crate) ring: Result<Found, Refusal>,
-    pub(crate) epoll: io::Result<()>,
-    /// What was asked for.
-    pub(crate) config: Config,
+    /// Why there is no epoll.
+    pub(crate) epoll: Result<(), String>,
+    /// How large a ring was asked for.
+    pub(crate) entries: u32,
+    /// How many threads of the kernel a ring asks for that may block for ever.
+    pub(crate) blocking_threads: u32,
 }
 
 /// What a ring turned out to be able to do.
@@ -62,10 +64,14 @@ impl Examination {
             ..Config::default()
         };
         Examination {
-            wish: Choice::Auto.resolve(),
+            wish: Choice::Auto.resolve().map_err(|error| error.to_string()),
             ring: on_a_new_thread(|| uring::examine(&config)),
-            epoll: epoll::Epoll::new(&config).map(drop),
-            config,
+            epoll: match epoll::Epoll::new(&config) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+            entries: config.entries,
+            blocking_threads: config.blocking_threads_max,
         }
     }
 }
