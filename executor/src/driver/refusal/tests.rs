@@ -300,6 +300,22 @@ fn a_remedy_names_only_the_container_that_it_is_in() {
 }
 
 #[test]
+fn a_policy_of_selinux_is_changed_only_where_selinux_is_active() {
+    let of = |names: Option<&[&str]>| {
+        let security_modules = names.map(|names| names.iter().map(|&name| name.into()).collect());
+        let facts = Facts {
+            security_modules,
+            ..facts()
+        };
+        let refusal = Refusal::explained(&io::Error::from_raw_os_error(libc::EACCES), &facts);
+        refusal.remedies.join("\n").contains("semodule")
+    };
+    assert!(of(None));
+    assert!(of(Some(&["capability", "selinux"])));
+    assert!(!of(Some(&["capability", "bpf"])));
+}
+
+#[test]
 fn facts_are_read_from_files_and_without_them_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {

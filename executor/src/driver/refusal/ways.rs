@@ -79,8 +79,8 @@ fn oldest() -> String {
 
 fn whose(facts: &Facts) -> &'static str {
     match facts.container {
-        Some(Container::Docker) => " (Docker's, by default)",
-        Some(Container::Podman) => " (Podman's, by default)",
+        Some(Container::Docker) => " (Docker sets one unless told otherwise)",
+        Some(Container::Podman) => " (Podman sets one unless told otherwise)",
         Some(Container::Kubernetes) => " (the pod's)",
         _ => "",
     }
@@ -183,11 +183,16 @@ fn profiles(facts: &Facts) -> Vec<String> {
 }
 
 fn security_module(facts: &Facts) -> Vec<String> {
-    let mut ways = vec![
-        "SELinux needs the permission io_uring:allowed for the domain of this program".to_owned(),
-        "from what was refused, as root: ausearch -m AVC -ts recent | audit2allow -M krug_io_uring && semodule -i krug_io_uring.pp"
-            .to_owned(),
-    ];
+    let active = facts.security_modules.as_deref();
+    let is_another = active.is_some_and(|names| names.iter().all(|name| name != "selinux"));
+    let mut ways = match is_another {
+        true => vec!["allow io_uring in the policy of that module (SELinux, which is not active, calls it io_uring:allowed)".to_owned()],
+        false => vec![
+            "SELinux needs the permission io_uring:allowed for the domain of this program".to_owned(),
+            "from what was refused, as root: ausearch -m AVC -ts recent | audit2allow -M krug_io_uring && semodule -i krug_io_uring.pp"
+                .to_owned(),
+        ],
+    };
     if facts.has_filter() {
         ways.push(format!(
             "if it is the seccomp filter that answers like this, let its profile allow {CALLS}"
