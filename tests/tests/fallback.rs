@@ -123,6 +123,17 @@ fn a_ring() -> Option<Runtime> {
     ring.ok()
 }
 
+/// The text without how much of something is in use now, which is said in brackets.
+fn but_for_counts(reason: &str) -> String {
+    let counted =
+        |part: &str| part.contains(" of ") && part.starts_with(|c: char| c.is_ascii_digit());
+    let parts = reason.split('(').map(|part| match counted(part) {
+        true => part.split_once(')').map_or("", |(_, rest)| rest),
+        false => part,
+    });
+    parts.collect()
+}
+
 /// Two runtimes on a thread to which io_uring is refused: they work on epoll, and the first one brings a warning.
 fn goes_on_with_epoll(calls: Calls, errno: i32) {
     refused(calls, errno, || {
@@ -136,7 +147,8 @@ fn goes_on_with_epoll(calls: Calls, errno: i32) {
         check_warning(&reason);
         let second = on(Driver::Auto).unwrap();
         assert_eq!(second.driver(), Driver::Epoll);
-        assert_eq!(second.fallback_reason().as_ref(), Some(&reason));
+        let second_reason = second.fallback_reason().expect("a reason");
+        assert_eq!(but_for_counts(&second_reason), but_for_counts(&reason));
         assert_eq!(take_warnings(), [""; 0], "it has been said");
         for runtime in [first, second] {
             runtime.block_on(works());
@@ -144,7 +156,7 @@ fn goes_on_with_epoll(calls: Calls, errno: i32) {
         }
 
         let error = on(Driver::Uring).expect_err("no ring can be made");
-        assert_eq!(error.to_string(), reason);
+        assert_eq!(but_for_counts(&error.to_string()), but_for_counts(&reason));
         assert_eq!(error.kind(), io::Error::from_raw_os_error(errno).kind());
         let chosen = on(Driver::Epoll).unwrap();
         assert_eq!(chosen.fallback_reason(), None, "nobody asked for a ring");

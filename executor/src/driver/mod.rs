@@ -96,7 +96,7 @@
 //!
 //! Of any driver: EINTR ends no wait; ECANCELED can come unasked for; ENOBUFS, EINTR and EAGAIN of an operation are answers for the layer
 //! above, because only that knows whether an operation may be repeated. If no driver can be made, the error
-//! says for each of them why, and what to do about it.
+//! says for each of them why, and what to do about it: `refusal` asks the system, `examination` tries both without running on them.
 //!
 //! Of a ring:
 //!
@@ -142,11 +142,13 @@ mod capabilities;
 mod choice;
 mod control;
 mod epoll;
+mod examination;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod operation;
 mod refusal;
 mod staging;
+mod system;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uring;
@@ -161,12 +163,20 @@ pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::Choice;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
+pub use examination::Ability;
+pub(crate) use examination::{Examination, Found};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]
 pub(crate) use faults::Faulty as Outside;
 pub(crate) use operation::{Address, CURSOR, Descriptor, Operation, Stage};
-pub(crate) use refusal::Refusal;
+pub use refusal::{Cause, Refusal};
+pub(crate) use refusal::{Container, Facts, Seccomp};
+pub use system::Limit;
+pub(crate) use system::{System, field};
+pub(crate) use uring::Rung;
+#[cfg(test)]
+pub(crate) use uring::made_up;
 
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]

@@ -6,6 +6,7 @@
 mod descriptor;
 mod file;
 mod fork;
+mod limit;
 mod path;
 mod poll;
 mod ring;
@@ -18,6 +19,7 @@ pub(crate) use file::{
     unlock,
 };
 pub(crate) use fork::{has_forked, watch_for_forks};
+pub(crate) use limit::{Resource, limit};
 pub(crate) use path::{hard_link, make_directory, open, remove, rename, status, symbolic_link};
 pub(crate) use poll::{Event, event_set, ready_now, unwatch, wait_for_events, watch};
 pub(crate) use ring::send_ring_message;

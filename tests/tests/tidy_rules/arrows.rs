@@ -12,7 +12,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (5, &["op", "buf"]),
     (6, &["source"]),
     (7, &["net", "fs", "pipe", "io", "time", "sync", "compat"]),
-    (8, &["runtime", "worker"]),
+    (8, &["runtime", "worker", "doctor"]),
 ];
 
 /// How high a module stands, if it is known.
