@@ -175,6 +175,28 @@ drive_echo() {
   still_runs echo
 }
 
+# The report says what the environment asks for, whatever that is; its JSON is JSON.
+drive_doctor() {
+  local status=0
+  "$1" >"$scratch/report"
+  case $KRUG_DRIVER in
+    uring) grep -q '^krug runs on io_uring here: KRUG_DRIVER=uring' "$scratch/report" ;;
+    epoll) grep -q '^krug runs on epoll here: KRUG_DRIVER=epoll' "$scratch/report" ;;
+  esac
+  "$1" --json | grep -q "^  \"driver\": \"$KRUG_DRIVER\"" || return 1
+  KRUG_DRIVER=$'no\n"driver"\\\x01' "$1" --json >"$scratch/report.json"
+  if command -v python3 >/dev/null; then
+    python3 - "$scratch/report.json" <<'PYTHON'
+import json, sys
+report = json.load(open(sys.argv[1], encoding="utf-8"))
+assert report["driver"] is None and 'no\n"driver"\\\x01' in report["reason"], report["reason"]
+assert report["findings"][0]["severity"] == "blocks", report["findings"]
+PYTHON
+  fi
+  "$1" --yaml 2>"$scratch/report" || status=$?
+  [ "$status" -eq 2 ] && [ "$(wc -l <"$scratch/report")" -eq 1 ]
+}
+
 drive_cancel() {
   "$1" >"$scratch/cancel"
   diff "$scratch/cancel" - <<'WANTED'

@@ -55,6 +55,7 @@
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, spawning from other threads, shutdown, all bounds and defaults |
+//! | [`doctor`](mod@doctor) | what this machine allows, and what to do about what it does not |
 //!
 //! # How one read travels
 //!
@@ -102,6 +103,8 @@
 //! - What waits for a disk is done by threads ([`in_pool.rs`](../src/krug/driver/epoll/in_pool.rs.html)).
 //!
 //! [`runtime::Driver`] chooses between the two; the variable `KRUG_DRIVER` (`auto`, `uring`, `epoll`) does where a program leaves it open.
+//! [`doctor()`](doctor()) says which of them it is on this machine, why, and what would have to be done for the other:
+//! `cargo run --release -p krug --example doctor`.
 //!
 //! # Limits
 //!
@@ -128,6 +131,7 @@ compile_error!(
 pub mod buf;
 #[cfg(feature = "futures-io")]
 pub mod compat;
+pub mod doctor;
 pub mod fs;
 pub mod io;
 pub mod net;
@@ -154,6 +158,7 @@ mod wheel;
 mod worker;
 
 pub use blocking::{Blocking, spawn_blocking};
+pub use doctor::doctor;
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, test};
 pub use runtime::{Builder, Handle, Runtime};

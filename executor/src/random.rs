@@ -49,6 +49,20 @@ impl Random {
         fraction < probability
     }
 
+    /// A time that is mostly short and now and then long: exponentially distributed, about, with this mean. Only whole
+    /// numbers are used, so that every machine draws the same.
+    pub(crate) fn exponential(&self, mean: Duration) -> Duration {
+        /// 2¹⁶ · ln 2: the mean of the logarithm to the base 2, inverted.
+        const SCALE: u128 = 45_426;
+        let drawn = self.next() | 1;
+        // The logarithm to the base 2, in steps of 2⁻¹⁶: its whole part exactly, the rest as a straight line.
+        let whole = u128::from(drawn.leading_zeros());
+        let mantissa = u128::from((drawn << drawn.leading_zeros()) >> 47) - (1 << 16);
+        let logarithm = ((whole + 1) << 16) - mantissa;
+        let nanoseconds = mean.as_nanos() * logarithm / (1 << 16) * SCALE / (1 << 16);
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
     /// A time in the range; its beginning if that is empty.
     pub(crate) fn within(&self, range: &Range<Duration>) -> Duration {
         let width = range.end.saturating_sub(range.start).as_nanos();
@@ -119,6 +133,19 @@ mod tests {
         let count = |probability| (0..1000).filter(|_| random.chance(probability)).count();
         assert_eq!((count(0.0), count(1.0)), (0, 1000));
         assert!((400..600).contains(&count(0.5)));
+    }
+
+    #[test]
+    fn exponential_times_have_their_mean_and_a_long_tail() {
+        let (random, mean) = (Random::new(5), Duration::from_millis(1));
+        let times: Vec<Duration> = (0..10_000).map(|_| random.exponential(mean)).collect();
+        let sum: Duration = times.iter().sum();
+        assert!((9_500..10_500).contains(&(sum / 10_000).as_nanos().div_ceil(100)));
+        let longer = |factor| times.iter().filter(|time| **time > mean * factor).count();
+        // e⁻¹, e⁻³ and e⁻⁶ of them.
+        assert!((3_400..4_000).contains(&longer(1)), "{}", longer(1));
+        assert!((400..600).contains(&longer(3)), "{}", longer(3));
+        assert!((10..50).contains(&longer(6)), "{}", longer(6));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use krug::runtime::Builder;
 use krug::{Runtime, time};
 
 pub mod drivers;
+pub mod refusing;
 
 pub use drivers::{driver, has_ring};
 
@@ -76,19 +77,29 @@ pub fn run_alone(test: impl Fn(&Runtime)) {
 
 /// Runs the test `name` once more, in a process of its own, and demands that it passes there. False in that process.
 pub fn passes_in_a_process_of_its_own(name: &str) -> bool {
+    passes_in_a_process_with(name, |_| ())
+}
+
+/// As [`passes_in_a_process_of_its_own`]; `prepare` says what else is different there.
+pub fn passes_in_a_process_with(name: &str, prepare: impl FnOnce(&mut Command)) -> bool {
     const CHILD: &str = "KRUG_TESTS_CHILD";
     if std::env::var_os(CHILD).is_some() {
         return false;
     }
     // Until it runs its own program a new process has all our sockets open, too.
     let _others = beside_others();
-    let mut child = Command::new(std::env::current_exe().expect("the path of this program"));
-    let output = child
-        .args(["--exact", name])
-        .env(CHILD, "1")
-        .output()
-        .expect("a process");
-    assert!(output.status.success(), "{output:?}");
+    // Another user may not be able to walk to this program, but can start what it is itself.
+    let mut child = Command::new("/proc/self/exe");
+    child.args(["--exact", name, "--nocapture"]).env(CHILD, "1");
+    prepare(&mut child);
+    let output = child.output().expect("a process");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{name}: {}\n{said}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     true
 }
 
@@ -124,6 +135,7 @@ fn on_the_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)
     let runtime = configure(Runtime::builder().driver(driver()))
         .build()
         .expect("a runtime");
+    drivers::check(&runtime);
     test(&runtime);
     runtime.block_on(until("nothing is in use any more", || {
         let metrics = runtime.metrics();

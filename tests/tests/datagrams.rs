@@ -19,6 +19,7 @@ use krug_tests::{
 };
 
 krug_tests::on_epoll_too!();
+krug_tests::in_hardship_too!(Refused(All, libc::EPERM));
 
 const SHORT: Duration = Duration::from_millis(2);
 /// The longest datagram of UDP over IPv4.

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 /// How many tests may be left out on some driver.
 const LEFT_OUT_MAX: usize = 10;
 
-/// Programs of tests that need no runtime.
+/// Programs of tests that need no runtime, or have a driver chosen for each of theirs.
 const WITHOUT_RUNTIME: &[&str] = &[
     "tests/tests/bugs.rs",
     "tests/tests/drivers.rs",
+    "tests/tests/fallback.rs",
     "tests/tests/send_and_sync.rs",
     "tests/tests/tables.rs",
     "tests/tests/tidy.rs",
     "consensus/tests/decree_exhaustive.rs",
     "consensus/tests/decree_schedules.rs",
     "consensus/tests/peers.rs",
+    "consensus/tests/refused.rs",
 ];
 
 fn top() -> PathBuf {

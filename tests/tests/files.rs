@@ -9,6 +9,15 @@ use krug_tests::{run, run_alone};
 use tempfile::TempDir;
 
 krug_tests::on_epoll_too!();
+// They need the least time of all, so they are tried with whatever strange systems answer.
+krug_tests::in_hardship_too!(
+    Refused(All, libc::EPERM),
+    Refused(Enter, libc::EPERM),
+    Refused(Setup, libc::ENOSYS),
+    Refused(Setup, libc::EACCES),
+    Refused(Setup, libc::ENOMEM),
+    Refused(Setup, libc::EOPNOTSUPP),
+);
 
 /// A folder for one test, and a path in it.
 fn place() -> (TempDir, PathBuf) {

@@ -21,6 +21,7 @@ use krug_tests::{
 };
 
 krug_tests::on_epoll_too!();
+krug_tests::in_hardship_too!(Refused(All, libc::EPERM));
 
 const SHORT: Duration = Duration::from_millis(2);
 const CLIENTS: usize = 4;

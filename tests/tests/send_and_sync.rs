@@ -226,6 +226,7 @@ fn rows() -> Vec<Row> {
         plain!("`Builder`": Builder),
         plain!("`Handle`": Handle),
         plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
+        plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
         plain!("`ShutdownReport`": ShutdownReport),
         generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),
         generic!("`JoinHandle<T>`", "T": JoinHandle),

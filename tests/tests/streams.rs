@@ -20,6 +20,7 @@ use krug_tests::{
 };
 
 krug_tests::on_epoll_too!();
+krug_tests::in_hardship_too!(Refused(All, libc::EPERM), Descriptors(64));
 
 /// More than any socket or pipe takes while nobody reads.
 const MORE_THAN_FITS: usize = 16 << 20;

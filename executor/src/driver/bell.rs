@@ -3,7 +3,8 @@
 //! Where the kernel can, ringing posts a completion to the ring itself
 //! (`IORING_REGISTER_SEND_MSG_RING`, Linux 6.13: 30 µs for a round trip, against 40
 //! with an event descriptor). Elsewhere it adds to an event descriptor, which the
-//! driver watches while it sleeps. What was rung while the driver was
+//! driver watches while it sleeps. So does a ringer whose message is refused, for want of memory, or by
+//! the sandbox of its thread: a wake-up that is lost is a program that hangs. What was rung while the driver was
 //! awake is kept by the ring or by the counter: the next sleep ends at once.
 //!
 //! A bell may outlive its driver; ringing it then does nothing. The driver's
@@ -13,7 +14,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use std::{fmt, io};
 
 use super::Descriptor;
@@ -21,25 +21,26 @@ use crate::sys;
 
 /// Wakes one driver. Cloned and sent freely.
 #[derive(Clone)]
-pub(crate) struct Bell {
-    shared: Arc<Shared>,
+pub(crate) enum Bell {
+    /// A driver that sleeps in the kernel.
+    Kernel(Arc<Shared>),
+    /// One that makes no system calls.
+    Doorbell(Arc<Doorbell>),
 }
 
-struct Shared {
+pub(crate) struct Shared {
     wire: Wire,
     /// [`CLOSED`] and the number of ringers between their announcement and their departure.
     state: AtomicU32,
 }
 
 /// What is pulled.
-#[derive(Clone, Debug)]
-pub(super) enum Wire {
-    /// The ring's own descriptor, and what its owner knows the message by.
-    Ring { ring: Descriptor, user_data: u64 },
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wire {
+    /// The ring's own descriptor, and what its owner knows the message by; pulled first, if there is one.
+    pub(super) message: Option<(Descriptor, u64)>,
     /// An event descriptor, owned by the driver's side of the bell.
-    Event(Descriptor),
-    /// What a driver that makes no system calls waits for.
-    Doorbell(Arc<Doorbell>),
+    pub(super) event: Descriptor,
 }
 
 const CLOSED: u32 = 1 << 31;
@@ -47,57 +48,53 @@ const CLOSED: u32 = 1 << 31;
 impl Bell {
     /// Makes the driver's present sleep in `enter` end, or its next one not begin.
     pub(crate) fn ring(&self) {
-        let before = self.shared.state.fetch_add(1, Ordering::SeqCst);
-        if before & CLOSED == 0 {
-            self.shared.pull();
+        match self {
+            Bell::Kernel(shared) => shared.ring(),
+            Bell::Doorbell(doorbell) => doorbell.ring(),
         }
-        self.shared.state.fetch_sub(1, Ordering::Release);
     }
 }
 
 impl fmt::Debug for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Bell").field(&self.shared.wire).finish()
+        match self {
+            Bell::Kernel(shared) => f.debug_tuple("Bell").field(&shared.wire).finish(),
+            Bell::Doorbell(doorbell) => f.debug_tuple("Bell").field(doorbell).finish(),
+        }
     }
 }
 
 impl Shared {
-    fn pull(&self) {
-        let mut wait = Duration::from_micros(10);
-        loop {
-            let result = match self.wire {
-                Wire::Ring { ring, user_data } => sys::send_ring_message(ring, user_data),
-                Wire::Event(event) => sys::ring_event(event),
-                Wire::Doorbell(ref doorbell) => return doorbell.ring(),
-            };
-            if !is_worth_repeating(&self.wire, result) || self.is_closed() {
-                return;
-            }
-            // A wake-up that is lost is a program that hangs, so this thread is slow instead.
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(Duration::from_millis(10));
+    fn ring(&self) {
+        let before = self.state.fetch_add(1, Ordering::SeqCst);
+        if before & CLOSED == 0 {
+            self.pull();
         }
+        self.state.fetch_sub(1, Ordering::Release);
     }
 
-    fn is_closed(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & CLOSED != 0
+    fn pull(&self) {
+        let Wire { message, event } = self.wire;
+        let is_sent = message
+            .is_some_and(|(ring, user_data)| sys::send_ring_message(ring, user_data).is_ok());
+        if !is_sent {
+            pull_event(event);
+        }
     }
 }
 
-/// True if the kernel was short of memory, or interrupted.
-fn is_worth_repeating(wire: &Wire, result: io::Result<()>) -> bool {
-    match result.map_err(|error| error.raw_os_error()) {
-        Err(Some(libc::ENOMEM | libc::EOVERFLOW | libc::EINTR)) => true,
-        // Of an event descriptor: its count is at the top, so it is rung already.
-        Err(Some(libc::EAGAIN)) => matches!(wire, Wire::Ring { .. }),
-        // Anything else cannot happen to a descriptor that is open.
-        _ => false,
-    }
+/// Of an event descriptor EAGAIN says that its count is at the top, so it is rung already. Nothing else can happen to one
+/// that is open.
+fn pull_event(event: Descriptor) {
+    let is_interrupted = |result: io::Result<()>| {
+        result.is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
+    };
+    while is_interrupted(sys::ring_event(event)) {}
 }
 
 /// Rung or not, and whoever waits for it.
 #[derive(Debug, Default)]
-pub(super) struct Doorbell {
+pub(crate) struct Doorbell {
     is_rung: Mutex<bool>,
     ringing: Condvar,
 }
@@ -126,44 +123,47 @@ impl Doorbell {
 }
 
 /// The driver's side of its bell.
-#[derive(Debug)]
 pub(super) struct BellOwner {
-    bell: Bell,
+    shared: Arc<Shared>,
 }
 
 impl BellOwner {
     pub(super) fn new(wire: Wire) -> BellOwner {
-        let shared = Shared {
-            wire,
-            state: AtomicU32::new(0),
-        };
+        let state = AtomicU32::new(0);
         BellOwner {
-            bell: Bell {
-                shared: Arc::new(shared),
-            },
+            shared: Arc::new(Shared { wire, state }),
         }
     }
 
     pub(super) fn bell(&self) -> Bell {
-        self.bell.clone()
+        Bell::Kernel(Arc::clone(&self.shared))
     }
 
-    pub(super) fn wire(&self) -> &Wire {
-        &self.bell.shared.wire
+    pub(super) fn event(&self) -> Descriptor {
+        self.shared.wire.event
+    }
+
+    /// Rings by the event descriptor, also if messages can be sent.
+    pub(super) fn ring_event(&self) {
+        pull_event(self.event());
+    }
+}
+
+impl fmt::Debug for BellOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BellOwner").field(&self.shared.wire).finish()
     }
 }
 
 impl Drop for BellOwner {
     /// After this the descriptors may be closed: nobody pulls at them any more.
     fn drop(&mut self) {
-        let shared = &self.bell.shared;
+        let shared = &self.shared;
         shared.state.fetch_or(CLOSED, Ordering::SeqCst);
         while shared.state.load(Ordering::Acquire) & !CLOSED != 0 {
             std::thread::yield_now();
         }
-        if let Wire::Event(event) = shared.wire {
-            // Nothing is lost with an error: the descriptor is gone in any case.
-            let _ = sys::close(event);
-        }
+        // Nothing is lost with an error: the descriptor is gone in any case.
+        let _ = sys::close(shared.wire.event);
     }
 }

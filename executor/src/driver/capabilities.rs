@@ -90,7 +90,7 @@ pub(crate) struct Capabilities {
     pub(crate) receive_multishot: bool,
     /// One completion of a receive can cover several provided buffers.
     pub(crate) receive_bundle: bool,
-    /// The bell posts to the ring itself; without, it is an event descriptor.
+    /// The bell posts to the ring itself, as far as its ringers may; without, it is an event descriptor.
     pub(crate) message_ring: bool,
     /// Sleeping in `enter` is not accounted as waiting for a disk.
     pub(crate) no_iowait: bool,

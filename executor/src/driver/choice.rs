@@ -56,7 +56,7 @@ static TOLD: AtomicI32 = AtomicI32::new(0);
 
 /// Says once why there is no ring.
 pub(super) fn tell(refusal: &Refusal) {
-    let errno = refusal.errno.unwrap_or(-1);
+    let errno = refusal.errno().unwrap_or(-1);
     if TOLD.swap(errno, Ordering::Relaxed) != errno {
         tracing::warn!("{refusal}. Going on with epoll, slower, with the same results");
     }

@@ -97,7 +97,7 @@
 //!
 //! Of any driver: EINTR ends no wait; ECANCELED can come unasked for; ENOBUFS, EINTR and EAGAIN of an operation are answers for the layer
 //! above, because only that knows whether an operation may be repeated. If no driver can be made, the error
-//! says for each of them why, and what to do about it.
+//! says for each of them why, and what to do about it: `refusal` asks the system, `examination` tries both without running on them.
 //!
 //! Of a ring:
 //!
@@ -105,7 +105,7 @@
 //! |---|---|---|
 //! | EINVAL | set-up | tries the next rung of the ladder; refuses when there is none |
 //! | ENOMEM | set-up | waits a little, a few times; then halves the queues; refuses at one entry |
-//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
+//! | EPERM, EACCES, ENOSYS, EMFILE, ENFILE, … | set-up, or the first enter, which only tries the ring out | refuses; [`Driver::new`] goes on with epoll unless a ring was demanded |
 //! | EINTR | enter | goes on: a signal ends no wait |
 //! | ETIME | enter | looks at the clock: `enter` never returns before the deadline without a reason |
 //! | EAGAIN, ENOMEM | enter | reaps and asks again, more and more slowly; after 20 ms without success it gives the turn back, and [`has_staged`](Driver::has_staged) stays true |
@@ -144,6 +144,7 @@ mod capabilities;
 mod choice;
 mod control;
 mod epoll;
+mod examination;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod groups;
@@ -151,6 +152,7 @@ mod operation;
 mod refusal;
 pub(crate) mod sim;
 mod staging;
+mod system;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uring;
@@ -170,12 +172,20 @@ pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::Choice;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
+pub use examination::Ability;
+pub(crate) use examination::{Examination, Found};
 #[cfg(feature = "fault-injection")]
 pub use faults::Faults;
 #[cfg(feature = "fault-injection")]
 pub(crate) use faults::Faulty as Outside;
 pub(crate) use operation::{Address, CURSOR, Descriptor, Operation, Stage};
-pub(crate) use refusal::Refusal;
+pub use refusal::{Cause, Refusal};
+pub(crate) use refusal::{Container, Facts, Seccomp};
+pub use system::Limit;
+pub(crate) use system::{System, field};
+pub(crate) use uring::Rung;
+#[cfg(test)]
+pub(crate) use uring::made_up;
 
 pub(crate) use crate::sys::{OwnedDescriptor, own};
 
@@ -292,6 +302,23 @@ pub(crate) struct DriverCounters {
     pub(crate) errands: u64,
 }
 
+/// The driver on epoll, or why there is none, and what to do about it.
+fn new_epoll(config: &Config) -> io::Result<epoll::Epoll> {
+    epoll::Epoll::new(config).map_err(|error| {
+        let advice = match error.raw_os_error() {
+            Some(libc::EMFILE) => {
+                "; the process has too many open descriptors: raise RLIMIT_NOFILE (ulimit -n)"
+            }
+            Some(libc::ENFILE) => {
+                "; the system has too many open files: raise the sysctl fs.file-max"
+            }
+            _ => "",
+        };
+        let text = format!("cannot set up epoll: {error}{advice}");
+        io::Error::new(error.kind(), text)
+    })
+}
+
 /// The way to the outside.
 #[derive(Debug)]
 pub(crate) enum Driver {
@@ -322,7 +349,7 @@ impl Driver {
         crate::sys::watch_for_forks();
         let choice = config.choice.resolve()?;
         match choice {
-            Choice::Epoll => return epoll::Epoll::new(config).map(Driver::Epoll),
+            Choice::Epoll => return new_epoll(config).map(Driver::Epoll),
             Choice::Sim => return Ok(Driver::Sim(sim::Sim::new(config))),
             Choice::Auto | Choice::Uring => {}
         }
@@ -331,12 +358,8 @@ impl Driver {
             Err(refusal) if choice == Choice::Uring => return Err(refusal.into()),
             Err(refusal) => refusal,
         };
-        let epoll = epoll::Epoll::new(config).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot set up epoll: {error}. {refusal}"),
-            )
-        })?;
+        let epoll = new_epoll(config)
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}. {refusal}")))?;
         choice::tell(&refusal);
         Ok(Driver::Epoll(epoll.instead_of(refusal)))
     }

@@ -12,7 +12,7 @@ use crate::worker::{Settings, Worker};
 /// How long a closed stream may go on sending, unless set.
 pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
 /// How much memory a core registers for buffers, unless set.
-pub(super) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
+pub(crate) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -21,7 +21,8 @@ pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum Driver {
     /// What the variable `KRUG_DRIVER` of the environment names: `auto`, `uring` or `epoll`. If it names none: io_uring, or, where
-    /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it.
+    /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it;
+    /// [`doctor`](crate::doctor()) says it at any time, and more.
     #[default]
     Auto,
     /// io_uring, or an error.
@@ -33,7 +34,7 @@ pub enum Driver {
 }
 
 impl Driver {
-    pub(super) fn chosen(choice: Choice) -> Driver {
+    pub(crate) fn chosen(choice: Choice) -> Driver {
         match choice {
             Choice::Auto => Driver::Auto,
             Choice::Uring => Driver::Uring,

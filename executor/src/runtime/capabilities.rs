@@ -19,7 +19,7 @@ pub struct Capabilities {
     /// Buffers are taken when data arrives. Without it a connection that waits for data in `recv` holds memory.
     pub provided_buffers: bool,
     /// Other threads wake the core with a message to its ring. Without it they use an event descriptor; a core with a ring
-    /// submits a read of that before it sleeps.
+    /// submits a read of that before it sleeps. With it, too, but once: for threads that are forbidden to send messages.
     pub message_ring: bool,
     /// Renaming, removing, linking and making directories are operations of the driver. Without it some of them, or all, are
     /// handed to another thread as soon as their futures are polled, and cannot be taken back after that.

@@ -92,6 +92,7 @@ use std::time::Duration;
 
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
+pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
 pub use handle::{Handle, RuntimeEnded};
@@ -187,7 +188,7 @@ impl Runtime {
     }
 
     /// Why this runtime runs on epoll although a ring would have been preferred: what the system answered, the likely cause, and
-    /// what to do about it. `None` if nobody asked for a ring, or there is one.
+    /// what to do about it. `None` if nobody asked for a ring, or there is one. [`doctor`](crate::doctor()) says more.
     pub fn fallback_reason(&self) -> Option<String> {
         let driver = self.worker().core().driver.borrow();
         driver.refusal().map(ToString::to_string)

@@ -51,6 +51,13 @@ impl Links {
         self
     }
 
+    /// What comes on top of the latency: mostly little, now and then much. Exponentially distributed, with this mean; zero at
+    /// first.
+    pub fn jitter(&mut self, mean: Duration) -> &mut Links {
+        self.conditions.jitter = mean;
+        self
+    }
+
     /// Which share of the packets is lost, from 0 to 1. What belongs to a connection is sent again after 200 ms, then
     /// 400 and so on up to 2 minutes, as Linux does; a datagram is not.
     pub fn loss(&mut self, share: f64) -> &mut Links {
@@ -160,6 +167,18 @@ impl Sim {
         let mut world = self.world.borrow_mut();
         world.release(one, other);
         world.release(other, one);
+    }
+
+    /// Holds what arrives between two hosts, in both directions, for so long.
+    ///
+    /// # Panics
+    ///
+    /// If there are no hosts of these names.
+    pub fn clog(&mut self, one: &str, other: &str, duration: Duration) {
+        self.hold(one, other);
+        let end = self.elapsed().saturating_add(duration);
+        let (one, other) = (one.to_owned(), other.to_owned());
+        self.at(end, move |sim| sim.release(&one, &other));
     }
 
     /// Repairs and releases all ways.

@@ -15,7 +15,7 @@ const LAYERS: &[(u8, &[&str])] = &[
         7,
         &["net", "fs", "pipe", "io", "time", "sync", "rand", "compat"],
     ),
-    (8, &["runtime", "worker"]),
+    (8, &["runtime", "worker", "doctor"]),
     (9, &["sim"]),
 ];
 

@@ -127,7 +127,10 @@ impl Epoll {
     pub(crate) fn new(config: &Config) -> io::Result<Epoll> {
         let descriptors = Descriptors::new()?;
         let event = sys::event_descriptor()?;
-        let bell = BellOwner::new(Wire::Event(event));
+        let bell = BellOwner::new(Wire {
+            message: None,
+            event,
+        });
         // An edge for each ring: nobody has to read the count.
         let events = libc::EPOLLIN | libc::EPOLLET;
         sys::watch(descriptors.set(), libc::EPOLL_CTL_ADD, event, events, BELL)?;

@@ -16,6 +16,8 @@ mod agenda;
 mod attempt;
 mod datagrams;
 mod delivery;
+mod disk;
+mod inode;
 mod listener;
 mod memory;
 mod name;
@@ -42,7 +44,7 @@ use std::sync::Arc;
 
 use crate::random::Random;
 
-use super::bell::{Bell, BellOwner, Doorbell, Wire};
+use super::bell::{Bell, Doorbell};
 use super::groups::Provided;
 use super::staging::{Next, Staging};
 use super::{
@@ -85,7 +87,6 @@ pub(crate) struct Sim {
     place: Place,
     /// Nobody else lets the time of its world go on.
     is_alone: bool,
-    bell: BellOwner,
     doorbell: Arc<Doorbell>,
     capabilities: Capabilities,
     staging: Staging,
@@ -97,12 +98,10 @@ impl Sim {
     pub(crate) fn new(config: &Config) -> Sim {
         let hosted = NEXT.take();
         let is_alone = hosted.is_none();
-        let doorbell = Arc::<Doorbell>::default();
         Sim {
             place: hosted.unwrap_or_else(|| Place::alone(config.seed)),
             is_alone,
-            bell: BellOwner::new(Wire::Doorbell(Arc::clone(&doorbell))),
-            doorbell,
+            doorbell: Arc::default(),
             capabilities: capabilities(config),
             staging: Staging::new(),
             counters: DriverCounters::default(),
@@ -287,7 +286,7 @@ impl Sim {
     }
 
     pub(crate) fn bell(&self) -> Bell {
-        self.bell.bell()
+        Bell::Doorbell(Arc::clone(&self.doorbell))
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {

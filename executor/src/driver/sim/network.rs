@@ -77,6 +77,8 @@ impl Packet {
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
     pub(crate) latency: Range<Duration>,
+    /// The mean of what comes on top of that, exponentially distributed.
+    pub(crate) jitter: Duration,
     /// Of packets of each kind.
     pub(crate) loss: f64,
     /// Of datagrams.
@@ -89,6 +91,7 @@ impl Default for Conditions {
     fn default() -> Conditions {
         Conditions {
             latency: Duration::from_micros(100)..Duration::from_millis(1),
+            jitter: Duration::ZERO,
             loss: 0.0,
             duplication: 0.0,
             bandwidth: None,
@@ -214,7 +217,10 @@ impl Network {
             leaves = leaves.max(way.busy_until) + time;
             way.busy_until = leaves;
         }
-        let arrives = || leaves + random.within(&conditions.latency);
+        let arrives = || {
+            let latency = random.within(&conditions.latency);
+            leaves + latency + random.exponential(conditions.jitter)
+        };
         if packet.is_reliable() {
             let mut arrival = arrives();
             // What is lost is sent again.

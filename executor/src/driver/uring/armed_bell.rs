@@ -1,5 +1,6 @@
-//! [`ArmedBell`]: the bell of a ring, heard through a read that is armed before the ring sleeps where the kernel cannot
-//! send messages to rings.
+//! [`ArmedBell`]: the bell of a ring, heard through a message, or through a read that is armed before the ring sleeps.
+//!
+//! Where messages can be sent the read stays in flight from the first sleep on: it is for ringers to whom they are refused.
 
 use std::sync::atomic::AtomicU64;
 
@@ -35,19 +36,19 @@ impl ArmedBell {
     }
 
     /// The event descriptor and the memory for a read that is to be armed before the
-    /// driver sleeps, if the bell needs one and it is not armed yet.
+    /// driver sleeps, if it is not armed yet.
     pub(super) fn arm(&mut self) -> Option<(Descriptor, *mut u8, u32)> {
-        match *self.owner.wire() {
-            Wire::Event(event) if !self.armed => {
-                self.armed = true;
-                Some((event, SINK.as_ptr().cast(), size_of_val(&SINK) as u32))
-            }
-            _ => None,
+        if self.armed {
+            return None;
         }
+        self.armed = true;
+        let length = size_of_val(&SINK) as u32;
+        Some((self.owner.event(), SINK.as_ptr().cast(), length))
     }
 
-    pub(super) fn needs_arming(&self) -> bool {
-        matches!(self.owner.wire(), Wire::Event(_)) && !self.armed
+    /// Lets the armed read complete.
+    pub(super) fn disarm(&self) {
+        self.owner.ring_event();
     }
 
     /// The armed read completed.

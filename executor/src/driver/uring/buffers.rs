@@ -162,11 +162,12 @@ impl Uring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::tests::{Rig, is_without};
+    use crate::driver::tests::is_without;
+    use crate::driver::uring::tests::with_entries;
 
     #[test]
     fn the_length_of_a_buffer_is_what_its_entry_says_until_the_place_is_anothers() {
-        let rig = Rig::with_entries(1);
+        let rig = with_entries(1);
         if is_without(
             "ring of buffers",
             rig.driver.capabilities().provided_buffers,

@@ -11,7 +11,9 @@ pub(super) enum Event {
     Operation(Key, Completion),
     Cancel(Key, i32),
     Close(i32),
+    /// The read of the bell is over.
     Bell,
+    Message,
     /// The tag is none of ours.
     Unknown,
 }
@@ -34,6 +36,7 @@ pub(super) fn event(user_data: u64, result: i32, flags: u32) -> Event {
         Tag::Cancel => Event::Cancel(key, result),
         Tag::Close => Event::Close(result),
         Tag::Bell => Event::Bell,
+        Tag::Message => Event::Message,
     }
 }
 

@@ -79,6 +79,7 @@ impl Uring {
                     self.bell.rung();
                     self.counters.bells += 1;
                 }
+                Event::Message => self.counters.bells += 1,
                 Event::Unknown => self.counters.stale_completions += 1,
             }
         }
@@ -185,7 +186,7 @@ impl Uring {
 
     /// False if the bell could not be heard yet for want of a submission entry.
     fn arm_bell(&mut self) -> bool {
-        if !self.bell.needs_arming() {
+        if self.bell.is_armed() {
             return true;
         }
         let mut queue = self.ring.0.submission();
@@ -334,19 +335,24 @@ impl Patience {
     }
 }
 
+/// Fails if the ring can be made, but not be used: that is what some sandboxes do.
+pub(super) fn try_out(ring: &IoUring) -> io::Result<()> {
+    let entered = system_call(ring, 0, Sleep::NO, EnterFlags::GETEVENTS);
+    entered.map(drop).or_else(|error| judge(error).map(drop))
+}
+
 /// Whether a message sent to the ring arrives: tried, because a kernel that knows
 /// the operation on rings may lack the one without, and sandboxes may refuse it.
 pub(super) fn hears_messages(ring: &mut IoUring) -> io::Result<bool> {
-    if sys::send_ring_message(ring.as_raw_fd(), user_data::BELL).is_err() {
+    if sys::send_ring_message(ring.as_raw_fd(), user_data::MESSAGE).is_err() {
         return Ok(false);
     }
     let mut patience = Patience::new();
     loop {
-        let entered = system_call(ring, 0, Sleep::NO, EnterFlags::GETEVENTS);
-        entered.map(drop).or_else(|error| judge(error).map(drop))?;
+        try_out(ring)?;
         if ring
             .completion()
-            .any(|entry| entry.user_data() == user_data::BELL)
+            .any(|entry| entry.user_data() == user_data::MESSAGE)
         {
             return Ok(true);
         }

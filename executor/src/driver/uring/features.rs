@@ -283,7 +283,7 @@ fn removes(rig: &mut Rig, folder: &Path) -> bool {
 
 fn hears_a_message(rig: &mut Rig, _: &Path) -> bool {
     let ring = super::tests::uring(rig).ring.0.as_raw_fd();
-    let is_sent = crate::sys::send_ring_message(ring, super::user_data::BELL).is_ok();
+    let is_sent = crate::sys::send_ring_message(ring, super::user_data::MESSAGE).is_ok();
     rig.flush();
     is_sent && rig.driver.counters().bells == 1
 }

@@ -4,7 +4,8 @@
 //! - `encode`: from operation to submission entry;
 //! - `enter`: submits, waits, reaps; copes with every answer of `io_uring_enter`;
 //! - `decode`: from completion entry to completion;
-//! - `armed_bell`: hears the bell where rings cannot be sent messages;
+//! - `examine`: what a ring of this kernel can do, without running on it;
+//! - `armed_bell`: hears the bell where rings cannot be sent messages, or some threads may not send them;
 //! - `buffers`: rings of provided buffers;
 //! - `fallback`: what the kernel's io_uring lacks.
 //!
@@ -16,6 +17,7 @@ mod buffers;
 mod decode;
 mod encode;
 mod enter;
+mod examine;
 mod fallback;
 #[cfg(test)]
 mod features;
@@ -24,6 +26,9 @@ mod setup;
 mod tests;
 mod user_data;
 
+pub(crate) use examine::examine;
+#[cfg(test)]
+pub(crate) use examine::made_up;
 pub(crate) use setup::Rung;
 
 use std::io;
@@ -99,15 +104,11 @@ impl Uring {
 
     fn with(mut ring: IoUring, rung: Rung, config: &Config) -> io::Result<Uring> {
         limit_kernel_threads(&ring, config);
-        let mut capabilities = capabilities(&ring, rung);
-        (config.restrict)(&mut capabilities);
-        capabilities.message_ring = capabilities.message_ring && enter::hears_messages(&mut ring)?;
-        let wire = match capabilities.message_ring {
-            true => Wire::Ring {
-                ring: ring.as_raw_fd(),
-                user_data: user_data::BELL,
-            },
-            false => Wire::Event(sys::event_descriptor()?),
+        let capabilities = capabilities(&mut ring, rung, config)?;
+        let message = (ring.as_raw_fd(), user_data::MESSAGE);
+        let wire = Wire {
+            message: capabilities.message_ring.then_some(message),
+            event: sys::event_descriptor()?,
         };
         Ok(Uring {
             bell: ArmedBell::new(wire),
@@ -188,7 +189,7 @@ impl Uring {
         while self.has_staged() || self.own_in_flight > 0 || self.bell.is_armed() {
             if self.bell.is_armed() {
                 // The armed read is the bell's own and ends like any: by ringing.
-                self.bell.bell().ring();
+                self.bell.disarm();
             }
             let entered = self.enter(Wait::Until(Some(deadline)), &mut strays);
             if entered.is_err() || Instant::now() >= deadline {
@@ -213,11 +214,19 @@ fn limit_kernel_threads(ring: &IoUring, config: &Config) {
         .register_iowq_max_workers(&mut [files, config.blocking_threads_max]);
 }
 
-fn capabilities(ring: &IoUring, rung: Rung) -> Capabilities {
+fn capabilities(ring: &mut IoUring, rung: Rung, config: &Config) -> io::Result<Capabilities> {
+    enter::try_out(ring)?;
     let mut probe = Probe::new();
     // A probe that fails leaves the table empty: every operation that has a
     // fallback then takes it.
     let _ = ring.submitter().register_probe(&mut probe);
+    let mut found = what_it_says(ring, rung, &probe);
+    (config.restrict)(&mut found);
+    found.message_ring = found.message_ring && enter::hears_messages(ring)?;
+    Ok(found)
+}
+
+fn what_it_says(ring: &IoUring, rung: Rung, probe: &Probe) -> Capabilities {
     let socket = probe.is_supported(opcode::Socket::CODE);
     let parameters = ring.params();
     Capabilities {

@@ -65,10 +65,10 @@ fn a_refused_rung_leads_to_the_next() {
 }
 
 #[test]
-fn a_ladder_without_rungs_left_says_what_kernel_is_needed() {
+fn a_ladder_without_rungs_left_ends_with_its_answer() {
     let (tried, _, ended) = climb(256, |_, _, _| Err(libc::EINVAL));
     assert_eq!(tried.len(), 3);
-    assert!(ended.unwrap_err().to_string().contains("Linux 5.11"));
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -98,18 +98,23 @@ fn memory_that_stays_away_halves_the_ring() {
 
 #[test]
 fn what_cannot_be_mended_names_its_cause_and_remedy() {
-    for (errno, remedy) in [
-        (libc::ENOMEM, "RLIMIT_MEMLOCK"),
-        (libc::EPERM, "kernel.io_uring_disabled"),
-        (libc::ENOSYS, "CONFIG_IO_URING"),
-        (libc::EACCES, "SELinux"),
-        (libc::EMFILE, "RLIMIT_NOFILE"),
-        (libc::ENFILE, "fs.file-max"),
-        (libc::EOPNOTSUPP, "io_uring"),
+    for errno in [
+        libc::ENOMEM,
+        libc::EPERM,
+        libc::ENOSYS,
+        libc::EACCES,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::EOPNOTSUPP,
     ] {
         let (_, _, ended) = climb(4, |_, _, _| Err(errno));
-        let text = ended.unwrap_err().to_string();
-        assert!(text.contains(remedy), "{text}");
+        let (line, answer) = (
+            ended.unwrap_err().to_string(),
+            io::Error::from_raw_os_error(errno),
+        );
+        let explained = line.strip_prefix(&format!("cannot set up io_uring: {answer}; "));
+        let (cause, remedy) = explained.and_then(|rest| rest.split_once(": ")).unwrap();
+        assert!(cause.len() > 10 && remedy.len() > 10, "{line}");
     }
 }
 
@@ -208,7 +213,13 @@ fn bug_058_tags_indices_and_generations_never_mix() {
     let numbers = [0, 1, 2, 7, INDEX_MAX - 1, INDEX_MAX];
     let generations = [0, 1, INDEX_MAX, u32::MAX - 10, u32::MAX];
     let mut seen = std::collections::HashSet::new();
-    for tag in [Tag::Operation, Tag::Cancel, Tag::Close, Tag::Bell] {
+    for tag in [
+        Tag::Operation,
+        Tag::Cancel,
+        Tag::Close,
+        Tag::Bell,
+        Tag::Message,
+    ] {
         for index in numbers {
             for generation in generations {
                 let packed = pack(tag, key(index, generation));
@@ -221,6 +232,7 @@ fn bug_058_tags_indices_and_generations_never_mix() {
     assert_eq!(unpack(u64::MAX), None);
     assert_eq!(unpack(user_data::BELL), Some((Tag::Bell, key(0, 0))));
     assert_eq!(unpack(user_data::CLOSE), Some((Tag::Close, key(0, 0))));
+    assert_eq!(unpack(user_data::MESSAGE), Some((Tag::Message, key(0, 0))));
 }
 
 #[test]

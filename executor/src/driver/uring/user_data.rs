@@ -9,14 +9,17 @@ pub(super) enum Tag {
     Cancel = 2,
     Close = 3,
     Bell = 4,
+    Message = 5,
 }
 
 const INDEX_BITS: u32 = 28;
 const GENERATION_BITS: u32 = 32;
 const _: () = assert!(INDEX_MAX == (1 << INDEX_BITS) - 1);
 
-/// The `user_data` of the bell, which has no key.
+/// The `user_data` of the bell's read, which has no key.
 pub(super) const BELL: u64 = (Tag::Bell as u64) << (INDEX_BITS + GENERATION_BITS);
+/// The `user_data` of the message that rings the bell.
+pub(super) const MESSAGE: u64 = (Tag::Message as u64) << (INDEX_BITS + GENERATION_BITS);
 /// The `user_data` of closes that nobody waits for.
 pub(super) const CLOSE: u64 = (Tag::Close as u64) << (INDEX_BITS + GENERATION_BITS);
 
@@ -37,6 +40,7 @@ pub(super) fn unpack(user_data: u64) -> Option<(Tag, Key)> {
         2 => Tag::Cancel,
         3 => Tag::Close,
         4 => Tag::Bell,
+        5 => Tag::Message,
         _ => return None,
     };
     let key = Key {
