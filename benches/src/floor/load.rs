@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::connections::{Connections, Kind};
@@ -20,6 +22,8 @@ pub(crate) struct Load {
     pub(crate) measured: Duration,
     /// The thread of the server, whose time on the processor is taken over the same span.
     pub(crate) server_thread: String,
+    /// System calls of the server so far, if somebody counts them.
+    pub(crate) server_calls: Arc<AtomicU64>,
 }
 
 /// What was seen between the end of the warm-up and the end.
@@ -28,6 +32,9 @@ pub(crate) struct Generated {
     pub(crate) messages: u64,
     pub(crate) elapsed: Duration,
     pub(crate) server_busy: Duration,
+    pub(crate) server_calls: u64,
+    /// Threads of the process in which the server runs.
+    pub(crate) process_threads: usize,
     pub(crate) load_busy: Duration,
     /// Of the whole run, warm-up included: what system calls of the server are divided by.
     pub(crate) messages_of_run: u64,
@@ -55,6 +62,7 @@ struct Mark {
     at: Instant,
     server: Duration,
     load: Duration,
+    calls: u64,
     rounds: u64,
 }
 
@@ -66,6 +74,7 @@ pub(crate) fn generate(load: &Load) -> io::Result<Generated> {
         at: Instant::now(),
         server: system::busy_time(&load.server_thread),
         load: system::busy_time(&own_thread),
+        calls: load.server_calls.load(Ordering::Relaxed),
         rounds,
     };
     for index in 0..load.connections {
@@ -75,12 +84,15 @@ pub(crate) fn generate(load: &Load) -> io::Result<Generated> {
     let start = mark(generator.rounds);
     generator.run_until(start.at + load.measured)?;
     let end = mark(generator.rounds);
+    let process_threads = system::threads_beside(&load.server_thread);
     generator.finish()?;
     let in_flight = load.in_flight as u64;
     Ok(Generated {
         messages: (end.rounds - start.rounds) * in_flight,
         elapsed: end.at - start.at,
         server_busy: end.server.saturating_sub(start.server),
+        server_calls: end.calls - start.calls,
+        process_threads,
         load_busy: end.load.saturating_sub(start.load),
         messages_of_run: generator.rounds * in_flight,
     })
