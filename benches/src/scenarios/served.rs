@@ -73,22 +73,22 @@ pub(super) fn look(peer: &Peer, options: &Options, in_flight: usize) -> io::Resu
     let traced = Traced::begin(server.id());
     let generator = thread::spawn(move || {
         pin(1)?;
-        load::generate(&load)
+        load::generate_counted(&load)
     });
     let (ended_well, uncounted) = match traced {
         Ok(traced) => (traced.count(&calls)?, None),
         Err(error) => (server.wait()?.success(), Some(error.to_string())),
     };
-    let generated = joined(generator);
+    let counted = joined(generator);
     if !ended_well {
         return Err(io::Error::other(
             "the server in a process of its own failed",
         ));
     }
-    let generated = generated?;
-    let each = generated.server_calls as f64 / generated.messages as f64;
+    let counted = counted?;
+    let each = counted.server_calls as f64 / counted.messages as f64;
     Ok(Seen {
-        threads: generated.process_threads,
+        threads: counted.threads,
         calls: uncounted.map_or(Ok(each), Err),
     })
 }
