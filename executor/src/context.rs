@@ -143,8 +143,13 @@ impl<T> Current<T> {
     /// another runtime: so nothing is borrowed meanwhile.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let current = Option::clone(&self.0.borrow());
-        current.as_deref().map(f)
+        self.get().as_deref().map(f)
+    }
+
+    /// What is current.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<Rc<T>> {
+        Option::clone(&self.0.borrow())
     }
 
     /// Makes `part` the current one and returns what was current before.
@@ -161,6 +166,12 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     CORE.with(|current| current.with(f))
+}
+
+/// The core this thread is running, for whoever asks it several things.
+#[inline]
+pub(crate) fn current() -> Option<Rc<Core>> {
+    CORE.with(Current::get)
 }
 
 /// Makes `core` current on this thread and returns the one before.

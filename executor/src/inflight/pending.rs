@@ -13,7 +13,7 @@ use super::foreign::Foreign;
 use super::op::Op;
 use super::slot::Attachment;
 use super::slots::{Abandoned, Sent};
-use crate::context;
+use crate::context::{self, Core};
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};
 
@@ -46,17 +46,26 @@ impl<T: Op> InFlight<T> {
         op: T,
         attachment: Option<Attachment>,
     ) -> Result<InFlight<T>, (T, io::Error)> {
-        let stopping = context::with(|core| core.stopping.get());
-        match stopping {
-            Some(false) => {}
-            Some(true) => return Err((op, stopping_error())),
-            None => return Err((op, outside_error())),
+        match context::current() {
+            Some(core) => InFlight::start_on(&core, op, attachment),
+            None => Err((op, outside_error())),
+        }
+    }
+
+    #[inline]
+    fn start_on(
+        core: &Core,
+        op: T,
+        attachment: Option<Attachment>,
+    ) -> Result<InFlight<T>, (T, io::Error)> {
+        if core.stopping.get() {
+            return Err((op, stopping_error()));
         }
         if cancel::is_cancelled() {
             return Err((op, cancel::cancelled_error()));
         }
         let started = super::with(|slots| {
-            let key = slots.start(Erased::new(op), attachment, false);
+            let key = slots.start_on(core, Erased::new(op), attachment);
             cancel::note(slots, key);
             Ticket {
                 home: slots.home(),

@@ -121,17 +121,22 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
                 source.end_turn(T::ROLE);
                 Poll::Ready(Some(output))
             }
-            Begin::Submit(op) => match InFlight::start(op, Some(source.attachment(T::ROLE))) {
-                Ok(in_flight) => {
-                    source.started(T::ROLE, in_flight.key());
-                    self.state = State::Submitted(in_flight);
-                    Poll::Ready(None)
-                }
-                Err((op, error)) => {
-                    source.end_turn(T::ROLE);
-                    Poll::Ready(Some(T::failed(error, op.into_resource())))
-                }
-            },
+            Begin::Submit(op) => Poll::Ready(self.start(&source, op)),
+        }
+    }
+
+    /// `Some` if it could not be started.
+    fn start(&mut self, source: &S, op: T) -> Option<T::Output> {
+        match InFlight::start(op, Some(source.attachment(T::ROLE))) {
+            Ok(in_flight) => {
+                source.started(T::ROLE, in_flight.key());
+                self.state = State::Submitted(in_flight);
+                None
+            }
+            Err((op, error)) => {
+                source.end_turn(T::ROLE);
+                Some(T::failed(error, op.into_resource()))
+            }
         }
     }
 
@@ -165,13 +170,20 @@ impl<T: LaneOp<S>, S: Lanes> Future for Transfer<T, S> {
         let (op, completion) = ready!(in_flight.poll(cx));
         self.state = State::Over;
         let id = self.id;
-        at_home(id, move || end_turn::<S>(id, T::ROLE));
+        match S::find(id) {
+            Ok(source) => source.end_turn(T::ROLE),
+            // It is gone, or far away.
+            Err(_) => at_home(id, move || end_turn::<S>(id, T::ROLE)),
+        }
         Poll::Ready(op.complete(completion))
     }
 }
 
 impl<T: LaneOp<S>, S: Lanes> Drop for Transfer<T, S> {
     fn drop(&mut self) {
+        if matches!(self.state, State::Over) {
+            return;
+        }
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting { place, resource } => {
