@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) wheel: RefCell<Wheel<Expiry>>,
     pub(crate) clock: Clock,
     pub(crate) driver: RefCell<Outside>,
+    /// What the driver says of itself, so that nobody asks it for every operation.
+    pub(crate) tries_at_once: bool,
     pub(crate) random: Random,
     pub(crate) counters: Counters,
     /// How long a dropped or closed stream may go on sending what was accepted.

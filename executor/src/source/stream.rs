@@ -426,6 +426,10 @@ impl Lanes for Stream {
         self.direction(role).in_flight.set(key);
     }
 
+    fn observe(&self, role: Role, completion: Completion) {
+        Stream::observe(self, role, completion);
+    }
+
     fn end_turn(&self, role: Role) {
         Stream::end_turn(self, role);
     }

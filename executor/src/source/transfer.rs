@@ -11,7 +11,8 @@ use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, closed_error};
 use crate::buf::{self, BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
+use crate::context;
+use crate::inflight::{self, Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
@@ -24,6 +25,8 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     /// What the future holds until its turn comes, a buffer for example.
     type Resource: 'static;
     const ROLE: Role;
+    /// Whether it is tried before it is submitted, where that saves the way through a slot.
+    const AT_ONCE: bool = false;
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
     fn begin(source: &S, resource: Self::Resource) -> Begin<Self, Self::Resource>;
@@ -125,9 +128,19 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
         }
     }
 
-    /// `Some` if it could not be started.
-    fn start(&mut self, source: &S, op: T) -> Option<T::Output> {
-        match InFlight::start(op, Some(source.attachment(T::ROLE))) {
+    /// `Some` if it is over already.
+    fn start(&mut self, source: &S, mut op: T) -> Option<T::Output> {
+        let core = context::current();
+        if T::AT_ONCE
+            && let Some(core) = &core
+            && let Some(completion) = inflight::try_at_once(core, &mut op)
+        {
+            source.observe(T::ROLE, completion);
+            source.end_turn(T::ROLE);
+            return Some(op.complete(completion));
+        }
+        let attachment = Some(source.attachment(T::ROLE));
+        match InFlight::start_on(core.as_deref(), op, attachment) {
             Ok(in_flight) => {
                 source.started(T::ROLE, in_flight.key());
                 self.state = State::Submitted(in_flight);
@@ -266,6 +279,7 @@ pub(crate) struct Incoming<B> {
 impl<B: IoBufMut> LaneOp for Receive<B> {
     type Resource = Incoming<B>;
     const ROLE: Role = Role::Receive;
+    const AT_ONCE: bool = true;
 
     fn begin(stream: &Stream, incoming: Incoming<B>) -> Begin<Self, Self::Resource> {
         let Incoming {
@@ -383,6 +397,7 @@ impl Outgoing<Vec<u8>> {
 impl<B: IoBuf> LaneOp for SendBuf<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
+    const AT_ONCE: bool = true;
 
     fn begin(stream: &Stream, outgoing: Outgoing<B>) -> Begin<Self, Self::Resource> {
         let Outgoing {
