@@ -79,6 +79,7 @@ impl Worker {
             scheduler: Scheduler::new(&lease),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
+            tries_at_once: driver.tries_at_once(),
             driver: RefCell::new(driver),
             random: Random::new(settings.seed),
             counters: Counters::default(),
