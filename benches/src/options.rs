@@ -13,9 +13,10 @@ scenarios
 
 options
   --pairs N           pairs of runs, default 7
-  --peer NAME         compare with: floor, tokio; may be repeated, default all
-                      (the same name as the subject's shows the noise)
-  --subject NAME      compare what: krug (default), floor, tokio
+  --driver NAME       what `krug` runs on: uring (default), epoll
+  --peer NAME         compare with: floor, tokio (default both), krug-uring, krug-epoll;
+                      may be repeated (the same name as the subject's shows the noise)
+  --subject NAME      compare what: krug (default) or one of the above
   --seconds S         measured time of one run, default 1
   --connections N     echo: default 50
   --bytes N           echo: size of a message, default 64
@@ -24,15 +25,25 @@ options
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
+
+columns of echo
+  server load, generator  shares of the time for which each was on its core
+  threads                 of a process that does nothing but serve, at work
+  calls per msg           system calls of that process, for each message, once connected; exact, but
+                          counted in a pass of its own, in which the process is stopped at each of
+                          them (ptrace): that it is slower there makes its waits find more
+  enters per msg          times it submitted or waited, in the timed runs, where the server counts them
 ";
 
 /// What to run, and how long.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     pub(crate) scenario: String,
-    pub(crate) subject: String,
+    /// What `krug` runs on, one of [`DRIVERS`].
+    pub(crate) driver: String,
+    subject: String,
     /// Empty: every peer that the scenario knows.
-    pub(crate) peers: Vec<String>,
+    peers: Vec<String>,
     pub(crate) pairs: usize,
     pub(crate) measured: Duration,
     pub(crate) warm_up: Duration,
@@ -46,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Of a process that only works so that valgrind can count: who works, and in batches of how many.
     pub(crate) counted: Option<(String, usize)>,
+    /// Of a process that only serves, so that its system calls can be counted: who serves.
+    pub(crate) served: Option<String>,
 }
 
 /// What the command line asks for.
@@ -57,10 +70,13 @@ pub(crate) enum Parsed {
 
 pub(crate) const SCENARIOS: &[&str] = &["echo", "nop", "all"];
 
+const DRIVERS: &[&str] = &["uring", "epoll"];
+
 impl Options {
     fn of(scenario: String) -> Options {
         Options {
             scenario,
+            driver: "uring".to_owned(),
             subject: "krug".to_owned(),
             peers: Vec::new(),
             pairs: 7,
@@ -74,6 +90,25 @@ impl Options {
             json: None,
             quick: false,
             counted: None,
+            served: None,
+        }
+    }
+
+    pub(crate) fn subject(&self) -> String {
+        self.with_driver(&self.subject)
+    }
+
+    /// Whom to compare with; none: with all.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = String> {
+        self.peers.iter().map(|name| self.with_driver(name))
+    }
+
+    /// The full name of a peer.
+    fn with_driver(&self, name: &str) -> String {
+        if name == "krug" {
+            format!("krug-{}", self.driver)
+        } else {
+            name.to_owned()
         }
     }
 
@@ -82,6 +117,11 @@ impl Options {
             "--pairs" => self.pairs = positive(name, &value)?,
             "--peer" => self.peers.push(value),
             "--subject" => self.subject = value,
+            "--driver" if DRIVERS.contains(&value.as_str()) => self.driver = value,
+            "--driver" => {
+                let drivers = DRIVERS.join(" or ");
+                return Err(format!("`--driver` wants {drivers}, not `{value}`"));
+            }
             "--seconds" => self.measured = seconds(&value)?,
             "--connections" => self.connections = positive(name, &value)?,
             "--bytes" => self.bytes = positive(name, &value)?,
@@ -92,6 +132,7 @@ impl Options {
                 let (who, batch) = value.split_once(':').ok_or("--counted wants NAME:BATCH")?;
                 self.counted = Some((who.to_owned(), positive(name, batch)?));
             }
+            "--served" => self.served = Some(value),
             _ => return Err(format!("unknown option `{name}`")),
         }
         Ok(())
@@ -171,11 +212,23 @@ mod tests {
     fn options_are_read_in_any_order_and_quick_has_the_last_word() {
         let options =
             parsed("echo --quick --peer tokio --pairs 9 --peer floor --seconds 2").unwrap();
-        assert_eq!(options.peers, ["tokio", "floor"]);
+        assert_eq!(options.peers().collect::<Vec<_>>(), ["tokio", "floor"]);
         assert_eq!(
             (options.pairs, options.measured),
             (2, Duration::from_millis(150))
         );
+    }
+
+    #[test]
+    fn krug_is_what_runs_on_the_driver_that_is_asked_for() {
+        let names = |line| {
+            let options = parsed(line).unwrap();
+            (options.subject(), options.peers().collect::<Vec<_>>())
+        };
+        assert_eq!(names("echo"), ("krug-uring".to_owned(), vec![]));
+        let line = "echo --peer krug --driver epoll --peer krug-uring";
+        let peers = ["krug-epoll", "krug-uring"].map(str::to_owned);
+        assert_eq!(names(line), (peers[0].clone(), peers.to_vec()));
     }
 
     #[test]
@@ -187,6 +240,7 @@ mod tests {
             ("echo --pairs 0", "above 0"),
             ("echo --pears 3", "`--pears`"),
             ("echo --seconds never", "`never`"),
+            ("echo --driver kqueue", "uring or epoll, not `kqueue`"),
         ] {
             let complaint = parsed(line).unwrap_err();
             assert!(complaint.contains(word), "{line:?}: {complaint}");

@@ -25,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) wheel: RefCell<Wheel<Expiry>>,
     pub(crate) clock: Clock,
     pub(crate) driver: RefCell<Outside>,
+    /// What the driver says of itself, so that nobody asks it for every operation.
+    pub(crate) tries_at_once: bool,
     pub(crate) random: Random,
     /// What programs draw from: no choice of ours shifts it.
     pub(crate) numbers: Random,
@@ -139,8 +141,13 @@ impl<T> Current<T> {
     /// another runtime: so nothing is borrowed meanwhile.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let current = Option::clone(&self.0.borrow());
-        current.as_deref().map(f)
+        self.get().as_deref().map(f)
+    }
+
+    /// What is current.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<Rc<T>> {
+        Option::clone(&self.0.borrow())
     }
 
     /// Makes `part` the current one and returns what was current before.
@@ -157,6 +164,12 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     CORE.with(|current| current.with(f))
+}
+
+/// The core this thread is running, for whoever asks it several things.
+#[inline]
+pub(crate) fn current() -> Option<Rc<Core>> {
+    CORE.with(Current::get)
 }
 
 /// Makes `core` current on this thread and returns the one before.

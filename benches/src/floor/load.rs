@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::connections::{Connections, Kind};
@@ -20,6 +22,8 @@ pub(crate) struct Load {
     pub(crate) measured: Duration,
     /// The thread of the server, whose time on the processor is taken over the same span.
     pub(crate) server_thread: String,
+    /// System calls of the server so far, if somebody counts them.
+    pub(crate) server_calls: Arc<AtomicU64>,
 }
 
 /// What was seen between the end of the warm-up and the end.
@@ -31,6 +35,15 @@ pub(crate) struct Generated {
     pub(crate) load_busy: Duration,
     /// Of the whole run, warm-up included: what system calls of the server are divided by.
     pub(crate) messages_of_run: u64,
+}
+
+/// What a server was seen to do between two moments at which nothing was under way, so that calls and messages belong together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) messages: u64,
+    pub(crate) server_calls: u64,
+    /// Threads of the process in which the server runs, at work.
+    pub(crate) threads: usize,
 }
 
 /// How far a connection has come with what it sends.
@@ -68,10 +81,7 @@ pub(crate) fn generate(load: &Load) -> io::Result<Generated> {
         load: system::busy_time(&own_thread),
         rounds,
     };
-    for index in 0..load.connections {
-        generator.begin_round(index)?;
-    }
-    generator.run_until(Instant::now() + load.warm_up)?;
+    generator.run_for(load.warm_up)?;
     let start = mark(generator.rounds);
     generator.run_until(start.at + load.measured)?;
     let end = mark(generator.rounds);
@@ -83,6 +93,23 @@ pub(crate) fn generate(load: &Load) -> io::Result<Generated> {
         server_busy: end.server.saturating_sub(start.server),
         load_busy: end.load.saturating_sub(start.load),
         messages_of_run: generator.rounds * in_flight,
+    })
+}
+
+/// As [`generate`], for a server whose calls somebody counts.
+pub(crate) fn generate_counted(load: &Load) -> io::Result<Counted> {
+    let mut generator = Generator::connect(load)?;
+    generator.run_for(load.warm_up)?;
+    generator.finish()?;
+    let calls = || load.server_calls.load(Ordering::Relaxed);
+    let (calls_before, rounds_before) = (calls(), generator.rounds);
+    generator.run_for(load.measured)?;
+    let threads = system::threads_beside(&load.server_thread);
+    generator.finish()?;
+    Ok(Counted {
+        messages: (generator.rounds - rounds_before) * load.in_flight as u64,
+        server_calls: calls() - calls_before,
+        threads,
     })
 }
 
@@ -128,6 +155,14 @@ impl Generator {
         self.connections
             .send(&mut self.ring, index, 0, self.length)?;
         self.connections.receive(&mut self.ring, index, 0)
+    }
+
+    /// Begins on all connections, and goes on.
+    fn run_for(&mut self, time: Duration) -> io::Result<()> {
+        for index in 0..self.connections.len() {
+            self.begin_round(index)?;
+        }
+        self.run_until(Instant::now() + time)
     }
 
     fn run_until(&mut self, end: Instant) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! Memory that the kernel may write to belongs to a list of connections that leaks itself if it is
 //! dropped while something is in flight; nothing else is handed to the kernel.
 
+pub(crate) mod calls;
 mod connections;
 pub(crate) mod load;
 pub(crate) mod nops;

@@ -55,6 +55,12 @@ pub(crate) fn busy_time(thread: &str) -> Duration {
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
+/// How many threads there are in the process of a thread, itself among them; those that the kernel
+/// has made for a ring, too.
+pub(crate) fn threads_beside(thread: &str) -> usize {
+    fs::read_dir(format!("{thread}/..")).map_or(0, Iterator::count)
+}
+
 /// Gives a socket the congestion control that all are measured with, whatever the machine's default.
 pub(crate) fn use_cubic(socket: &impl AsFd) -> io::Result<()> {
     let name = b"cubic";
@@ -141,6 +147,20 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(busy_time(&thread) > before, "{thread}: {before:?}");
+    }
+
+    #[test]
+    fn a_thread_that_runs_is_one_of_its_process() {
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            tell.send(current_thread()).unwrap();
+            wait.recv().unwrap();
+        });
+        assert!(threads_beside(&told.recv().unwrap()) >= 2);
+        done.send(()).unwrap();
+        thread.join().unwrap();
+        assert_eq!(threads_beside("/proc/self/task/0"), 0);
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! krug on one thread.
+//! krug on one thread, with either driver.
 
 use std::io;
 
 use ::krug::net::{TcpListener, TcpStream};
-use ::krug::runtime::Runtime;
+use ::krug::runtime::{Builder, Driver};
 
 use super::{Job, Served};
 
-pub(crate) fn serve(job: &Job) -> io::Result<Served> {
-    let runtime = Runtime::new()?;
+pub(crate) fn serve(driver: Driver, job: &Job) -> io::Result<Served> {
+    let runtime = Builder::new().driver(driver).build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         job.listening(listener.local_addr()?);
@@ -43,9 +43,9 @@ async fn echo(stream: TcpStream, bytes: usize) -> io::Result<()> {
 }
 
 /// As many tasks as the batch has operations, so that one turn of the loop submits one batch.
-pub(crate) fn nops(operations: u64, batch: usize) -> io::Result<u64> {
+pub(crate) fn nops(driver: Driver, operations: u64, batch: usize) -> io::Result<u64> {
     let each = operations.div_ceil(batch as u64);
-    let runtime = Runtime::new()?;
+    let runtime = Builder::new().driver(driver).build()?;
     runtime.block_on(async {
         let loops: Vec<_> = (0..batch).map(|_| ::krug::spawn(nop_loop(each))).collect();
         for task in loops {

@@ -5,31 +5,31 @@ mod tokio;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+
+use ::krug::runtime::Driver;
 
 use crate::floor;
 
 /// What a server is asked to do: accept so many connections, send back what comes, end with the last.
-#[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) connections: usize,
     /// Size of the buffer that each connection reads into.
     pub(crate) bytes: usize,
-    pub(crate) address: mpsc::Sender<SocketAddr>,
+    /// Told the address when connections can be made.
+    pub(crate) announce: Box<dyn Fn(SocketAddr) + Send>,
 }
 
 impl Job {
     /// To be called once, when connections can be made.
     pub(crate) fn listening(&self, address: SocketAddr) {
-        // Nobody waits for it any more if the load generator failed; the server sees that by itself.
-        let _ = self.address.send(address);
+        (self.announce)(address);
     }
 }
 
 /// What a server knows about itself afterwards.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Served {
-    /// System calls on the ring.
+    /// Times it has entered the kernel to submit or to wait, if it counts them.
     pub(crate) enters: Option<u64>,
     /// Something for the report: flags of the ring.
     pub(crate) detail: Option<String>,
@@ -39,15 +39,29 @@ pub(crate) struct Served {
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) echo: fn(&Job) -> io::Result<Served>,
-    /// Runs at least so many NOPs in batches of this size; only where there is a ring.
+    /// Runs at least so many NOPs in batches of this size; only where there are such.
     pub(crate) nops: Option<fn(u64, usize) -> io::Result<u64>>,
+}
+
+/// Those whose names begin so are ours: one for each driver.
+pub(crate) const OURS: &str = "krug-";
+
+impl Peer {
+    pub(crate) fn is_ours(&self) -> bool {
+        self.name.starts_with(OURS)
+    }
 }
 
 pub(crate) const PEERS: &[Peer] = &[
     Peer {
-        name: "krug",
-        echo: krug::serve,
-        nops: Some(krug::nops),
+        name: "krug-uring",
+        echo: |job| krug::serve(Driver::Uring, job),
+        nops: Some(|operations, batch| krug::nops(Driver::Uring, operations, batch)),
+    },
+    Peer {
+        name: "krug-epoll",
+        echo: |job| krug::serve(Driver::Epoll, job),
+        nops: Some(|operations, batch| krug::nops(Driver::Epoll, operations, batch)),
     },
     Peer {
         name: "floor",

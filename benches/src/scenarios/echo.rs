@@ -1,10 +1,11 @@
 //! Messages sent back over TCP.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::contestants;
+use super::served::{self, Seen};
 use crate::floor::load::{self, Generated, Load};
 use crate::floor::system;
 use crate::harness::machine::Machine;
@@ -75,26 +76,43 @@ fn compare(options: &Options, in_flight: usize, machine: &Machine) -> io::Result
         Ok(run)
     })?;
     eprintln!();
-    tell(subject, &baselines, &runs);
-    keep(options, in_flight, machine, (subject, &baselines), &runs)
+    let mut rows = Vec::new();
+    let all = std::iter::once((subject, &runs.subject))
+        .chain(baselines.iter().copied().zip(&runs.baselines));
+    for (peer, runs) in all {
+        let seen = served::look(peer, options, in_flight)
+            .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
+        rows.push(Row { peer, runs, seen });
+    }
+    let comparisons: Vec<Comparison> = (0..baselines.len())
+        .map(|index| comparison(subject, baselines[index], &runs, index))
+        .collect();
+    tell(&rows, &comparisons);
+    keep(options, in_flight, machine, &rows)?;
+    keep_ratios(options, in_flight, machine, (subject, &baselines), &runs)
+}
+
+pub(super) fn pin(cores: &[usize], index: usize) -> io::Result<()> {
+    if cores.len() > 1 {
+        system::pin_to(cores[index])
+    } else {
+        Ok(())
+    }
 }
 
 /// Server and load generator on threads of their own, each on its core if there are two.
 fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Result<Run> {
     let cores = system::allowed_cores();
-    let pin = move |index: usize| {
-        if cores.len() > 1 {
-            system::pin_to(cores[index])
-        } else {
-            Ok(())
-        }
-    };
+    let pin = move |index| pin(&cores, index);
     let (report_address, address) = mpsc::channel();
     let (report_thread, server_thread) = mpsc::channel();
     let job = Job {
         connections: options.connections,
         bytes: options.bytes,
-        address: report_address,
+        announce: Box::new(move |address| {
+            // Nobody waits for it any more if the load generator failed; the server sees that by itself.
+            let _ = report_address.send(address);
+        }),
     };
     let pin_server = pin.clone();
     let server = thread::Builder::new()
@@ -118,6 +136,7 @@ fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Res
         warm_up: options.warm_up,
         measured: options.measured,
         server_thread,
+        server_calls: Arc::default(),
     };
     let generator = thread::Builder::new()
         .name("load".to_owned())
@@ -134,51 +153,77 @@ fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Res
     })
 }
 
-fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
+pub(super) fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
     thread
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
 }
 
-fn tell(subject: &Peer, baselines: &[&Peer], runs: &Runs<Run>) {
-    println!(
-        "{:<8} {:>10} {:>12} {:>12} {:>12} {:>12}  enters per message",
-        "", "k msg/s", "µs per msg", "µs of CPU", "server load", "generator"
-    );
-    tell_runs(subject, &runs.subject);
-    for (peer, row) in baselines.iter().zip(&runs.baselines) {
-        tell_runs(peer, row);
+/// One contestant.
+struct Row<'a> {
+    peer: &'static Peer,
+    runs: &'a [Run],
+    seen: Seen,
+}
+
+impl Row<'_> {
+    fn median(&self, measure: fn(&Run) -> f64) -> f64 {
+        Summary::of(&self.runs.iter().map(measure).collect::<Vec<_>>()).median
     }
-    for (index, peer) in baselines.iter().enumerate() {
-        println!("{}", comparison(subject, peer, runs, index).describe());
+
+    fn enters_per_message(&self) -> Option<f64> {
+        self.runs.last().and_then(Run::enters_per_message)
+    }
+
+    fn tell(&self) {
+        let rate = self.median(Run::rate);
+        let enters = self
+            .enters_per_message()
+            .map_or_else(|| "-".to_owned(), |enters| format!("{enters:.3}"));
+        let detail = self.runs.last().and_then(|run| run.served.detail.clone());
+        println!(
+            "{:<10} {:>9.1} {:>11.2} {:>11.2} {:>10.0} % {:>8.0} % {:>8} {:>13} {:>14}  {}",
+            self.peer.name,
+            rate / 1e3,
+            1e6 / rate,
+            self.median(Run::server_cost),
+            self.median(Run::server_load) * 100.0,
+            self.median(Run::generator_load) * 100.0,
+            self.seen.threads,
+            self.seen.describe_calls(),
+            enters,
+            detail.unwrap_or_default(),
+        );
+    }
+}
+
+fn tell(rows: &[Row<'_>], comparisons: &[Comparison]) {
+    println!(
+        "{:<10} {:>9} {:>11} {:>11} {:>12} {:>10} {:>8} {:>13} {:>14}",
+        "",
+        "k msg/s",
+        "µs per msg",
+        "µs of CPU",
+        "server load",
+        "generator",
+        "threads",
+        "calls per msg",
+        "enters per msg"
+    );
+    rows.iter().for_each(Row::tell);
+    for comparison in comparisons {
+        println!("{}", comparison.describe());
+    }
+    if let Some(reason) = rows.iter().find_map(|row| row.seen.calls.as_ref().err()) {
+        println!("calls are unknown: the kernel does not let this process count them: {reason}");
+    } else {
+        println!(
+            "calls were counted in a pass that is not timed, stopping the server at each (--help says more)"
+        );
     }
     println!(
         "differences below {:.0} % are not resolved on TCP",
         RESOLUTION * 100.0
-    );
-}
-
-fn tell_runs(peer: &Peer, runs: &[Run]) {
-    let median = |measure: fn(&Run) -> f64| {
-        Summary::of(&runs.iter().map(measure).collect::<Vec<_>>()).median
-    };
-    let rate = median(Run::rate);
-    let enters = runs
-        .last()
-        .and_then(Run::enters_per_message)
-        .map_or_else(String::new, |enters| format!("{enters:.3}"));
-    let detail = runs
-        .last()
-        .and_then(|run| run.served.detail.clone())
-        .unwrap_or_default();
-    println!(
-        "{:<8} {:>10.1} {:>12.2} {:>12.2} {:>10.0} % {:>10.0} %  {enters} {detail}",
-        peer.name,
-        rate / 1e3,
-        1e6 / rate,
-        median(Run::server_cost),
-        median(Run::server_load) * 100.0,
-        median(Run::generator_load) * 100.0,
     );
 }
 
@@ -195,30 +240,43 @@ fn keep(
     options: &Options,
     in_flight: usize,
     machine: &Machine,
-    (subject, baselines): (&Peer, &[&Peer]),
-    runs: &Runs<Run>,
+    rows: &[Row<'_>],
 ) -> io::Result<()> {
-    let rows = std::iter::once((subject, &runs.subject))
-        .chain(baselines.iter().copied().zip(&runs.baselines));
-    for (peer, row) in rows {
+    for Row { peer, runs, seen } in rows {
         let mut line = Line::of(machine, "echo", "runs");
         line.text("peer", peer.name)
-            .numbers("messages_per_second", row.iter().map(Run::rate));
+            .numbers("messages_per_second", runs.iter().map(Run::rate));
         line.number("bytes", options.bytes as f64)
             .number("connections", options.connections as f64);
         line.number("in_flight", in_flight as f64)
             .number("seconds", options.measured.as_secs_f64());
-        line.numbers("server_cpu_us", row.iter().map(Run::server_cost));
-        line.numbers("server_load", row.iter().map(Run::server_load));
-        line.numbers("generator_load", row.iter().map(Run::generator_load));
-        if let Some(enters) = row.last().and_then(Run::enters_per_message) {
+        line.numbers("server_cpu_us", runs.iter().map(Run::server_cost));
+        line.numbers("server_load", runs.iter().map(Run::server_load));
+        line.numbers("generator_load", runs.iter().map(Run::generator_load));
+        line.number("threads", seen.threads as f64);
+        match &seen.calls {
+            Ok(calls) => line.number("calls_per_message", *calls),
+            Err(reason) => line.text("calls_unknown", reason),
+        };
+        if let Some(enters) = runs.last().and_then(Run::enters_per_message) {
             line.number("enters_per_message", enters);
         }
         report::keep(options.json.as_deref(), &line)?;
     }
+    Ok(())
+}
+
+fn keep_ratios(
+    options: &Options,
+    in_flight: usize,
+    machine: &Machine,
+    (subject, baselines): (&Peer, &[&Peer]),
+    runs: &Runs<Run>,
+) -> io::Result<()> {
     for (index, peer) in baselines.iter().enumerate() {
         let mut line = Line::of(machine, "echo", "ratios");
         line.text("peer", subject.name).text("baseline", peer.name);
+        line.number("in_flight", in_flight as f64);
         line.numbers("ratios", runs.ratios(index, Run::rate));
         report::keep(options.json.as_deref(), &line)?;
     }
@@ -256,14 +314,16 @@ mod tests {
     }
 
     #[test]
-    fn krug_echoes_every_byte() {
-        let run = served_by("krug", "echo --quick --connections 5");
+    fn krug_echoes_every_byte_with_either_driver() {
+        let run = served_by("krug-uring", "echo --quick --connections 5");
+        assert!(run.enters_per_message().unwrap() < 2.0);
+        let run = served_by("krug-epoll", "echo --quick --connections 5");
         assert!(run.enters_per_message().unwrap() < 2.0);
     }
 
     #[test]
     fn messages_sent_at_once_come_back_in_order_also_when_they_are_large() {
-        for name in ["floor", "tokio", "krug"] {
+        for name in ["floor", "tokio", "krug-uring", "krug-epoll"] {
             served_by(
                 name,
                 "echo --quick --connections 3 --bytes 20000 --in-flight 16",

@@ -3,6 +3,7 @@
 mod echo;
 mod instructions;
 mod nop;
+mod served;
 
 use std::io;
 
@@ -14,6 +15,9 @@ use crate::peers::{self, Peer};
 pub(crate) fn run(options: &Options) -> io::Result<()> {
     if let Some((who, batch)) = &options.counted {
         return instructions::work(who, *batch, options.operations);
+    }
+    if let Some(who) = &options.served {
+        return served::serve(who, options);
     }
     let machine = Machine::look();
     println!("{}", machine.describe());
@@ -36,16 +40,16 @@ fn contestants(
     options: &Options,
     can: impl Fn(&Peer) -> bool,
 ) -> io::Result<(&'static Peer, Vec<&'static Peer>)> {
-    let subject = peers::named(&options.subject)?;
+    let subject = peers::named(&options.subject())?;
     let mut baselines = Vec::new();
-    for name in &options.peers {
-        baselines.push(peers::named(name)?);
+    for name in options.peers() {
+        baselines.push(peers::named(&name)?);
     }
     if baselines.is_empty() {
         baselines.extend(
             peers::PEERS
                 .iter()
-                .filter(|peer| peer.name != "krug" && peer.name != subject.name),
+                .filter(|peer| !peer.is_ours() && peer.name != subject.name),
         );
     }
     baselines.retain(|peer| can(peer));

@@ -50,6 +50,12 @@ pub(super) fn perform(operation: &Operation, mode: Mode) -> i32 {
     })
 }
 
+/// One of those on sockets, with [`Mode::Refuses`]: the shortest way to the calls that are made most often.
+#[inline]
+pub(super) fn perform_on_socket(operation: &Operation) -> i32 {
+    answer(on_socket(operation, Mode::Refuses))
+}
+
 pub(super) fn answer(result: io::Result<i32>) -> i32 {
     result.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(libc::EIO))
 }

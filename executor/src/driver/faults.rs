@@ -5,6 +5,8 @@
 //! with it, in production. Here a test says when: it runs once without faults, asks
 //! the counters how many calls there were, and then runs once for each of them.
 
+mod affected;
+
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +17,7 @@ use super::{
     DriverCounters, Key, Operation, Refusal, TimeSource, Wait, Work,
 };
 use crate::random::Random;
+use affected::{shorten, transfers_data};
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
 /// counters of what has happened.
@@ -272,6 +275,20 @@ impl Faulty {
         self.driver.submit(key, operation);
     }
 
+    pub(crate) fn tries_at_once(&self) -> bool {
+        self.driver.tries_at_once()
+    }
+
+    pub(crate) fn try_at_once(&mut self, operation: &Operation) -> Option<i32> {
+        // What is to go wrong goes wrong on the long way, which is the ring's.
+        if self.faults.pending() > 0 {
+            return None;
+        }
+        let result = self.driver.try_at_once(operation)?;
+        count(&self.faults.shared.operations);
+        Some(result)
+    }
+
     pub(crate) fn take_back(&mut self, key: Key) -> bool {
         let answered = self.answers.iter().position(|(found, _)| *found == key);
         match answered {
@@ -462,47 +479,6 @@ impl Faulty {
     pub(crate) fn shutdown(self) {
         self.driver.shutdown();
     }
-}
-
-/// Makes it ask for at most `to` bytes.
-fn shorten(operation: &mut Operation, to: u32) {
-    match operation {
-        // A datagram, which no kernel sends in part.
-        Operation::Send { flags, .. } if *flags & libc::MSG_DONTWAIT != 0 => {}
-        Operation::Receive { length, .. }
-        | Operation::Send { length, .. }
-        | Operation::Read { length, .. }
-        | Operation::Write { length, .. }
-        | Operation::ReadFixed { length, .. }
-        | Operation::WriteFixed { length, .. } => *length = to.min(*length),
-        Operation::ReadVectored { count, .. } | Operation::WriteVectored { count, .. } => {
-            *count = 1.min(*count);
-        }
-        _ => {}
-    }
-}
-
-fn transfers_data(operation: &Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Receive { .. }
-            | Operation::ReceiveProvided { .. }
-            | Operation::ReceiveMultishot { .. }
-            | Operation::ReadProvided { .. }
-            | Operation::ReadFixed { .. }
-            | Operation::WriteFixed { .. }
-            | Operation::Send { .. }
-            | Operation::ReceiveMessage { .. }
-            | Operation::ReceiveMessageMultishot { .. }
-            | Operation::SendMessage { .. }
-            | Operation::Read { .. }
-            | Operation::Write { .. }
-            | Operation::ReadVectored { .. }
-            | Operation::WriteVectored { .. }
-            | Operation::Sync { .. }
-            | Operation::Truncate { .. }
-            | Operation::Allocate { .. }
-    )
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@
 //!    case; if nothing is staged and nothing waits, none.
 //! 3. [`reap`](Driver::reap) adds what has completed in the meantime, without a system call.
 //!
+//! A receive or a send may be offered to [`try_at_once`](Driver::try_at_once) instead of being submitted. A driver that makes calls of
+//! its own, and expects that this one needs no waiting, makes it, and answers with the result: nothing of it remains with the
+//! driver. It overtakes what is staged, but no other operation on the same direction of the same descriptor: whoever offers it has
+//! none under way. On a ring the answer is always that it is to be submitted.
+//!
 //! `enter` sleeps only if nothing has completed, and until something does, the bell rings, or the moment has come: never
 //! less, whatever signals come. What needs no waiting is answered at once by [`control`](Driver::control).
 //!
@@ -390,6 +395,22 @@ impl Driver {
     #[inline]
     pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
         whichever!(self, driver => driver.submit(key, operation))
+    }
+
+    /// Whether [`try_at_once`](Driver::try_at_once) is worth a question.
+    #[inline]
+    pub(crate) fn tries_at_once(&self) -> bool {
+        matches!(self, Driver::Epoll(_))
+    }
+
+    /// Does a receive or a send that needs no waiting and has no other before it, instead of
+    /// [`submit`](Driver::submit): the result. `None`: it is to be submitted.
+    #[inline]
+    pub(crate) fn try_at_once(&mut self, operation: &Operation) -> Option<i32> {
+        match self {
+            Driver::Uring(_) | Driver::Sim(_) => None,
+            Driver::Epoll(epoll) => epoll.try_at_once(operation),
+        }
     }
 
     /// True if the operation was still staged: it will never be submitted and never complete.

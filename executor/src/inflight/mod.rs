@@ -16,6 +16,10 @@
 //! `Submitted` covers two cases that only the driver tells apart: *staged* (in a list
 //! of this turn; the kernel has not seen it) and *in flight*.
 //!
+//! A third thing happens only without a ring: what moves bytes and needs no waiting is over *before* it would have been
+//! staged ([`try_at_once`]). It never enters a slot, and its future is ready at its first poll. If only a part of
+//! it was done, it is staged as one that has begun.
+//!
 //! # The future is dropped (also by `abort`, `timeout` and `select!`)
 //!
 //! The rule is [`Op::orphaned`]; each row is checked by the test of its name.
@@ -81,7 +85,7 @@ pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
 pub(crate) use datagram::Datagram;
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
-pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error};
+pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error, try_at_once};
 pub(crate) use slot::{Attachment, Role};
 pub(crate) use slots::{Abandoned, Delivery, Slots};
 

@@ -10,10 +10,10 @@ use super::cancel;
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
-use super::op::Op;
+use super::op::{Op, Step};
 use super::slot::Attachment;
 use super::slots::{Abandoned, Sent};
-use crate::context;
+use crate::context::{self, Core, Counters};
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};
 
@@ -38,6 +38,24 @@ pub(crate) struct Ticket {
     is_over: bool,
 }
 
+/// The last completion of `op`, if its driver can bring it about at once. If not, `op` can be started as if
+/// nothing had been tried, also if a part of it was done.
+/// Only for what moves bytes.
+#[inline]
+pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> {
+    if !core.tries_at_once || core.stopping.get() {
+        return None;
+    }
+    // Nothing points into `op` any more when this returns, so that it may move afterwards.
+    let result = core.driver.borrow_mut().try_at_once(&op.operation())?;
+    let mut completion = Completion::last(result);
+    if result == -libc::EINTR || op.advance(&mut completion) == Step::Again {
+        return None;
+    }
+    Counters::add(&core.counters.operations, 1);
+    Some(completion)
+}
+
 impl<T: Op> InFlight<T> {
     /// Moves `op` into a slot of this core and stages it. Outside a runtime, and in
     /// one that is shutting down, `op` comes back with the error.
@@ -46,17 +64,27 @@ impl<T: Op> InFlight<T> {
         op: T,
         attachment: Option<Attachment>,
     ) -> Result<InFlight<T>, (T, io::Error)> {
-        let stopping = context::with(|core| core.stopping.get());
-        match stopping {
-            Some(false) => {}
-            Some(true) => return Err((op, stopping_error())),
-            None => return Err((op, outside_error())),
+        InFlight::start_on(context::current().as_deref(), op, attachment)
+    }
+
+    /// The same, for whoever has asked for the current core already.
+    #[inline]
+    pub(crate) fn start_on(
+        core: Option<&Core>,
+        op: T,
+        attachment: Option<Attachment>,
+    ) -> Result<InFlight<T>, (T, io::Error)> {
+        let Some(core) = core else {
+            return Err((op, outside_error()));
+        };
+        if core.stopping.get() {
+            return Err((op, stopping_error()));
         }
         if cancel::is_cancelled() {
             return Err((op, cancel::cancelled_error()));
         }
         let started = super::with(|slots| {
-            let key = slots.start(Erased::new(op), attachment, false);
+            let key = slots.start_on(core, Erased::new(op), attachment);
             cancel::note(slots, key);
             Ticket {
                 home: slots.home(),

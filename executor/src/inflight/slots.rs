@@ -12,9 +12,9 @@ use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
 use super::slot::{Attachment, Owner, Slot, State, Watcher};
-use crate::context::{self, Counters};
+use crate::context::{self, Core, Counters};
 use crate::cores::{CoreId, quietly};
-use crate::driver::{Completion, Key, OwnedDescriptor};
+use crate::driver::{Completion, Key, Operation, OwnedDescriptor};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
@@ -161,6 +161,27 @@ impl Slots {
         attachment: Option<Attachment>,
         owned_by_source: bool,
     ) -> Key {
+        let (key, operation) = self.put(op, attachment, owned_by_source);
+        context::with(|core| submit(core, key, operation));
+        key
+    }
+
+    /// The same for a future, on a core that the caller has found already.
+    #[inline]
+    pub(super) fn start_on(&self, core: &Core, op: Erased, attachment: Option<Attachment>) -> Key {
+        let (key, operation) = self.put(op, attachment, false);
+        submit(core, key, operation);
+        key
+    }
+
+    /// Moves `op` to its final address.
+    #[inline]
+    fn put(
+        &self,
+        op: Erased,
+        attachment: Option<Attachment>,
+        owned_by_source: bool,
+    ) -> (Key, Operation) {
         if self.free.borrow().is_empty() {
             self.grow();
         }
@@ -181,12 +202,7 @@ impl Slots {
             index,
             generation: slot.generation.get(),
         };
-        let operation = slot.with_op(Erased::operation);
-        context::with(|core| {
-            Counters::add(&core.counters.operations, 1);
-            core.driver.borrow_mut().submit(key, operation);
-        });
-        key
+        (key, slot.with_op(Erased::operation))
     }
 
     fn free(&self, key: Key, slot: &Slot) {
@@ -425,6 +441,12 @@ impl Slots {
             index += 1;
         }
     }
+}
+
+#[inline]
+fn submit(core: &Core, key: Key, operation: Operation) {
+    Counters::add(&core.counters.operations, 1);
+    core.driver.borrow_mut().submit(key, operation);
 }
 
 fn take_back(key: Key) -> bool {

@@ -102,8 +102,9 @@ macro_rules! write_methods {
         /// Resolves to the count of bytes written, and the buffer.
         ///
         /// Dropping this future before it was first polled, while it waits for an earlier write, or in the turn in which it
-        /// begins (the kernel has not seen it then), writes nothing. Dropped later, the whole buffer is sent all the same, before anything
-        /// written afterwards; an error of that shows at the next write, flush, shutdown or close.
+        /// begins, as long as the kernel has seen nothing of it (a ring never has then), writes nothing. Dropped later, the whole
+        /// buffer is sent all the same, before anything written afterwards; an error of that shows at the next write, flush,
+        /// shutdown or close.
         ///
         /// # Errors
         ///

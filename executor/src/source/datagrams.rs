@@ -274,6 +274,10 @@ impl Lanes for Datagrams {
         keys.extend(key);
     }
 
+    fn observe(&self, role: Role, completion: Completion) {
+        Datagrams::observe(self, role, completion);
+    }
+
     fn end_turn(&self, role: Role) {
         self.lane(role).release();
     }

@@ -10,7 +10,7 @@ use super::closing::Closing;
 use super::stream::Stream;
 use super::waiters::Lane;
 use super::{SourceId, at_home};
-use crate::driver::Key;
+use crate::driver::{Completion, Key};
 use crate::inflight::{Attachment, Finished, Role};
 
 /// A source with two lanes, one for what is received and one for what is sent.
@@ -39,6 +39,9 @@ pub(crate) trait Lanes: Sized + 'static {
 
     /// An operation of this direction is in flight from now on.
     fn started(&self, role: Role, key: Option<Key>);
+
+    /// An operation of this direction has ended, whoever gets its result.
+    fn observe(&self, role: Role, completion: Completion);
 
     /// A turn is over.
     fn end_turn(&self, role: Role);

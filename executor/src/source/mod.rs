@@ -14,6 +14,7 @@ mod datagrams;
 mod exchange;
 mod file;
 mod file_ops;
+mod find;
 mod lanes;
 mod listener;
 mod outbox;
@@ -41,6 +42,8 @@ pub(crate) use cursor::TakeCursor;
 pub(crate) use datagrams::{Datagrams, SENDS_MAX, Traits};
 pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
 pub(crate) use file::File;
+use find::find;
+pub(crate) use find::{datagrams, descriptor, file, listener, stream};
 pub(crate) use lanes::{CloseLanes, CloseStream};
 pub(crate) use listener::Listener;
 #[cfg(test)]
@@ -54,7 +57,7 @@ pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::{Completion, Control, Descriptor, Key, OwnedDescriptor};
+use crate::driver::{Completion, Control, Key, OwnedDescriptor};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -138,9 +141,23 @@ impl Sources {
     }
 
     fn get(&self, index: u32, generation: u32) -> Option<Source> {
+        self.pick(index, generation, |source| Some(source.clone()))
+    }
+
+    /// What `pick`, which does nothing but look, takes of a source.
+    #[inline]
+    fn pick<T>(
+        &self,
+        index: u32,
+        generation: u32,
+        pick: impl FnOnce(&Source) -> Option<T>,
+    ) -> Option<T> {
         let table = self.table.borrow();
         let entry = table.get(index as usize)?;
-        (entry.generation == generation).then(|| entry.source.clone())
+        if entry.generation != generation {
+            return None;
+        }
+        pick(&entry.source)
     }
 
     fn remove(&self, index: u32, generation: u32) {
@@ -343,64 +360,6 @@ pub(crate) fn add_datagrams(fd: OwnedDescriptor, traits: Traits) -> io::Result<S
 pub(crate) fn add_file(fd: OwnedDescriptor, appends: bool, position: u64) -> io::Result<SourceId> {
     let file = |id| Source::File(Rc::new(File::new(id, fd, appends, position)));
     with(|sources| sources.insert(file)).ok_or_else(outside_error)
-}
-
-fn find(id: SourceId) -> io::Result<Source> {
-    let found = with(|sources| {
-        if sources.home != id.home {
-            return Err(foreign_error(id.home, sources.home));
-        }
-        sources
-            .get(id.index, id.generation)
-            .ok_or_else(closed_error)
-    });
-    match found {
-        Some(found) => found,
-        None if id.home.is_alive() => Err(outside_error()),
-        None => Err(ended_error()),
-    }
-}
-
-/// The stream of this name, if it lives on the current core.
-pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
-    match find(id)? {
-        Source::Stream(stream) => Ok(stream),
-        Source::Listener(_) | Source::Datagrams(_) | Source::File(_) => Err(closed_error()),
-    }
-}
-
-/// The listener of this name, if it lives on the current core.
-pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
-    match find(id)? {
-        Source::Listener(listener) => Ok(listener),
-        Source::Stream(_) | Source::Datagrams(_) | Source::File(_) => Err(closed_error()),
-    }
-}
-
-/// The file of this name, if it lives on the current core.
-pub(crate) fn file(id: SourceId) -> io::Result<Rc<File>> {
-    match find(id)? {
-        Source::File(file) => Ok(file),
-        Source::Stream(_) | Source::Listener(_) | Source::Datagrams(_) => Err(closed_error()),
-    }
-}
-
-/// The datagram socket of this name, if it lives on the current core.
-pub(crate) fn datagrams(id: SourceId) -> io::Result<Rc<Datagrams>> {
-    match find(id)? {
-        Source::Datagrams(datagrams) => Ok(datagrams),
-        Source::Stream(_) | Source::Listener(_) | Source::File(_) => Err(closed_error()),
-    }
-}
-
-/// The descriptor of the source of this name, if that lives on the current core.
-pub(crate) fn descriptor(id: SourceId) -> io::Result<Descriptor> {
-    Ok(match find(id)? {
-        Source::Stream(stream) => stream.descriptor(),
-        Source::Listener(listener) => listener.descriptor(),
-        Source::Datagrams(datagrams) => datagrams.descriptor(),
-        Source::File(file) => file.descriptor(),
-    })
 }
 
 /// Runs `f` on the core where the source lives: now, if that is this one, else by letter.

@@ -362,12 +362,15 @@ impl Stream {
 
     /// Goes on with closing, if nothing is in flight any more.
     fn progress(&self) {
+        if !self.closing.may_close() {
+            return;
+        }
         let sends = match self.closing.waits() {
             true => self.is_sending(),
             false => self.send.in_flight.get().is_some(),
         };
         let idle = self.receive.in_flight.get().is_none() && !sends;
-        if !idle || !self.closing.may_close() {
+        if !idle {
             return;
         }
         if self.closing.was_given_up() && self.kind != Kind::Pipe {
@@ -421,6 +424,10 @@ impl Lanes for Stream {
 
     fn started(&self, role: Role, key: Option<Key>) {
         self.direction(role).in_flight.set(key);
+    }
+
+    fn observe(&self, role: Role, completion: Completion) {
+        Stream::observe(self, role, completion);
     }
 
     fn end_turn(&self, role: Role) {

@@ -11,7 +11,8 @@ use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, closed_error};
 use crate::buf::{self, BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
+use crate::context;
+use crate::inflight::{self, Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
@@ -24,6 +25,8 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     /// What the future holds until its turn comes, a buffer for example.
     type Resource: 'static;
     const ROLE: Role;
+    /// Whether it is tried before it is submitted, where that saves the way through a slot.
+    const AT_ONCE: bool = false;
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
     fn begin(source: &S, resource: Self::Resource) -> Begin<Self, Self::Resource>;
@@ -121,17 +124,32 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
                 source.end_turn(T::ROLE);
                 Poll::Ready(Some(output))
             }
-            Begin::Submit(op) => match InFlight::start(op, Some(source.attachment(T::ROLE))) {
-                Ok(in_flight) => {
-                    source.started(T::ROLE, in_flight.key());
-                    self.state = State::Submitted(in_flight);
-                    Poll::Ready(None)
-                }
-                Err((op, error)) => {
-                    source.end_turn(T::ROLE);
-                    Poll::Ready(Some(T::failed(error, op.into_resource())))
-                }
-            },
+            Begin::Submit(op) => Poll::Ready(self.start(&source, op)),
+        }
+    }
+
+    /// `Some` if it is over already.
+    fn start(&mut self, source: &S, mut op: T) -> Option<T::Output> {
+        let core = context::current();
+        if T::AT_ONCE
+            && let Some(core) = &core
+            && let Some(completion) = inflight::try_at_once(core, &mut op)
+        {
+            source.observe(T::ROLE, completion);
+            source.end_turn(T::ROLE);
+            return Some(op.complete(completion));
+        }
+        let attachment = Some(source.attachment(T::ROLE));
+        match InFlight::start_on(core.as_deref(), op, attachment) {
+            Ok(in_flight) => {
+                source.started(T::ROLE, in_flight.key());
+                self.state = State::Submitted(in_flight);
+                None
+            }
+            Err((op, error)) => {
+                source.end_turn(T::ROLE);
+                Some(T::failed(error, op.into_resource()))
+            }
         }
     }
 
@@ -165,13 +183,20 @@ impl<T: LaneOp<S>, S: Lanes> Future for Transfer<T, S> {
         let (op, completion) = ready!(in_flight.poll(cx));
         self.state = State::Over;
         let id = self.id;
-        at_home(id, move || end_turn::<S>(id, T::ROLE));
+        match S::find(id) {
+            Ok(source) => source.end_turn(T::ROLE),
+            // It is gone, or far away.
+            Err(_) => at_home(id, move || end_turn::<S>(id, T::ROLE)),
+        }
         Poll::Ready(op.complete(completion))
     }
 }
 
 impl<T: LaneOp<S>, S: Lanes> Drop for Transfer<T, S> {
     fn drop(&mut self) {
+        if matches!(self.state, State::Over) {
+            return;
+        }
         let id = self.id;
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting { place, resource } => {
@@ -254,6 +279,7 @@ pub(crate) struct Incoming<B> {
 impl<B: IoBufMut> LaneOp for Receive<B> {
     type Resource = Incoming<B>;
     const ROLE: Role = Role::Receive;
+    const AT_ONCE: bool = true;
 
     fn begin(stream: &Stream, incoming: Incoming<B>) -> Begin<Self, Self::Resource> {
         let Incoming {
@@ -371,6 +397,7 @@ impl Outgoing<Vec<u8>> {
 impl<B: IoBuf> LaneOp for SendBuf<B> {
     type Resource = Outgoing<B>;
     const ROLE: Role = Role::Send;
+    const AT_ONCE: bool = true;
 
     fn begin(stream: &Stream, outgoing: Outgoing<B>) -> Begin<Self, Self::Resource> {
         let Outgoing {

@@ -80,6 +80,7 @@ impl Worker {
             scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
+            tries_at_once: driver.tries_at_once(),
             driver: RefCell::new(driver),
             random: Random::new(settings.driver.seed),
             numbers: Random::of_stream(settings.driver.seed, NUMBERS_OF_PROGRAMS, 0),

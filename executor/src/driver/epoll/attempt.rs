@@ -78,7 +78,8 @@ impl Epoll {
     }
 
     /// `wanted`: how many bytes it asks for, if to get less means that there was no more.
-    fn on_socket(
+    #[inline]
+    pub(super) fn on_socket(
         &mut self,
         operation: &Operation,
         fd: Descriptor,
@@ -86,18 +87,23 @@ impl Epoll {
         flags: i32,
         wanted: Option<u32>,
     ) -> Outcome {
-        let result = calls::perform(operation, Mode::Refuses);
+        let result = calls::perform_on_socket(operation);
         let waits = flags & libc::MSG_DONTWAIT == 0;
         if result == -libc::EAGAIN && waits {
             return match direction {
                 Direction::Receiving => self.unless_ended(operation, fd),
-                Direction::Sending => Outcome::NotReady,
+                Direction::Sending => {
+                    self.descriptors.state(fd).habits.sent(false);
+                    Outcome::NotReady
+                }
             };
         }
         if let Some(wanted) = wanted {
-            self.descriptors
-                .state(fd)
-                .has_moved(direction, result, wanted);
+            let state = self.descriptors.state(fd);
+            state.has_moved(direction, result, wanted);
+            if direction == Direction::Sending {
+                state.habits.sent(result.cast_unsigned() == wanted);
+            }
         }
         Outcome::last(result)
     }

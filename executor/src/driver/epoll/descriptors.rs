@@ -14,6 +14,7 @@
 
 use std::io;
 
+use super::at_once::Habits;
 use super::waiting::Queue;
 use crate::driver::Descriptor;
 use crate::sys;
@@ -90,6 +91,7 @@ pub(super) struct State {
     pub(super) waits_again: bool,
     /// The other side has ended, or something is urgent, or there is an error: less than was asked for then says nothing.
     pub(super) is_special: bool,
+    pub(super) habits: Habits,
 }
 
 const UNKNOWN: State = State {
@@ -104,6 +106,7 @@ const UNKNOWN: State = State {
     is_ready: [false; 2],
     waits_again: false,
     is_special: false,
+    habits: Habits::NEW,
 };
 
 impl State {

@@ -6,6 +6,7 @@
 //!
 //! - `course`: which way each kind of operation takes;
 //! - `begin`: how it begins;
+//! - `at_once`: which operations are tried before they are staged;
 //! - `attempt`: one try, and how calls are kept from waiting;
 //! - `descriptors`: what is known of each descriptor, and the kernel's set that watches them;
 //! - `waiting`: the operations that are under way, in their queues;
@@ -32,6 +33,7 @@
 //! connection or the bytes between the readiness and the call, the thread waits for the next ones; the
 //! core does not.
 
+mod at_once;
 mod attempt;
 mod begin;
 mod course;

@@ -440,3 +440,38 @@ fn a_shot_that_always_finds_more_lets_others_have_their_turn() {
     rig.driver.cancel(key(0, 1));
     rig.complete(152);
 }
+
+#[test]
+fn a_send_is_done_at_once_where_there_was_always_room_and_a_full_socket_ends_that() {
+    let mut rig = rig();
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut staged = 0;
+    while rig.driver.try_at_once(&send(&one, b"x")).is_none() {
+        rig.driver.submit(key(0, staged), send(&one, b"x"));
+        rig.flush();
+        staged += 1;
+        assert!(staged < 100, "never at once");
+    }
+    assert!(staged > 1, "whether there is room was not known yet");
+    let filling = vec![0; 1 << 16];
+    while rig.driver.try_at_once(&send(&one, &filling)).is_some() {}
+    let mut drained = vec![0; 1 << 20];
+    assert!((&other).read(&mut drained).unwrap() > 0);
+    assert_eq!(rig.driver.try_at_once(&send(&one, b"x")), None);
+}
+
+#[test]
+fn nothing_is_done_at_once_before_what_waits_there_already() {
+    let mut rig = rig();
+    let (one, other) = UnixStream::pair().unwrap();
+    let (mut first, mut second) = ([0; 1], [0; 1]);
+    rig.driver.submit(key(0, 1), receive(&other, &mut first));
+    rig.flush();
+    (&one).write_all(b"ab").unwrap();
+    for _ in 0..100 {
+        let tried = rig.driver.try_at_once(&receive(&other, &mut second));
+        assert_eq!(tried, None);
+    }
+    rig.complete(1);
+    assert_eq!((rig.result(key(0, 1)), first), (1, *b"a"));
+}
