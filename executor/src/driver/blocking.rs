@@ -34,7 +34,7 @@ pub(crate) enum Queue {
 }
 
 impl Work {
-    pub(crate) fn run(self) {
+    pub(super) fn run(self) {
         match self {
             Work::Call { call, .. } => call(),
             Work::Errand(errand) => errand.run(),

@@ -472,7 +472,7 @@ impl Faulty {
         self.driver.order_of_tasks()
     }
 
-    pub(crate) fn due_work(&mut self) -> Option<Work> {
+    pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
         self.driver.due_work()
     }
 

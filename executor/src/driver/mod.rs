@@ -160,6 +160,7 @@ mod staging;
 mod system;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod tree;
 mod uring;
 
 use std::cell::Cell;
@@ -528,7 +529,7 @@ impl Driver {
     }
 
     /// Work whose moment has come, of a driver without threads: whoever asks does it.
-    pub(crate) fn due_work(&mut self) -> Option<Work> {
+    pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
         match self {
             Driver::Uring(_) | Driver::Epoll(_) => None,
             Driver::Sim(sim) => sim.due_work(),

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Metadata, OpenOptions, Permissions};
 use crate::blocking::blocking;
 use crate::context;
+use crate::driver::tree;
 use crate::driver::{Answer, Control, Descriptor, OwnedDescriptor, own};
 use crate::inflight::outside_error;
 use crate::op::file_change::{Change, FileChange};
@@ -249,9 +249,8 @@ impl File {
     ///
     /// What the kernel answers, `EPERM` for a file of somebody else; on a core that is not the file's own.
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        let file = std::fs::File::from(self.duplicate()?.into_real()?);
-        let permissions = std::fs::Permissions::from_mode(permissions.mode());
-        blocking(move || file.set_permissions(permissions)).await
+        let (file, mode) = (self.duplicate()?, permissions.mode());
+        blocking(move || tree::set_permissions_of_open(file, mode)).await
     }
 
     async fn change(&self, change: Change) -> io::Result<()> {

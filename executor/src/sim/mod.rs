@@ -50,6 +50,7 @@
 //! client has not finished. [`check`] says which seed it was; the same seed fails in the same way again.
 
 mod check;
+mod disk;
 mod failure;
 mod host;
 mod interpose;
@@ -57,6 +58,7 @@ mod network;
 mod running;
 
 pub use check::{check, seed};
+pub use disk::{Disks, HostFs};
 pub use failure::Failure;
 #[doc(hidden)]
 pub use interpose::{clock_gettime, getrandom};

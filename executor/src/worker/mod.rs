@@ -308,7 +308,7 @@ impl Worker {
                 return;
             };
             let _outside = Inside::nobody();
-            quietly(|| work.run());
+            quietly(work);
         }
     }
 

@@ -72,10 +72,9 @@ impl World {
             O::Write { fd, address, length, .. } | O::WriteFixed { fd, address, length, .. } => self.send(core, fd, &Source::Room(memory::at(address, length)), 0),
             O::WriteVectored { fd, vectors, count, .. } => self.send(core, fd, &Source::Room(memory::vectors(vectors, count as usize)), 0),
             O::SendMessage { fd, header, flags } => self.send(core, fd, &Source::Message(header), flags),
-            O::Open { .. } | O::Status { .. } | O::Rename { .. } => Outcome::of(Err(libc::ENOENT)),
-            O::Remove { path, .. } => Outcome::of(self.remove_name(core, path)),
-            O::MakeDirectory { .. } | O::HardLink { .. } | O::SymbolicLink { .. } => Outcome::of(Err(libc::EROFS)),
             O::Sync { fd, .. } | O::Truncate { fd, .. } | O::Allocate { fd, .. } => Outcome::of(self.object(core, fd).and(Err(libc::EINVAL))),
+            O::Open { .. } | O::Status { .. } | O::Rename { .. } | O::Remove { .. } | O::MakeDirectory { .. } | O::HardLink { .. }
+                | O::SymbolicLink { .. } => unreachable!("a disk does it: {:?}", begun.operation),
         }
     }
 
@@ -88,6 +87,8 @@ impl World {
             Some(Kind::Stream(stream)) => stream.events(),
             Some(Kind::Datagrams(datagrams)) => datagrams.events(),
             Some(Kind::Listener(listener)) => listener.events(),
+            // What can always be read and written is always ready.
+            Some(Kind::File(_)) => i32::from(libc::POLLIN | libc::POLLOUT),
             None => 0,
         };
         let always = i32::from(libc::POLLERR | libc::POLLHUP);

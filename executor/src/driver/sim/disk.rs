@@ -313,6 +313,26 @@ impl Disk {
         Ok(0)
     }
 
+    /// The path from the root to something; `None` if no name leads there any more.
+    pub(super) fn path_of(&self, id: InodeId) -> Option<Vec<u8>> {
+        if id == ROOT {
+            return Some(b"/".to_vec());
+        }
+        let (parent, name) = self.inodes.iter().find_map(|(parent, inode)| {
+            let Content::Directory { names, .. } = &inode.content else {
+                return None;
+            };
+            let named = names.iter().find(|(_, named)| **named == id);
+            named.map(|(name, _)| (*parent, name))
+        })?;
+        let mut path = self.path_of(parent)?;
+        if path != b"/" {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        Some(path)
+    }
+
     /// How many names something has.
     pub(super) fn links(&self, id: InodeId) -> usize {
         let named = |inode: &Inode| match &inode.content {

@@ -133,7 +133,6 @@ pub(super) fn c_string(address: Address) -> Vec<u8> {
     text.to_bytes().to_vec()
 }
 
-#[expect(dead_code, reason = "for what files say of themselves")]
 pub(super) fn store_status(address: Address, status: Status) {
     // SAFETY: the operation has room for a status there, and leaves it to its driver.
     unsafe { address.as_mut_ptr::<Status>().write(status) };

@@ -10,6 +10,8 @@
 //! - `attempt`: one try at an operation; `memory`: what it names by address;
 //! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
 //! - `sockets`, `transfer`, `settings`: the calls;
+//! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
+//!   `tree`: what threads and tests do to it in one go;
 //! - `network`, `delivery`: the ways between hosts, and what becomes of packets.
 
 mod agenda;
@@ -17,6 +19,7 @@ mod attempt;
 mod datagrams;
 mod delivery;
 mod disk;
+mod files;
 mod inode;
 mod listener;
 mod memory;
@@ -28,10 +31,13 @@ mod sockets;
 mod stream;
 mod trace;
 mod transfer;
+mod tree;
 mod world;
 
 pub(crate) use crate::sys::interposed;
 pub(crate) use agenda::Agenda;
+pub(crate) use disk::Flaws;
+pub(crate) use files::Pace;
 pub(crate) use name::addresses;
 pub(crate) use network::Conditions;
 pub(crate) use world::{Purpose, World};
@@ -39,6 +45,7 @@ pub(crate) use world::{Purpose, World};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -55,6 +62,33 @@ use super::{
 thread_local! {
     /// Where the next driver belongs that is made on this thread.
     static NEXT: Cell<Option<Place>> = const { Cell::new(None) };
+    /// Whose work this thread does as if it were one of its threads.
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+}
+
+/// A host of a world, for code that runs as a thread of it would.
+#[derive(Clone)]
+pub(crate) struct Here {
+    world: Rc<RefCell<World>>,
+    host: usize,
+}
+
+impl Here {
+    /// # Errors
+    ///
+    /// The number of the system's that `ask` answers with.
+    pub(crate) fn with<T>(
+        &self,
+        ask: impl FnOnce(&mut World, usize) -> Result<T, i32>,
+    ) -> io::Result<T> {
+        let answer = ask(&mut self.world.borrow_mut(), self.host);
+        answer.map_err(io::Error::from_raw_os_error)
+    }
+}
+
+/// The host whose work this thread does, if it is a simulated one's.
+pub(crate) fn here() -> Option<Here> {
+    HERE.with_borrow(Option::clone)
 }
 
 /// A core of a world.
@@ -178,7 +212,8 @@ impl Sim {
         for key in self.staging.all_under_way() {
             self.staging.complete(key, false);
             self.counters.completions += 1;
-            completions.push((key, Completion::last(-libc::ECANCELED)));
+            // Nobody tries it again, as after a cancel that was not asked for.
+            completions.push((key, Completion::last(-libc::EIO)));
         }
     }
 
@@ -280,9 +315,22 @@ impl Sim {
         Ok(())
     }
 
-    /// Work whose moment has come.
-    pub(crate) fn due_work(&mut self) -> Option<Work> {
-        self.place.world.borrow_mut().take_work(self.place.core)
+    /// Work whose moment has come, to be done as if by a thread of this host.
+    pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
+        let mut world = self.place.world.borrow_mut();
+        let work = world.take_work(self.place.core)?;
+        let here = Here {
+            world: Rc::clone(&self.place.world),
+            host: world.cores[self.place.core].host,
+        };
+        Some(Box::new(move || {
+            let before = HERE.replace(Some(here));
+            let outcome = catch_unwind(AssertUnwindSafe(|| work.run()));
+            HERE.replace(before);
+            if let Err(panic) = outcome {
+                resume_unwind(panic);
+            }
+        }))
     }
 
     pub(crate) fn bell(&self) -> Bell {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::datagrams::Datagrams;
+use super::files::OpenFile;
 use super::listener::Listener;
 use super::stream::Stream;
 use super::world::Begun;
@@ -13,6 +14,12 @@ const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;
 /// Names something that was opened: it is never used again for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ObjectId(u64);
+
+impl ObjectId {
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// What an operation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +50,7 @@ pub(super) enum Kind {
     Stream(Box<Stream>),
     Listener(Box<Listener>),
     Datagrams(Box<Datagrams>),
+    File(OpenFile),
 }
 
 impl Object {

@@ -22,6 +22,7 @@ impl World {
                 let error = match self.objects.get_mut(id).map(|object| &mut object.kind) {
                     Some(Kind::Stream(stream)) => stream.error.take(),
                     Some(Kind::Datagrams(datagrams)) => datagrams.error.take(),
+                    Some(Kind::File(_)) => return Err(libc::ENOTSOCK),
                     Some(Kind::Listener(_)) | None => None,
                 };
                 Ok(Answer::Number(error.unwrap_or(0)))
@@ -38,10 +39,8 @@ impl World {
             Control::SocketPair { domain, kind, .. } => {
                 self.make_pair(core, domain, kind).map(Answer::Pair)
             }
-            Control::Position { fd } | Control::SetPosition { fd, .. } => {
-                self.object(core, fd)?;
-                Err(libc::ESPIPE)
-            }
+            Control::Position { fd } => self.seek(core, fd, None),
+            Control::SetPosition { fd, offset } => self.seek(core, fd, Some(offset)),
             Control::StatusFlags { fd } => {
                 let id = self.object(core, fd)?;
                 Ok(Answer::Number(self.status_flags(id)))
@@ -51,9 +50,11 @@ impl World {
                 let id = self.object(core, fd)?;
                 Ok(Answer::Descriptor(self.objects.name(id)))
             }
-            Control::Lock { fd, .. } | Control::Unlock { fd } => {
-                self.object(core, fd)?;
-                Err(libc::EINVAL)
+            Control::Lock { fd, exclusive } => self.lock(core, fd, exclusive),
+            Control::Unlock { fd } => {
+                let (id, _) = self.file(core, fd)?;
+                self.unlock(id);
+                Ok(Answer::Done)
             }
             Control::Forget { .. } => Ok(Answer::Done),
         }
@@ -61,14 +62,66 @@ impl World {
 
     fn socket(&mut self, core: usize, fd: Descriptor) -> Result<ObjectId, i32> {
         let id = self.object(core, fd)?;
-        match self.objects.stream(id).map(|stream| stream.carrier) {
-            Some(Carrier::Pipe) => Err(libc::ENOTSOCK),
+        let is_pipe = |carrier| carrier == Carrier::Pipe;
+        match self.objects.get(id).map(|object| &object.kind) {
+            Some(Kind::Stream(stream)) if is_pipe(stream.carrier) => Err(libc::ENOTSOCK),
+            Some(Kind::File(_)) => Err(libc::ENOTSOCK),
             _ => Ok(id),
+        }
+    }
+
+    /// The cursor of a file, after it has been moved if that is wanted.
+    fn seek(&mut self, core: usize, fd: Descriptor, target: Option<u64>) -> Result<Answer, i32> {
+        let id = self.object(core, fd)?;
+        match self.objects.get_mut(id).map(|object| &mut object.kind) {
+            Some(Kind::File(file)) => {
+                file.position = target.unwrap_or(file.position);
+                Ok(Answer::Offset(file.position))
+            }
+            _ => Err(libc::ESPIPE),
+        }
+    }
+
+    fn lock(&mut self, core: usize, fd: Descriptor, exclusive: bool) -> Result<Answer, i32> {
+        let (id, inode) = self.file(core, fd)?;
+        let owner = id.number();
+        let disk = &mut self.machines[self.cores[core].host].disk;
+        let lock = &mut disk.inode_mut(inode)?.lock;
+        let held_by_other = lock.held_by.is_some_and(|holder| holder != owner);
+        let shared_with_others = lock.shared_by.iter().any(|holder| *holder != owner);
+        if held_by_other || (exclusive && shared_with_others) {
+            return Err(libc::EWOULDBLOCK);
+        }
+        lock.shared_by.retain(|holder| *holder != owner);
+        lock.held_by = exclusive.then_some(owner);
+        if !exclusive {
+            lock.shared_by.push(owner);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Whatever lock an open file has is given up.
+    pub(super) fn unlock(&mut self, id: ObjectId) {
+        let Some(object) = self.objects.get(id) else {
+            return;
+        };
+        let (Kind::File(file), owner) = (&object.kind, id.number()) else {
+            return;
+        };
+        let (inode, host) = (file.inode, object.host);
+        if let Ok(inode) = self.machines[host].disk.inode_mut(inode) {
+            inode.lock.shared_by.retain(|holder| *holder != owner);
+            if inode.lock.held_by == Some(owner) {
+                inode.lock.held_by = None;
+            }
         }
     }
 
     /// The flags that it was opened with.
     fn status_flags(&mut self, id: ObjectId) -> i32 {
+        if let Some(Kind::File(file)) = self.objects.get(id).map(|object| &object.kind) {
+            return file.flags;
+        }
         match self.objects.stream(id) {
             Some(stream) if stream.carrier == Carrier::Pipe => match stream.is_shut_for_writing {
                 true => libc::O_RDONLY,
@@ -106,6 +159,7 @@ impl World {
                 (None, None) => Err(libc::ENOTCONN),
             },
             Kind::Listener(_) => Err(libc::ENOTCONN),
+            Kind::File(_) => Err(libc::ENOTSOCK),
         }
     }
 

@@ -194,6 +194,7 @@ impl World {
             Kind::Stream(stream) => stream.local.clone(),
             Kind::Listener(listener) => Some(listener.local.clone()),
             Kind::Datagrams(datagrams) => datagrams.local.clone(),
+            Kind::File(_) => None,
         }
     }
 
@@ -201,7 +202,7 @@ impl World {
         match self.objects.get_mut(id).map(|object| &mut object.kind) {
             Some(Kind::Stream(stream)) => stream.local = Some(name),
             Some(Kind::Datagrams(datagrams)) => datagrams.local = Some(name),
-            Some(Kind::Listener(_)) | None => {}
+            Some(Kind::Listener(_) | Kind::File(_)) | None => {}
         }
     }
 
@@ -252,12 +253,6 @@ impl World {
             None if name.first() == Some(&0) => Err(libc::ECONNREFUSED),
             None => Err(libc::ENOENT),
         }
-    }
-
-    /// A name in the file system is gone; whoever has bound it keeps its socket.
-    pub(super) fn remove_name(&mut self, core: usize, path: Address) -> Result<i32, i32> {
-        let key = (self.host(core), memory::c_string(path));
-        self.unix_names.remove(&key).map(|_| 0).ok_or(libc::ENOENT)
     }
 
     pub(super) fn listen(&mut self, core: usize, fd: Descriptor, backlog: i32) -> Result<i32, i32> {
@@ -382,6 +377,7 @@ impl World {
         match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Datagrams(_)) => Outcome::of(self.connect_datagrams(id, target)),
             Some(Kind::Stream(_)) => self.connect_stream(begun, id, target),
+            Some(Kind::File(_)) => Outcome::of(Err(libc::ENOTSOCK)),
             Some(Kind::Listener(_)) | None => Outcome::of(Err(libc::EISCONN)),
         }
     }
@@ -551,6 +547,7 @@ impl World {
                 Ok(0)
             }
             Some(Kind::Stream(_)) => Err(libc::ENOTCONN),
+            Some(Kind::File(_)) => Err(libc::ENOTSOCK),
             None => Err(libc::EBADF),
         };
         self.stir(id);
@@ -599,6 +596,7 @@ impl World {
     pub(super) fn close_object(&mut self, id: ObjectId) {
         match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Stream(_)) => self.close_stream(id),
+            Some(Kind::File(_)) => self.unlock(id),
             Some(Kind::Datagrams(_) | Kind::Listener(_)) | None => {}
         }
         for bound in self.unix_names.values_mut() {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::agenda::Agenda;
 use super::attempt::Outcome;
 use super::delivery::Stalled;
+use super::disk::Disk;
+use super::files::Pace;
 use super::network::{Network, Packet};
 use super::objects::{Direction, ObjectId, Objects};
 use super::trace::{Happening, Trace};
@@ -28,6 +30,8 @@ pub(crate) enum Purpose {
     Kernel = 2,
     /// What becomes of packets.
     Network = 6,
+    /// What disks do, and how long they take.
+    Disk = 7,
     /// What programs draw for themselves: one stream for each host.
     Application = 3,
 }
@@ -62,6 +66,8 @@ pub(super) enum Event {
     Reconnect {
         client: ObjectId,
     },
+    /// A disk does what was asked of it.
+    Disk(Begun),
 }
 
 /// An operation that was begun and is not over.
@@ -90,9 +96,10 @@ pub(super) struct Core {
 }
 
 /// What a world knows of a host.
-#[derive(Debug, Default)]
 pub(super) struct Machine {
     pub(super) is_up: bool,
+    pub(super) disk: Disk,
+    pub(super) pace: Pace,
     /// The port that is tried next for a socket that wants any.
     pub(super) next_port: u16,
 }
@@ -119,6 +126,7 @@ pub(crate) struct World {
     schedule: Random,
     pub(super) kernel: Random,
     pub(super) net: Random,
+    pub(super) disk_chance: Random,
     trace: Trace,
 }
 
@@ -139,6 +147,7 @@ impl World {
             unix_names: BTreeMap::new(),
             stirred: VecDeque::new(),
             net: Random::of_stream(seed, Purpose::Network as u64, 0),
+            disk_chance: Random::of_stream(seed, Purpose::Disk as u64, 0),
             schedule: Random::of_stream(seed, Purpose::Schedule as u64, 0),
             kernel: Random::of_stream(seed, Purpose::Kernel as u64, 0),
             trace: Trace::new(),
@@ -183,6 +192,8 @@ impl World {
     pub(crate) fn add_host(&mut self) -> usize {
         self.machines.push(Machine {
             is_up: true,
+            disk: Disk::new(),
+            pace: Pace::default(),
             next_port: FIRST_PORT,
         });
         self.machines.len() - 1
@@ -198,6 +209,7 @@ impl World {
         self.note(Happening::HostCrashed { host });
         self.machines[host].is_up = false;
         self.objects.remove_all_of(host);
+        self.machines[host].disk.crash(&self.disk_chance);
         self.unix_names.retain(|(of, _), _| *of != host);
         for core in &mut self.cores {
             if core.host == host {
@@ -268,6 +280,7 @@ impl World {
             Event::Arrive(packet) => self.arrive(packet),
             Event::Resend { from, to } => self.resend(from, to),
             Event::Reconnect { client } => self.reconnect(client),
+            Event::Disk(begun) => self.do_on_disk(begun),
         }
         self.settle();
         true
@@ -318,13 +331,18 @@ impl World {
         if self.cores[core].is_dead {
             return;
         }
-        self.drive(Begun {
+        let begun = Begun {
             core,
             key,
             operation,
             is_under_way: false,
             last: Duration::ZERO,
-        });
+        };
+        if self.is_on_disk(&operation) {
+            let moment = self.elapsed + self.time_on_disk(core, &operation);
+            return self.plan(moment, Event::Disk(begun));
+        }
+        self.drive(begun);
         self.settle();
     }
 
