@@ -144,6 +144,12 @@ impl<T> Current<T> {
         self.get().as_deref().map(f)
     }
 
+    /// As [`with`](Current::with), for an `f` that runs no code of the user.
+    #[inline]
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        self.0.borrow().as_deref().map(f)
+    }
+
     /// What is current.
     #[inline]
     pub(crate) fn get(&self) -> Option<Rc<T>> {

@@ -4,8 +4,8 @@ use std::io;
 use std::rc::Rc;
 
 use super::{
-    Datagrams, File, Listener, Source, SourceId, Stream, closed_error, ended_error, foreign_error,
-    with,
+    Datagrams, File, Listener, SOURCES, Source, SourceId, Stream, closed_error, ended_error,
+    foreign_error, with,
 };
 use crate::driver::Descriptor;
 use crate::inflight::outside_error;
@@ -13,9 +13,11 @@ use crate::inflight::outside_error;
 /// What `pick` takes of the source of this name, if it lives on the current core and is of the kind that is meant.
 #[inline]
 fn find_as<T>(id: SourceId, pick: impl FnOnce(&Source) -> Option<T>) -> io::Result<T> {
-    let found = with(|sources| {
-        let is_here = sources.home == id.home;
-        is_here.then(|| sources.pick(id.index, id.generation, pick))
+    let found = SOURCES.with(|current| {
+        current.look(|sources| {
+            let is_here = sources.home == id.home;
+            is_here.then(|| sources.pick(id.index, id.generation, pick))
+        })
     });
     match found {
         Some(Some(Some(found))) => Ok(found),

@@ -361,10 +361,14 @@ impl Stream {
     }
 
     /// Goes on with closing, if nothing is in flight any more.
+    #[inline]
     fn progress(&self) {
-        if !self.closing.may_close() {
-            return;
+        if self.closing.may_close() {
+            self.close_if_idle();
         }
+    }
+
+    fn close_if_idle(&self) {
         let sends = match self.closing.waits() {
             true => self.is_sending(),
             false => self.send.in_flight.get().is_some(),

@@ -36,6 +36,12 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
+    /// Nobody has ever waited here.
+    #[inline]
+    fn is_unused(&self) -> bool {
+        self.queue.get().is_none()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue
             .get()
@@ -147,7 +153,16 @@ impl Lane {
     }
 
     /// True if a turn is now the caller's, who must [`release`](Lane::release) it. Else he waits.
+    #[inline]
     pub(super) fn acquire(&self, place: &mut Option<Place>, cx: &Context<'_>) -> bool {
+        if self.waiters.is_unused() && !self.is_full() {
+            self.taken.set(self.taken.get() + 1);
+            return true;
+        }
+        self.acquire_in_turn(place, cx)
+    }
+
+    fn acquire_in_turn(&self, place: &mut Option<Place>, cx: &Context<'_>) -> bool {
         if self.is_full() || self.waiters.ahead_of(*place) > 0 {
             self.waiters.wait(place, cx);
             return false;
@@ -170,6 +185,7 @@ impl Lane {
     }
 
     /// A turn is over: the next one is woken.
+    #[inline]
     pub(super) fn release(&self) {
         self.taken.set(self.taken.get().saturating_sub(1));
         self.wake();
@@ -181,8 +197,9 @@ impl Lane {
         self.wake();
     }
 
+    #[inline]
     fn wake(&self) {
-        if !self.is_full() {
+        if !self.waiters.is_unused() && !self.is_full() {
             self.waiters.wake(1);
         }
     }

@@ -8,9 +8,8 @@
 //! while all that belongs to it is in the cache.
 
 use super::Epoll;
-use super::attempt::Outcome;
 use super::descriptors::Direction;
-use crate::driver::Operation;
+use crate::driver::{Operation, calls};
 
 /// What has become of the sends and receives of one descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +31,6 @@ impl Habits {
         receives_left: PATIENCE,
     };
 
-    pub(super) fn sent(&mut self, whole: bool) {
-        self.sends_left = match whole {
-            true => self.sends_left.saturating_sub(1),
-            false => PATIENCE,
-        };
-    }
-
     fn wants_a_try(&mut self, direction: Direction) -> bool {
         match direction {
             Direction::Sending => self.sends_left == 0,
@@ -51,8 +43,24 @@ impl Habits {
         }
     }
 
-    /// What a try of a receive has come to. The end of a heap says nothing of the next heap.
-    fn learn(&mut self, found: bool) {
+    /// What a call has come to that was made at once.
+    fn learn(&mut self, direction: Direction, result: i32, wanted: u32) {
+        match direction {
+            Direction::Sending => self.sent(result, wanted),
+            Direction::Receiving => self.received_at_once(result != -libc::EAGAIN),
+        }
+    }
+
+    /// What a send has come to, whichever way it went.
+    pub(super) fn sent(&mut self, result: i32, wanted: u32) {
+        self.sends_left = match result.cast_unsigned() == wanted {
+            true => self.sends_left.saturating_sub(1),
+            false => PATIENCE,
+        };
+    }
+
+    /// The end of a heap says nothing of the next heap.
+    fn received_at_once(&mut self, found: bool) {
         self.receives_left = match (found, self.receives_left == FINDS) {
             (true, _) => FINDS,
             (false, true) => 0,
@@ -64,44 +72,33 @@ impl Habits {
 impl Epoll {
     /// Does what needs no waiting and has no other before it. `None`: it is to be staged.
     pub(crate) fn try_at_once(&mut self, operation: &Operation) -> Option<i32> {
-        let (fd, direction, flags, length) = match *operation {
-            Operation::Receive {
-                fd, flags, length, ..
-            } => (fd, Direction::Receiving, flags, length),
-            Operation::Send {
-                fd, flags, length, ..
-            } => (fd, Direction::Sending, flags, length),
+        let (fd, direction, wanted) = match *operation {
+            Operation::Receive { fd, length, .. } => (fd, Direction::Receiving, length),
+            Operation::Send { fd, length, .. } => (fd, Direction::Sending, length),
             _ => return None,
         };
         if fd < 0 {
             return None;
         }
         let state = self.descriptors.state(fd);
-        if !state.queue(direction).is_empty() || !state.may_be_tried(direction) {
-            return None;
-        }
-        if !state.habits.wants_a_try(direction) {
+        if !state.queue(direction).is_empty()
+            || !state.may_be_tried(direction)
+            || !state.habits.wants_a_try(direction)
+        {
             return None;
         }
         self.counters.attempts += 1;
-        let outcome = self.on_socket(operation, fd, direction, flags, Some(length));
-        let state = self.descriptors.state(fd);
-        let result = match outcome {
-            Outcome::Completed(completion) => Some(completion.result),
-            Outcome::NotReady => {
-                state.set_ready(direction, false);
-                None
-            }
-            Outcome::ForThePool => None,
-        };
-        if direction == Direction::Receiving {
-            state.habits.learn(result.is_some());
+        let result = calls::perform_on_socket(operation);
+        state.habits.learn(direction, result, wanted);
+        if result == -libc::EAGAIN {
+            // What has ended may still have an answer: then the long way finds it.
+            state.set_ready(direction, state.is_special);
+            return None;
         }
-        if result.is_some() {
-            self.counters.submitted += 1;
-            self.counters.completions += 1;
-        }
-        result
+        state.has_moved(direction, result, wanted);
+        self.counters.submitted += 1;
+        self.counters.completions += 1;
+        Some(result)
     }
 }
 
@@ -115,7 +112,7 @@ mod tests {
         let tried = |nth: &usize| {
             let tried = habits.wants_a_try(Direction::Receiving);
             if tried {
-                habits.learn(finds(*nth));
+                habits.received_at_once(finds(*nth));
             }
             tried
         };
@@ -138,10 +135,10 @@ mod tests {
         let mut habits = Habits::NEW;
         for _ in 0..PATIENCE {
             assert!(!habits.wants_a_try(Direction::Sending));
-            habits.sent(true);
+            habits.sent(64, 64);
         }
         assert!(habits.wants_a_try(Direction::Sending));
-        habits.sent(false);
+        habits.sent(63, 64);
         assert!(!habits.wants_a_try(Direction::Sending));
     }
 }

@@ -89,21 +89,20 @@ impl Epoll {
     ) -> Outcome {
         let result = calls::perform_on_socket(operation);
         let waits = flags & libc::MSG_DONTWAIT == 0;
+        let state = self.descriptors.state(fd);
+        if let Some(wanted) = wanted
+            && direction == Direction::Sending
+        {
+            state.habits.sent(result, wanted);
+        }
         if result == -libc::EAGAIN && waits {
             return match direction {
                 Direction::Receiving => self.unless_ended(operation, fd),
-                Direction::Sending => {
-                    self.descriptors.state(fd).habits.sent(false);
-                    Outcome::NotReady
-                }
+                Direction::Sending => Outcome::NotReady,
             };
         }
         if let Some(wanted) = wanted {
-            let state = self.descriptors.state(fd);
             state.has_moved(direction, result, wanted);
-            if direction == Direction::Sending {
-                state.habits.sent(result.cast_unsigned() == wanted);
-            }
         }
         Outcome::last(result)
     }
