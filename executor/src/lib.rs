@@ -72,7 +72,7 @@
 //!    key of the slot, nothing else.
 //! 4. The driver puts the value on one of the lists of this turn ([`driver/staging.rs`](../src/krug/driver/staging.rs.html)): what waits
 //!    comes after what produces.
-//! 5. When every task that was ready has been polled, the worker ([`worker.rs`](../src/krug/worker.rs.html)) enters the kernel: the lists
+//! 5. When every task that was ready has been polled, the worker ([`worker/mod.rs`](../src/krug/worker/mod.rs.html)) enters the kernel: the lists
 //!    are encoded into the ring's queue ([`driver/uring/encode.rs`](../src/krug/driver/uring/encode.rs.html)) and submitted by one `io_uring_enter`, which also
 //!    sleeps if nothing is ready ([`driver/uring/enter.rs`](../src/krug/driver/uring/enter.rs.html)). That is the only system call of the turn.
 //! 6. The kernel receives into the buffer and posts a completion. The next turn begins with

@@ -148,6 +148,7 @@ mod calls;
 mod capabilities;
 mod choice;
 mod control;
+mod counters;
 mod epoll;
 mod examination;
 #[cfg(feature = "fault-injection")]
@@ -160,13 +161,11 @@ mod staging;
 mod system;
 #[cfg(test)]
 pub(crate) mod tests;
+mod time;
 pub(crate) mod tree;
 mod uring;
 
-use std::cell::Cell;
 use std::io;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use crate::random::Random;
 
@@ -177,6 +176,7 @@ pub(crate) use blocking::IDLE_MAX;
 pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::Choice;
+pub(crate) use counters::DriverCounters;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
 pub use examination::Ability;
 pub(crate) use examination::{Examination, Found};
@@ -189,6 +189,8 @@ pub use refusal::{Cause, Refusal};
 pub(crate) use refusal::{Container, Facts, Seccomp};
 pub use system::Limit;
 pub(crate) use system::{System, field};
+use time::time_left;
+pub(crate) use time::{TimeSource, Wait};
 pub(crate) use uring::Rung;
 #[cfg(test)]
 pub(crate) use uring::made_up;
@@ -236,76 +238,6 @@ impl Completion {
 #[inline]
 pub(crate) fn has_forked() -> bool {
     crate::sys::has_forked()
-}
-
-/// The clock that deadlines are measured against.
-#[derive(Clone, Debug)]
-pub(crate) enum TimeSource {
-    System,
-    /// A world's; it shows what stands here.
-    World(Rc<Cell<Instant>>),
-}
-
-impl TimeSource {
-    #[inline]
-    pub(crate) fn now(&self) -> Instant {
-        match self {
-            TimeSource::System => Instant::now(),
-            TimeSource::World(clock) => clock.get(),
-        }
-    }
-}
-
-/// Whether `enter` sleeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Submit, take what is ready, come back.
-    No,
-    /// Sleep until something completes, the bell rings, or the moment has come;
-    /// without a moment: for as long as it takes.
-    Until(Option<Instant>),
-}
-
-/// `None`: not to wait, or no longer. `Some(None)`: for as long as it takes.
-fn time_left(wait: Wait) -> Option<Option<Duration>> {
-    let Wait::Until(deadline) = wait else {
-        return None;
-    };
-    let Some(deadline) = deadline else {
-        return Some(None);
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Added to the present time it must not overflow, whatever a kernel counts in.
-    (!left.is_zero()).then_some(Some(left.min(TIMEOUT_MAX)))
-}
-
-const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
-
-/// What a driver has done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DriverCounters {
-    /// System calls that submitted or waited.
-    pub(crate) enters: u64,
-    /// Entries that the kernel took: operations, and the driver's own.
-    pub(crate) submitted: u64,
-    /// Completions that the kernel gave: of operations, and of the driver's own entries.
-    pub(crate) completions: u64,
-    /// Completions that belong to nothing that is in flight. Always 0, or something is wrong.
-    pub(crate) stale_completions: u64,
-    /// Times the completion queue had overflowed into the kernel's memory when it was looked at.
-    pub(crate) overflows: u64,
-    pub(crate) cancels: u64,
-    /// Cancels that found their operation done or under way already.
-    pub(crate) cancels_too_late: u64,
-    pub(crate) bells: u64,
-    /// Operations done as plain system calls because the ring lacks them.
-    pub(crate) fallbacks: u64,
-    /// Without a ring: calls that were tried because their descriptors might be ready.
-    pub(crate) attempts: u64,
-    /// Without a ring: times the kernel was told to watch a descriptor, or to watch it for more.
-    pub(crate) watches: u64,
-    /// Without a ring: calls that were given to threads.
-    pub(crate) errands: u64,
 }
 
 /// The driver on epoll, or why there is none, and what to do about it.

@@ -9,13 +9,14 @@
 //! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
 //! - `attempt`: one try at an operation; `memory`: what it names by address;
 //! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
-//! - `sockets`, `transfer`, `settings`: the calls;
+//! - `sockets`, `naming`, `connecting`, `transfer`, `settings`: the calls;
 //! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
 //!   `tree`: what threads and tests do to it in one go;
 //! - `network`, `delivery`: the ways between hosts, and what becomes of packets.
 
 mod agenda;
 mod attempt;
+mod connecting;
 mod datagrams;
 mod delivery;
 mod disk;
@@ -24,6 +25,7 @@ mod inode;
 mod listener;
 mod memory;
 mod name;
+mod naming;
 mod network;
 mod objects;
 mod settings;
