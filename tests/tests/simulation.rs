@@ -274,7 +274,7 @@ fn cores_of_a_host_talk_to_each_other() {
         async move {
             handles.borrow_mut().push(krug::Handle::current());
             sleep(MS).await;
-            let next = handles.borrow()[(core + 1) % 3].clone();
+            let next = handles.borrow()[(core + 1) % 3];
             let answer = next.spawn(async move {
                 sleep(MS).await;
                 core

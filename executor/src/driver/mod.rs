@@ -176,8 +176,8 @@ pub(crate) use blocking::IDLE_MAX;
 pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::Choice;
-pub(crate) use counters::DriverCounters;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
+pub(crate) use counters::DriverCounters;
 pub use examination::Ability;
 pub(crate) use examination::{Examination, Found};
 #[cfg(feature = "fault-injection")]

@@ -79,11 +79,12 @@ pub struct Sim {
     hosts: Vec<Host>,
     /// What the test itself wants done, and when.
     plans: Agenda<Plan>,
-    checks: Vec<Box<dyn FnMut(&Sim)>>,
+    checks: Vec<Check>,
     failure: Option<Failure>,
 }
 
 type Plan = Box<dyn FnOnce(&mut Sim)>;
+type Check = Box<dyn FnMut(&Sim)>;
 
 impl Sim {
     /// An empty world, in which everything that is left to chance follows from `seed`. As long as it lives, the clocks of

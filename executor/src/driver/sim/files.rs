@@ -164,7 +164,7 @@ impl World {
         let has = |flag| flags & flag != 0;
         let disk = &mut self.machines[host].disk;
         let creates = has(libc::O_CREAT);
-        let follows = !has(libc::O_NOFOLLOW) && !(creates && has(libc::O_EXCL));
+        let follows = !(has(libc::O_NOFOLLOW) || creates && has(libc::O_EXCL));
         let found = disk.find(path, follows)?;
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
         let inode = match found.inode {
