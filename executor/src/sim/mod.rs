@@ -39,10 +39,15 @@
 //! Each purpose has a random stream of its own: if one host draws one number more, the others and the order of
 //! things stay what they were.
 //!
+//! - **Network.** TCP, UDP, Unix sockets and pipes. Each host has an address, which [`address_of`] tells; ways between
+//!   hosts have latency, loss and bandwidth ([`Sim::net`]), can be cut ([`Sim::partition`]) and held ([`Sim::hold`]).
+//! - **Disks.** Each host has one, with an empty directory `/tmp`. A crash keeps what was synced and any part of the rest; disks
+//!   can be slow, full, failing and lying ([`Sim::disk`]). [`Sim::host_fs`] shows a test what is there.
+//!
 //! # What is not
 //!
-//! Hosts have neither a network nor a disk yet: making a socket or opening a file fails, as it does on a machine without them.
-//! Threads of your own, sockets of `std` and whatever asks the system by itself are not part of the world.
+//! Threads of your own, sockets and files of `std` and whatever asks the system by itself are not part of the world. There are no
+//! multicast groups, no terminals, and no special files. Permissions are kept and not enforced.
 //!
 //! # Failures
 //!
