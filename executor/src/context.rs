@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cores::CoreId;
-use crate::driver::Outside;
+use crate::driver::{Outside, TimeSource};
+use crate::random::Random;
 use crate::scheduler::Scheduler;
 use crate::task::Waiter;
 use crate::wheel::Wheel;
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     /// What the driver says of itself, so that nobody asks it for every operation.
     pub(crate) tries_at_once: bool,
     pub(crate) random: Random,
+    /// What programs draw from: no choice of ours shifts it.
+    pub(crate) numbers: Random,
     pub(crate) counters: Counters,
     /// How long a dropped or closed stream may go on sending what was accepted.
     pub(crate) linger: Duration,
@@ -61,18 +64,37 @@ impl Counters {
 
 /// The core's clock: the system's monotonic one, or, while paused, one that only
 /// moves when it is told to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clock {
+    system: TimeSource,
     paused_at: Cell<Option<Instant>>,
     /// How far the clock was advanced beyond the system's while it was paused.
     ahead: Cell<Duration>,
 }
 
 impl Clock {
+    pub(crate) fn new(system: TimeSource) -> Clock {
+        Clock {
+            system,
+            paused_at: Cell::new(None),
+            ahead: Cell::new(Duration::ZERO),
+        }
+    }
+
+    /// False in a simulation.
+    pub(crate) fn is_system(&self) -> bool {
+        matches!(self.system, TimeSource::System)
+    }
+
+    /// What the system's clock shows.
+    pub(crate) fn system_now(&self) -> Instant {
+        self.system.now()
+    }
+
     pub(crate) fn now(&self) -> Instant {
         match self.paused_at.get() {
             Some(instant) => instant,
-            None => Instant::now() + self.ahead.get(),
+            None => self.system_now() + self.ahead.get(),
         }
     }
 
@@ -87,7 +109,7 @@ impl Clock {
     pub(crate) fn resume(&self) {
         if let Some(instant) = self.paused_at.take() {
             self.ahead
-                .set(instant.saturating_duration_since(Instant::now()));
+                .set(instant.saturating_duration_since(self.system_now()));
         }
     }
 
@@ -101,32 +123,6 @@ impl Clock {
     /// The system's instant at which this clock will show `instant`.
     pub(crate) fn to_system(&self, instant: Instant) -> Instant {
         instant.checked_sub(self.ahead.get()).unwrap_or(instant)
-    }
-}
-
-/// A small seeded generator for choices that must be fair, not secret.
-///
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-#[derive(Debug)]
-pub(crate) struct Random(Cell<u64>);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(Cell::new(seed))
-    }
-
-    pub(crate) fn next(&self) -> u64 {
-        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.0.set(state);
-        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`, which is not zero.
-    pub(crate) fn below(&self, bound: u32) -> u32 {
-        // Lemire's multiplication instead of a remainder; its bias, below 2^-32, is of no matter here.
-        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 

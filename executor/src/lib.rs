@@ -52,6 +52,8 @@
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
+//! | [`rand`] | random numbers that follow the runtime's seed |
+//! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, spawning from other threads, shutdown, all bounds and defaults |
 //! | [`doctor`](mod@doctor) | what this machine allows, and what to do about what it does not |
 //!
@@ -70,7 +72,7 @@
 //!    key of the slot, nothing else.
 //! 4. The driver puts the value on one of the lists of this turn ([`driver/staging.rs`](../src/krug/driver/staging.rs.html)): what waits
 //!    comes after what produces.
-//! 5. When every task that was ready has been polled, the worker ([`worker.rs`](../src/krug/worker.rs.html)) enters the kernel: the lists
+//! 5. When every task that was ready has been polled, the worker ([`worker/mod.rs`](../src/krug/worker/mod.rs.html)) enters the kernel: the lists
 //!    are encoded into the ring's queue ([`driver/uring/encode.rs`](../src/krug/driver/uring/encode.rs.html)) and submitted by one `io_uring_enter`, which also
 //!    sleeps if nothing is ready ([`driver/uring/enter.rs`](../src/krug/driver/uring/enter.rs.html)). That is the only system call of the turn.
 //! 6. The kernel receives into the buffer and posts a completion. The next turn begins with
@@ -134,7 +136,9 @@ pub mod fs;
 pub mod io;
 pub mod net;
 pub mod pipe;
+pub mod rand;
 pub mod runtime;
+pub mod sim;
 pub mod sync;
 pub mod task;
 pub mod time;
@@ -146,6 +150,7 @@ mod driver;
 mod inflight;
 mod op;
 mod primitives;
+mod random;
 mod scheduler;
 mod source;
 mod sys;

@@ -106,7 +106,7 @@ impl Buddy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Random;
+    use crate::random::Random;
 
     #[test]
     fn blocks_never_overlap_and_join_again() {

@@ -139,6 +139,7 @@ fn decision(examination: &Examination) -> (Option<Choice>, String) {
         (Err(error), _, _) => (None, error.clone()),
         (Ok(Choice::Epoll), _, Ok(())) => (Some(Choice::Epoll), is_asked("epoll")),
         (Ok(Choice::Epoll), _, Err(error)) => (None, format!("cannot set up epoll: {error}")),
+        (Ok(Choice::Sim), _, _) => (Some(Choice::Sim), is_asked("sim")),
         (Ok(Choice::Uring), Ok(_), _) => (Some(Choice::Uring), is_asked("uring")),
         (Ok(Choice::Uring), Err(refusal), _) => {
             let demand = "KRUG_DRIVER=uring asks for a ring";

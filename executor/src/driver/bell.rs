@@ -12,8 +12,8 @@
 //! to others from then on. So ringers announce themselves, and closing waits for
 //! those under way, which is a system call at most.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
 
 use super::Descriptor;
@@ -21,11 +21,14 @@ use crate::sys;
 
 /// Wakes one driver. Cloned and sent freely.
 #[derive(Clone)]
-pub(crate) struct Bell {
-    shared: Arc<Shared>,
+pub(crate) enum Bell {
+    /// A driver that sleeps in the kernel.
+    Kernel(Arc<Shared>),
+    /// One that makes no system calls.
+    Doorbell(Arc<Doorbell>),
 }
 
-struct Shared {
+pub(crate) struct Shared {
     wire: Wire,
     /// [`CLOSED`] and the number of ringers between their announcement and their departure.
     state: AtomicU32,
@@ -45,21 +48,31 @@ const CLOSED: u32 = 1 << 31;
 impl Bell {
     /// Makes the driver's present sleep in `enter` end, or its next one not begin.
     pub(crate) fn ring(&self) {
-        let before = self.shared.state.fetch_add(1, Ordering::SeqCst);
-        if before & CLOSED == 0 {
-            self.shared.pull();
+        match self {
+            Bell::Kernel(shared) => shared.ring(),
+            Bell::Doorbell(doorbell) => doorbell.ring(),
         }
-        self.shared.state.fetch_sub(1, Ordering::Release);
     }
 }
 
 impl fmt::Debug for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Bell").field(&self.shared.wire).finish()
+        match self {
+            Bell::Kernel(shared) => f.debug_tuple("Bell").field(&shared.wire).finish(),
+            Bell::Doorbell(doorbell) => f.debug_tuple("Bell").field(doorbell).finish(),
+        }
     }
 }
 
 impl Shared {
+    fn ring(&self) {
+        let before = self.state.fetch_add(1, Ordering::SeqCst);
+        if before & CLOSED == 0 {
+            self.pull();
+        }
+        self.state.fetch_sub(1, Ordering::Release);
+    }
+
     fn pull(&self) {
         let Wire { message, event } = self.wire;
         let is_sent = message
@@ -79,31 +92,55 @@ fn pull_event(event: Descriptor) {
     while is_interrupted(sys::ring_event(event)) {}
 }
 
+/// Rung or not, and whoever waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Doorbell {
+    is_rung: Mutex<bool>,
+    ringing: Condvar,
+}
+
+impl Doorbell {
+    fn ring(&self) {
+        *self.lock() = true;
+        self.ringing.notify_all();
+    }
+
+    /// Whether it was rung since this was last asked.
+    pub(super) fn take(&self) -> bool {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// Sleeps until it is rung.
+    pub(super) fn wait(&self) {
+        let waited = self.ringing.wait_while(self.lock(), |is_rung| !*is_rung);
+        *waited.unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        // Whoever panicked has left a truth value.
+        self.is_rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The driver's side of its bell.
-#[derive(Debug)]
 pub(super) struct BellOwner {
-    bell: Bell,
+    shared: Arc<Shared>,
 }
 
 impl BellOwner {
     pub(super) fn new(wire: Wire) -> BellOwner {
-        let shared = Shared {
-            wire,
-            state: AtomicU32::new(0),
-        };
+        let state = AtomicU32::new(0);
         BellOwner {
-            bell: Bell {
-                shared: Arc::new(shared),
-            },
+            shared: Arc::new(Shared { wire, state }),
         }
     }
 
     pub(super) fn bell(&self) -> Bell {
-        self.bell.clone()
+        Bell::Kernel(Arc::clone(&self.shared))
     }
 
     pub(super) fn event(&self) -> Descriptor {
-        self.bell.shared.wire.event
+        self.shared.wire.event
     }
 
     /// Rings by the event descriptor, also if messages can be sent.
@@ -112,10 +149,16 @@ impl BellOwner {
     }
 }
 
+impl fmt::Debug for BellOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BellOwner").field(&self.shared.wire).finish()
+    }
+}
+
 impl Drop for BellOwner {
     /// After this the descriptors may be closed: nobody pulls at them any more.
     fn drop(&mut self) {
-        let shared = &self.bell.shared;
+        let shared = &self.shared;
         shared.state.fetch_or(CLOSED, Ordering::SeqCst);
         while shared.state.load(Ordering::Acquire) & !CLOSED != 0 {
             std::thread::yield_now();

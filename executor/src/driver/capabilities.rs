@@ -9,6 +9,8 @@ use super::uring::Rung;
 pub(crate) struct Config {
     /// Which one.
     pub(crate) choice: Choice,
+    /// Of all choices that are made by chance.
+    pub(crate) seed: u64,
     /// Entries of the submission queue, at least 1; rounded up to a power of two.
     /// More may be staged in a turn: it then takes more than one system call.
     pub(crate) entries: u32,
@@ -36,6 +38,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             choice: Choice::Auto,
+            seed: 0,
             entries: 256,
             completion_entries: None,
             blocking_threads_max: 128,

@@ -15,6 +15,8 @@ pub(crate) enum Choice {
     Auto,
     Uring,
     Epoll,
+    /// Only for the cores of a simulation.
+    Sim,
 }
 
 /// Decides for programs that leave it open.

@@ -136,7 +136,7 @@ pub(crate) enum SocketOption {
 }
 
 /// A socket option without its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum OptionName {
     NoDelay,
     KeepAlive,
@@ -156,7 +156,63 @@ pub(crate) enum OptionName {
     MulticastHopLimit,
 }
 
+impl SocketOption {
+    /// Which option it is, with its value as the kernel counts; `None` if it is more than a number.
+    pub(super) fn number(self) -> Option<(OptionName, i32)> {
+        Some(match self {
+            SocketOption::NoDelay(on) => (OptionName::NoDelay, i32::from(on)),
+            SocketOption::KeepAlive(on) => (OptionName::KeepAlive, i32::from(on)),
+            SocketOption::ReuseAddress(on) => (OptionName::ReuseAddress, i32::from(on)),
+            SocketOption::ReusePort(on) => (OptionName::ReusePort, i32::from(on)),
+            SocketOption::ReceiveBuffer(bytes) => (OptionName::ReceiveBuffer, at_most_i32(bytes)),
+            SocketOption::SendBuffer(bytes) => (OptionName::SendBuffer, at_most_i32(bytes)),
+            SocketOption::TimeToLive(hops) => (OptionName::TimeToLive, at_most_i32(hops)),
+            SocketOption::OnlyV6(on) => (OptionName::OnlyV6, i32::from(on)),
+            SocketOption::Broadcast(on) => (OptionName::Broadcast, i32::from(on)),
+            SocketOption::TypeOfService(byte) => (OptionName::TypeOfService, at_most_i32(byte)),
+            SocketOption::TrafficClass(byte) => (OptionName::TrafficClass, at_most_i32(byte)),
+            SocketOption::HopLimit(hops) => (OptionName::HopLimit, at_most_i32(hops)),
+            SocketOption::MulticastLoopV4(on) => (OptionName::MulticastLoopV4, i32::from(on)),
+            SocketOption::MulticastLoopV6(on) => (OptionName::MulticastLoopV6, i32::from(on)),
+            SocketOption::MulticastTimeToLive(hops) => {
+                (OptionName::MulticastTimeToLive, at_most_i32(hops))
+            }
+            SocketOption::MulticastHopLimit(hops) => {
+                (OptionName::MulticastHopLimit, at_most_i32(hops))
+            }
+            SocketOption::Linger(_)
+            | SocketOption::JoinV4 { .. }
+            | SocketOption::LeaveV4 { .. }
+            | SocketOption::JoinV6 { .. }
+            | SocketOption::LeaveV6 { .. } => return None,
+        })
+    }
+}
+
 impl OptionName {
+    /// The option, with a value as the kernel counts.
+    pub(super) fn with(self, value: i32) -> SocketOption {
+        let (on, count) = (value != 0, value.max(0).cast_unsigned());
+        match self {
+            OptionName::NoDelay => SocketOption::NoDelay(on),
+            OptionName::KeepAlive => SocketOption::KeepAlive(on),
+            OptionName::ReuseAddress => SocketOption::ReuseAddress(on),
+            OptionName::ReusePort => SocketOption::ReusePort(on),
+            OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(count),
+            OptionName::SendBuffer => SocketOption::SendBuffer(count),
+            OptionName::TimeToLive => SocketOption::TimeToLive(count),
+            OptionName::OnlyV6 => SocketOption::OnlyV6(on),
+            OptionName::Broadcast => SocketOption::Broadcast(on),
+            OptionName::TypeOfService => SocketOption::TypeOfService(count),
+            OptionName::TrafficClass => SocketOption::TrafficClass(count),
+            OptionName::HopLimit => SocketOption::HopLimit(count),
+            OptionName::MulticastLoopV4 => SocketOption::MulticastLoopV4(on),
+            OptionName::MulticastLoopV6 => SocketOption::MulticastLoopV6(on),
+            OptionName::MulticastTimeToLive => SocketOption::MulticastTimeToLive(count),
+            OptionName::MulticastHopLimit => SocketOption::MulticastHopLimit(count),
+        }
+    }
+
     /// Level and number in the kernel's counting.
     fn numbers(self) -> (i32, i32) {
         match self {
@@ -209,30 +265,8 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
 }
 
 fn set_option(fd: Descriptor, option: SocketOption) -> io::Result<()> {
-    let (name, value) = match option {
-        SocketOption::NoDelay(on) => (OptionName::NoDelay, i32::from(on)),
-        SocketOption::KeepAlive(on) => (OptionName::KeepAlive, i32::from(on)),
-        SocketOption::ReuseAddress(on) => (OptionName::ReuseAddress, i32::from(on)),
-        SocketOption::ReusePort(on) => (OptionName::ReusePort, i32::from(on)),
-        SocketOption::ReceiveBuffer(bytes) => (OptionName::ReceiveBuffer, at_most_i32(bytes)),
-        SocketOption::SendBuffer(bytes) => (OptionName::SendBuffer, at_most_i32(bytes)),
-        SocketOption::TimeToLive(hops) => (OptionName::TimeToLive, at_most_i32(hops)),
-        SocketOption::OnlyV6(on) => (OptionName::OnlyV6, i32::from(on)),
-        SocketOption::Broadcast(on) => (OptionName::Broadcast, i32::from(on)),
-        SocketOption::TypeOfService(byte) => (OptionName::TypeOfService, at_most_i32(byte)),
-        SocketOption::TrafficClass(byte) => (OptionName::TrafficClass, at_most_i32(byte)),
-        SocketOption::HopLimit(hops) => (OptionName::HopLimit, at_most_i32(hops)),
-        SocketOption::MulticastLoopV4(on) => (OptionName::MulticastLoopV4, i32::from(on)),
-        SocketOption::MulticastLoopV6(on) => (OptionName::MulticastLoopV6, i32::from(on)),
-        SocketOption::MulticastTimeToLive(hops) => {
-            (OptionName::MulticastTimeToLive, at_most_i32(hops))
-        }
-        SocketOption::MulticastHopLimit(hops) => (OptionName::MulticastHopLimit, at_most_i32(hops)),
-        SocketOption::Linger(_)
-        | SocketOption::JoinV4 { .. }
-        | SocketOption::LeaveV4 { .. }
-        | SocketOption::JoinV6 { .. }
-        | SocketOption::LeaveV6 { .. } => return set_structure(fd, option),
+    let Some((name, value)) = option.number() else {
+        return set_structure(fd, option);
     };
     let (level, number) = name.numbers();
     sys::set_option(fd, level, number, value)
@@ -260,27 +294,8 @@ fn set_structure(fd: Descriptor, option: SocketOption) -> io::Result<()> {
 
 fn get_option(fd: Descriptor, name: OptionName) -> io::Result<SocketOption> {
     let (level, option) = name.numbers();
-    let number = || sys::get_option(fd, level, option);
-    let on = || number().map(|value| value != 0);
-    let count = || number().map(|value| value.max(0) as u32);
-    Ok(match name {
-        OptionName::NoDelay => SocketOption::NoDelay(on()?),
-        OptionName::KeepAlive => SocketOption::KeepAlive(on()?),
-        OptionName::ReuseAddress => SocketOption::ReuseAddress(on()?),
-        OptionName::ReusePort => SocketOption::ReusePort(on()?),
-        OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(count()?),
-        OptionName::SendBuffer => SocketOption::SendBuffer(count()?),
-        OptionName::TimeToLive => SocketOption::TimeToLive(count()?),
-        OptionName::OnlyV6 => SocketOption::OnlyV6(on()?),
-        OptionName::Broadcast => SocketOption::Broadcast(on()?),
-        OptionName::TypeOfService => SocketOption::TypeOfService(count()?),
-        OptionName::TrafficClass => SocketOption::TrafficClass(count()?),
-        OptionName::HopLimit => SocketOption::HopLimit(count()?),
-        OptionName::MulticastLoopV4 => SocketOption::MulticastLoopV4(on()?),
-        OptionName::MulticastLoopV6 => SocketOption::MulticastLoopV6(on()?),
-        OptionName::MulticastTimeToLive => SocketOption::MulticastTimeToLive(count()?),
-        OptionName::MulticastHopLimit => SocketOption::MulticastHopLimit(count()?),
-    })
+    let value = sys::get_option(fd, level, option)?;
+    Ok(name.with(value))
 }
 
 /// Rounded up: a linger of half a second must not become "do not wait, reset".

@@ -11,12 +11,12 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
 
 use super::{
     Address, Answer, Bell, Capabilities, Choice, Completion, Config, Control, Descriptor, Driver,
-    DriverCounters, Key, Operation, Refusal, Wait, Work,
+    DriverCounters, Key, Operation, Refusal, TimeSource, Wait, Work,
 };
+use crate::random::Random;
 use affected::{shorten, transfers_data};
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
@@ -464,8 +464,16 @@ impl Faulty {
         self.driver.counters()
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        self.driver.now()
+    pub(crate) fn time_source(&self) -> TimeSource {
+        self.driver.time_source()
+    }
+
+    pub(crate) fn order_of_tasks(&self) -> Option<Random> {
+        self.driver.order_of_tasks()
+    }
+
+    pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
+        self.driver.due_work()
     }
 
     pub(crate) fn shutdown(self) {
@@ -478,7 +486,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::driver::tests::{MULTISHOT, is_without, key, owned, receive, send};

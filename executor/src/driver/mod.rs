@@ -5,7 +5,8 @@
 //!
 //! - [`uring`]: every operation is an entry of the ring, and the kernel completes it;
 //! - [`epoll`]: every operation is a call that does not wait, tried when its descriptor is ready, or made by a thread
-//!   where it would wait for a disk.
+//!   where it would wait for a disk;
+//! - [`sim`]: nothing is real; what happens, and when, is drawn from a seed.
 //!
 //! This text is the contract that each of them keeps. `tests` tries it on whichever driver the process
 //! tests, and every program of tests in this repository runs on all of them.
@@ -139,6 +140,7 @@
 //! | EAGAIN | starting a thread | makes the call itself, with a warning |
 //! | anything else | waiting | fails with it |
 
+mod address;
 mod again;
 mod bell;
 mod blocking;
@@ -146,21 +148,28 @@ mod calls;
 mod capabilities;
 mod choice;
 mod control;
+mod counters;
 mod epoll;
 mod examination;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod groups;
 mod operation;
 mod refusal;
+pub(crate) mod sim;
 mod staging;
 mod system;
 #[cfg(test)]
 pub(crate) mod tests;
+mod time;
+pub(crate) mod tree;
 mod uring;
 
 use std::io;
-use std::time::{Duration, Instant};
 
+use crate::random::Random;
+
+pub(crate) use address::RawAddress;
 pub(crate) use bell::Bell;
 #[cfg(test)]
 pub(crate) use blocking::IDLE_MAX;
@@ -168,6 +177,7 @@ pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::Choice;
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
+pub(crate) use counters::DriverCounters;
 pub use examination::Ability;
 pub(crate) use examination::{Examination, Found};
 #[cfg(feature = "fault-injection")]
@@ -179,9 +189,13 @@ pub use refusal::{Cause, Refusal};
 pub(crate) use refusal::{Container, Facts, Seccomp};
 pub use system::Limit;
 pub(crate) use system::{System, field};
+use time::time_left;
+pub(crate) use time::{TimeSource, Wait};
 pub(crate) use uring::Rung;
 #[cfg(test)]
 pub(crate) use uring::made_up;
+
+pub(crate) use crate::sys::{OwnedDescriptor, own};
 
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]
@@ -220,67 +234,10 @@ impl Completion {
     }
 }
 
-/// Takes over a descriptor out of a completion or an [`Answer`], once.
-pub(crate) fn own(fd: Descriptor) -> std::os::fd::OwnedFd {
-    crate::sys::own(fd)
-}
-
 /// True in a child of the process that made the drivers: they are not the child's.
 #[inline]
 pub(crate) fn has_forked() -> bool {
     crate::sys::has_forked()
-}
-
-/// Whether `enter` sleeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Submit, take what is ready, come back.
-    No,
-    /// Sleep until something completes, the bell rings, or the moment has come;
-    /// without a moment: for as long as it takes.
-    Until(Option<Instant>),
-}
-
-/// `None`: not to wait, or no longer. `Some(None)`: for as long as it takes.
-fn time_left(wait: Wait) -> Option<Option<Duration>> {
-    let Wait::Until(deadline) = wait else {
-        return None;
-    };
-    let Some(deadline) = deadline else {
-        return Some(None);
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Added to the present time it must not overflow, whatever a kernel counts in.
-    (!left.is_zero()).then_some(Some(left.min(TIMEOUT_MAX)))
-}
-
-const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
-
-/// What a driver has done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DriverCounters {
-    /// System calls that submitted or waited.
-    pub(crate) enters: u64,
-    /// Entries that the kernel took: operations, and the driver's own.
-    pub(crate) submitted: u64,
-    /// Completions that the kernel gave: of operations, and of the driver's own entries.
-    pub(crate) completions: u64,
-    /// Completions that belong to nothing that is in flight. Always 0, or something is wrong.
-    pub(crate) stale_completions: u64,
-    /// Times the completion queue had overflowed into the kernel's memory when it was looked at.
-    pub(crate) overflows: u64,
-    pub(crate) cancels: u64,
-    /// Cancels that found their operation done or under way already.
-    pub(crate) cancels_too_late: u64,
-    pub(crate) bells: u64,
-    /// Operations done as plain system calls because the ring lacks them.
-    pub(crate) fallbacks: u64,
-    /// Without a ring: calls that were tried because their descriptors might be ready.
-    pub(crate) attempts: u64,
-    /// Without a ring: times the kernel was told to watch a descriptor, or to watch it for more.
-    pub(crate) watches: u64,
-    /// Without a ring: calls that were given to threads.
-    pub(crate) errands: u64,
 }
 
 /// The driver on epoll, or why there is none, and what to do about it.
@@ -305,6 +262,7 @@ fn new_epoll(config: &Config) -> io::Result<epoll::Epoll> {
 pub(crate) enum Driver {
     Uring(uring::Uring),
     Epoll(epoll::Epoll),
+    Sim(sim::Sim),
 }
 
 /// The same, whichever driver it is.
@@ -313,6 +271,7 @@ macro_rules! whichever {
         match $driver {
             Driver::Uring($name) => $call,
             Driver::Epoll($name) => $call,
+            Driver::Sim($name) => $call,
         }
     };
 }
@@ -327,8 +286,10 @@ impl Driver {
     pub(crate) fn new(config: &Config) -> io::Result<Driver> {
         crate::sys::watch_for_forks();
         let choice = config.choice.resolve()?;
-        if choice == Choice::Epoll {
-            return new_epoll(config).map(Driver::Epoll);
+        match choice {
+            Choice::Epoll => return new_epoll(config).map(Driver::Epoll),
+            Choice::Sim => return Ok(Driver::Sim(sim::Sim::new(config))),
+            Choice::Auto | Choice::Uring => {}
         }
         let refusal = match uring::Uring::new(config) {
             Ok(uring) => return Ok(Driver::Uring(uring)),
@@ -346,13 +307,14 @@ impl Driver {
         match self {
             Driver::Uring(_) => Choice::Uring,
             Driver::Epoll(_) => Choice::Epoll,
+            Driver::Sim(_) => Choice::Sim,
         }
     }
 
     /// Why there is no ring, if one was wanted.
     pub(crate) fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Driver::Uring(_) => None,
+            Driver::Uring(_) | Driver::Sim(_) => None,
             Driver::Epoll(epoll) => epoll.refusal(),
         }
     }
@@ -379,7 +341,7 @@ impl Driver {
     #[inline]
     pub(crate) fn try_at_once(&mut self, operation: &Operation) -> Option<i32> {
         match self {
-            Driver::Uring(_) => None,
+            Driver::Uring(_) | Driver::Sim(_) => None,
             Driver::Epoll(epoll) => epoll.try_at_once(operation),
         }
     }
@@ -498,9 +460,28 @@ impl Driver {
         whichever!(self, driver => driver.fail_enter(errno));
     }
 
+    /// Work whose moment has come, of a driver without threads: whoever asks does it.
+    pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => None,
+            Driver::Sim(sim) => sim.due_work(),
+        }
+    }
+
     /// The clock that deadlines are measured against.
-    pub(crate) fn now(&self) -> Instant {
-        whichever!(self, driver => driver.now())
+    pub(crate) fn time_source(&self) -> TimeSource {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => TimeSource::System,
+            Driver::Sim(sim) => sim.time_source(),
+        }
+    }
+
+    /// What draws the order of tasks, if it is to be drawn.
+    pub(crate) fn order_of_tasks(&self) -> Option<Random> {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => None,
+            Driver::Sim(sim) => Some(sim.order_of_tasks()),
+        }
     }
 
     /// Ends the driver. Nothing may be in flight; what is staged to be closed is closed.

@@ -144,6 +144,18 @@ impl Staging {
             .is_some_and(|used| used.generation == key.generation && used.place != Place::Nowhere)
     }
 
+    /// All that were submitted and have not completed for the last time.
+    pub(super) fn all_under_way(&self) -> Vec<Key> {
+        let uses = self.uses.iter().enumerate();
+        let under_way = uses.filter(|(_, used)| used.place != Place::Nowhere);
+        under_way
+            .map(|(index, used)| Key {
+                index: index as u32,
+                generation: used.generation,
+            })
+            .collect()
+    }
+
     #[inline]
     fn list(&mut self, stage: Stage) -> &mut List {
         match stage {

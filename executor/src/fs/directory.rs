@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::PathError;
 use super::{FileType, Metadata, symlink_metadata};
 use crate::blocking::blocking;
+use crate::driver::tree::{self, Listing};
 
 /// Entries that are read at once: about as many as one system call gives.
 const BATCH: usize = 256;
@@ -34,7 +35,7 @@ const BATCH: usize = 256;
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let path = path.as_ref();
     let owned = path.to_owned();
-    let opened = blocking(move || std::fs::read_dir(owned)).await;
+    let opened = blocking(move || tree::read_directory(&owned)).await;
     let rest = opened.map_err(|error| PathError::wrap("read directory", path, error))?;
     Ok(ReadDir {
         path: path.to_owned(),
@@ -53,7 +54,7 @@ pub struct ReadDir {
 
 /// What has not been read.
 enum Rest {
-    Unread(std::fs::ReadDir),
+    Unread(Listing),
     End,
     /// Whoever read it was dropped.
     Lost,
@@ -88,26 +89,24 @@ impl ReadDir {
                 return Err(PathError::wrap("read directory", &self.path, lost));
             }
         };
-        (self.ready, self.rest) = blocking(move || Ok(read_batch(rest))).await?;
+        let folder = self.path.clone();
+        (self.ready, self.rest) = blocking(move || Ok(read_batch(&folder, rest))).await?;
         Ok(())
     }
 }
 
 type Batch = (VecDeque<io::Result<DirEntry>>, Rest);
 
-fn read_batch(mut rest: std::fs::ReadDir) -> Batch {
+fn read_batch(folder: &Path, mut rest: Listing) -> Batch {
     let mut ready = VecDeque::new();
     while ready.len() < BATCH {
         let Some(entry) = rest.next() else {
             return (ready, Rest::End);
         };
-        ready.push_back(entry.map(|entry| {
-            use std::os::unix::fs::DirEntryExt;
-            DirEntry {
-                path: entry.path(),
-                ino: entry.ino(),
-                file_type: entry.file_type().ok().map(FileType::of_std),
-            }
+        ready.push_back(entry.map(|entry| DirEntry {
+            path: folder.join(&entry.name),
+            ino: entry.number,
+            file_type: entry.kind.map(FileType::of_mode),
         }));
     }
     (ready, Rest::Unread(rest))

@@ -1,15 +1,15 @@
 //! [`File`]: opening, asking, closing. Reading and writing are in `positional` and `cursor`.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Metadata, OpenOptions, Permissions};
 use crate::blocking::blocking;
 use crate::context;
-use crate::driver::{Answer, Control, Descriptor, own};
+use crate::driver::tree;
+use crate::driver::{Answer, Control, Descriptor, OwnedDescriptor, own};
 use crate::inflight::outside_error;
 use crate::op::file_change::{Change, FileChange};
 use crate::op::status::Status;
@@ -85,7 +85,7 @@ impl File {
     }
 
     /// Takes over what was opened without waiting, which only a stream has to remain.
-    pub(super) fn opened(fd: OwnedFd) -> io::Result<File> {
+    pub(super) fn opened(fd: OwnedDescriptor) -> io::Result<File> {
         let number = fd.as_raw_fd();
         let file = File::adopt(fd)?;
         match file.has_position {
@@ -95,7 +95,7 @@ impl File {
         Ok(file)
     }
 
-    pub(super) fn adopt(fd: OwnedFd) -> io::Result<File> {
+    pub(super) fn adopt(fd: OwnedDescriptor) -> io::Result<File> {
         let number = fd.as_raw_fd();
         let appends = match control(Control::StatusFlags { fd: number })? {
             Answer::Number(flags) => flags & libc::O_APPEND != 0,
@@ -150,7 +150,7 @@ impl File {
         Ok(clone)
     }
 
-    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+    pub(super) fn duplicate(&self) -> io::Result<OwnedDescriptor> {
         let fd = self.descriptor()?;
         match control(Control::Duplicate { fd })? {
             Answer::Descriptor(fd) => Ok(own(fd)),
@@ -249,9 +249,8 @@ impl File {
     ///
     /// What the kernel answers, `EPERM` for a file of somebody else; on a core that is not the file's own.
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        let file = std::fs::File::from(self.duplicate()?);
-        let permissions = std::fs::Permissions::from_mode(permissions.mode());
-        blocking(move || file.set_permissions(permissions)).await
+        let (file, mode) = (self.duplicate()?, permissions.mode());
+        blocking(move || tree::set_permissions_of_open(file, mode)).await
     }
 
     async fn change(&self, change: Change) -> io::Result<()> {
@@ -331,10 +330,11 @@ impl File {
             if was_made_nonblocking {
                 control(Control::MakeBlocking { fd: number })?;
             }
-            return Ok(std::fs::File::from(fd));
+            return Ok(std::fs::File::from(fd.into_real()?));
         }
         let fd = CloseFile::and_hand_over(self.source).await?;
-        fd.map(std::fs::File::from).ok_or_else(outside_error)
+        let fd = fd.ok_or_else(outside_error)?;
+        Ok(std::fs::File::from(fd.into_real()?))
     }
 }
 

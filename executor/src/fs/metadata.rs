@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::driver;
@@ -154,20 +153,9 @@ pub struct FileType {
 }
 
 impl FileType {
-    pub(super) fn of_std(file_type: std::fs::FileType) -> FileType {
-        let kinds = [
-            (file_type.is_dir(), libc::S_IFDIR),
-            (file_type.is_file(), libc::S_IFREG),
-            (file_type.is_symlink(), libc::S_IFLNK),
-            (file_type.is_fifo(), libc::S_IFIFO),
-            (file_type.is_socket(), libc::S_IFSOCK),
-            (file_type.is_block_device(), libc::S_IFBLK),
-            (file_type.is_char_device(), libc::S_IFCHR),
-        ];
-        let kind = kinds.into_iter().find(|(is_it, _)| *is_it);
-        FileType {
-            mode: kind.map_or(0, |(_, mode)| mode),
-        }
+    /// `S_IF…`.
+    pub(super) fn of_mode(mode: u32) -> FileType {
+        FileType { mode }
     }
 
     fn is(self, kind: u32) -> bool {

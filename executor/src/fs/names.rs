@@ -11,6 +11,7 @@ use super::metadata;
 use super::path::{c_path, submit};
 use crate::blocking::blocking;
 use crate::context;
+use crate::driver::tree;
 use crate::op::path_change::PathChange;
 
 /// Before the process's mask.
@@ -66,7 +67,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
     let owned = path.to_owned();
-    let removed = blocking(move || std::fs::remove_dir_all(owned)).await;
+    let removed = blocking(move || tree::remove_tree(&owned)).await;
     removed.map_err(|error| PathError::wrap("remove directory", path, error))
 }
 

@@ -1,13 +1,13 @@
 //! What is asked about a path: metadata, where a link leads, whether it exists; and who may use it.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::PathError;
 use super::path::{c_path, submit};
 use super::{Metadata, Permissions};
 use crate::blocking::blocking;
+use crate::driver::tree;
 use crate::op::status::Status;
 
 /// What the file at `path` says about itself. A symbolic link is followed.
@@ -67,7 +67,7 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref();
     let owned = path.to_owned();
-    let target = blocking(move || std::fs::read_link(owned)).await;
+    let target = blocking(move || tree::read_link(&owned)).await;
     target.map_err(|error| PathError::wrap("read link", path, error))
 }
 
@@ -81,7 +81,7 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref();
     let owned = path.to_owned();
-    let found = blocking(move || std::fs::canonicalize(owned)).await;
+    let found = blocking(move || tree::canonicalize(&owned)).await;
     found.map_err(|error| PathError::wrap("find the canonical path of", path, error))
 }
 
@@ -95,7 +95,7 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let path = path.as_ref();
     let owned = path.to_owned();
-    let permissions = std::fs::Permissions::from_mode(permissions.mode());
-    let set = blocking(move || std::fs::set_permissions(owned, permissions)).await;
+    let mode = permissions.mode();
+    let set = blocking(move || tree::set_permissions(&owned, mode)).await;
     set.map_err(|error| PathError::wrap("set permissions of", path, error))
 }

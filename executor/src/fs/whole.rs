@@ -7,6 +7,7 @@ use super::File;
 use super::error::PathError;
 use crate::blocking::blocking;
 use crate::buf::IoBuf;
+use crate::driver::tree;
 
 /// Room for what a file that says it is empty may hold all the same, as those in `/proc` do.
 const READ_FIRST: usize = 4096;
@@ -89,6 +90,6 @@ pub async fn write<B: IoBuf>(path: impl AsRef<Path>, content: B) -> io::Result<B
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (from.as_ref(), to.as_ref());
     let owned = (from.to_owned(), to.to_owned());
-    let copied = blocking(move || std::fs::copy(owned.0, owned.1)).await;
+    let copied = blocking(move || tree::copy(&owned.0, &owned.1)).await;
     copied.map_err(|error| PathError::wrap_both("copy", from, Some(to), error))
 }

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
-use std::os::fd::OwnedFd;
 
 use super::datagram::Datagram;
 use super::op::{Op, Orphan, Step};
-use crate::driver::{Completion, Operation};
+use crate::driver::{Completion, Operation, OwnedDescriptor};
 
 /// Space for an operation inside its slot. Larger ones are boxed.
 #[repr(C, align(8))]
@@ -24,7 +23,7 @@ struct Table {
     resumes: unsafe fn(*mut Inline, Completion) -> bool,
     salvage: unsafe fn(*const Inline, Completion, &mut VecDeque<u8>),
     datagram: unsafe fn(*const Inline, Completion) -> Option<Datagram>,
-    leftover: unsafe fn(*const Inline, Completion) -> Option<OwnedFd>,
+    leftover: unsafe fn(*const Inline, Completion) -> Option<OwnedDescriptor>,
     drop: unsafe fn(*mut Inline),
 }
 
@@ -212,7 +211,7 @@ impl Erased {
         unsafe { (self.table.datagram)(&raw const self.space, completion) }
     }
 
-    pub(super) fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+    pub(super) fn leftover(&self, completion: Completion) -> Option<OwnedDescriptor> {
         // SAFETY: the invariant of `Erased`.
         unsafe { (self.table.leftover)(&raw const self.space, completion) }
     }

@@ -1,14 +1,14 @@
 //! [`Finished`]: an operation that has ended, with its result.
 
 use std::collections::VecDeque;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::IntoRawFd;
 
 use super::datagram::Datagram;
 use super::erased::Erased;
 use super::op::Op;
 use super::slot::Attachment;
 use crate::context;
-use crate::driver::{Completion, Key};
+use crate::driver::{Completion, Key, OwnedDescriptor};
 
 /// An operation that the kernel has let go of. Dropping it drops what the operation
 /// owned, a user's buffer among it, and closes a descriptor that came of it.
@@ -44,7 +44,7 @@ impl Finished {
     }
 
     /// Takes the descriptor that came of it.
-    pub(crate) fn take_descriptor(mut self) -> Option<OwnedFd> {
+    pub(crate) fn take_descriptor(mut self) -> Option<OwnedDescriptor> {
         let op = self.op.take()?;
         op.leftover(self.completion)
     }
@@ -80,7 +80,7 @@ impl Drop for Finished {
 }
 
 /// Closes a descriptor that nobody wants: with the next submission, or at once outside a runtime.
-fn close(descriptor: OwnedFd) {
+fn close(descriptor: OwnedDescriptor) {
     let mut descriptor = Some(descriptor);
     context::with(|core| {
         if let Ok(mut driver) = core.driver.try_borrow_mut() {

@@ -1,10 +1,9 @@
 //! [`Op`]: what a kind of operation says of itself to the slot that keeps it.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 
 use super::datagram::Datagram;
-use crate::driver::{Completion, Operation};
+use crate::driver::{Completion, Operation, OwnedDescriptor};
 
 /// What becomes of an operation in flight when its future is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub(crate) unsafe trait Op: Sized + 'static {
     fn complete(self, completion: Completion) -> Self::Output;
 
     /// Takes the descriptor that came of an operation nobody waits for, to be closed.
-    fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+    fn leftover(&self, completion: Completion) -> Option<OwnedDescriptor> {
         let _ = completion;
         None
     }

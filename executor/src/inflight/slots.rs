@@ -5,7 +5,6 @@
 //! is part of the [`Key`], tells one use from the next.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::erased::Erased;
@@ -15,7 +14,7 @@ use super::op::{Op, Orphan, Step};
 use super::slot::{Attachment, Owner, Slot, State, Watcher};
 use crate::context::{self, Core, Counters};
 use crate::cores::{CoreId, quietly};
-use crate::driver::{Completion, Key, Operation};
+use crate::driver::{Completion, Key, Operation, OwnedDescriptor};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
@@ -41,7 +40,7 @@ pub(crate) enum Delivery {
     More {
         attachment: Attachment,
         completion: Completion,
-        descriptor: Option<OwnedFd>,
+        descriptor: Option<OwnedDescriptor>,
     },
     /// Ended, and its source owns it.
     Source {

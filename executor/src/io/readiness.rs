@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::buf::BufResult;
+use crate::driver::OwnedDescriptor;
 use crate::inflight::{InFlight, Op};
 use crate::op::poll::Poll;
 use crate::source;
@@ -35,12 +36,16 @@ async fn wait(fd: OwnedFd, events: i16) -> BufResult<(), OwnedFd> {
     let fd = source::inherit(fd);
     let mut in_flight = match InFlight::start(Poll { fd, events }, None) {
         Ok(in_flight) => in_flight,
-        Err((poll, error)) => return (Err(error), poll.fd),
+        Err((poll, error)) => return (Err(error), real(poll.fd)),
     };
     let (poll, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
     let (result, fd) = poll.complete(completion);
     source::forget(&fd);
-    (result.map(|_| ()), fd)
+    (result.map(|_| ()), real(fd))
+}
+
+fn real(fd: OwnedDescriptor) -> OwnedFd {
+    fd.into_real().expect("it came from outside")
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 
 use crate::context;
-use crate::driver::{Answer, Control, Descriptor, OptionName, SocketOption, own};
+use crate::driver::RawAddress;
+use crate::driver::{Answer, Control, Descriptor, OptionName, OwnedDescriptor, SocketOption, own};
 use crate::inflight::outside_error;
 use crate::op;
-use crate::op::address::RawAddress;
 use crate::source::{self, Kind, SourceId, Traits, Transfer};
 
 /// Names a socket or the end of a pipe, and closes it when dropped.
@@ -18,12 +17,12 @@ pub(crate) struct Connection(SourceId);
 
 impl Connection {
     /// Takes over a connected descriptor.
-    pub(crate) fn new(fd: OwnedFd, kind: Kind) -> io::Result<Connection> {
+    pub(crate) fn new(fd: OwnedDescriptor, kind: Kind) -> io::Result<Connection> {
         source::add_stream(fd, kind).map(Connection)
     }
 
     /// Takes over a datagram socket.
-    pub(crate) fn of_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<Connection> {
+    pub(crate) fn of_datagrams(fd: OwnedDescriptor, traits: Traits) -> io::Result<Connection> {
         source::add_datagrams(fd, traits).map(Connection)
     }
 
@@ -115,7 +114,7 @@ pub(crate) fn name(question: Control) -> io::Result<RawAddress> {
 }
 
 /// Two sockets of this kind (`SOCK_…`) that are connected with each other.
-pub(crate) fn pair(domain: i32, kind: i32) -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pair(domain: i32, kind: i32) -> io::Result<(OwnedDescriptor, OwnedDescriptor)> {
     match control(Control::SocketPair {
         domain,
         kind: kind | libc::SOCK_CLOEXEC,

@@ -6,7 +6,7 @@ use std::io;
 
 use super::connection::Connection;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::op::address::RawAddress;
+use crate::driver::RawAddress;
 use crate::op::receive_from::{ReceiveFrom, Received as Raw};
 use crate::op::send_to::SendTo;
 use crate::source::{Datagrams, IncomingDatagram, OutgoingDatagram, Transfer};
@@ -275,14 +275,14 @@ macro_rules! into_std_method {
         pub async fn into_std(self) -> std::io::Result<($std, Vec<super::Leftover<$address>>)> {
             let (fd, received) = $crate::source::HandOver::new(self.connection.source()).await?;
             let leftovers = received.into_iter().map(|datagram| {
-                let sender = $crate::op::address::RawAddress::new(datagram.sender.as_bytes());
+                let sender = $crate::driver::RawAddress::new(datagram.sender.as_bytes());
                 Ok::<_, std::io::Error>(super::Leftover {
                     bytes: datagram.bytes,
                     length: datagram.length,
                     sender: Self::address_of(sender)?,
                 })
             });
-            Ok((fd.into(), leftovers.collect::<Result<_, _>>()?))
+            Ok((fd.into_real()?.into(), leftovers.collect::<Result<_, _>>()?))
         }
     };
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,7 +11,7 @@ use super::address::ToSocketAddr;
 use super::connection::name;
 use super::tcp_socket::TcpSocket;
 use super::tcp_stream::TcpStream;
-use crate::driver::Control;
+use crate::driver::{Control, OwnedDescriptor};
 use crate::source::{self, AcceptNext, CloseListener, SourceId};
 
 /// A TCP socket that takes connections.
@@ -27,7 +26,7 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<TcpListener> {
+    pub(super) fn new(socket: OwnedDescriptor) -> io::Result<TcpListener> {
         source::add_listener(socket).map(|id| TcpListener { id })
     }
 

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use super::address::ToSocketAddr;
 use super::connection::set_option;
 use super::tcp_listener::TcpListener;
 use super::tcp_stream::TcpStream;
-use crate::driver::SocketOption;
+use crate::driver::RawAddress;
+use crate::driver::{OwnedDescriptor, SocketOption};
 use crate::inflight::{InFlight, Op};
-use crate::op::address::RawAddress;
 use crate::op::bind::Bind;
 use crate::op::connect::Connect;
 use crate::op::listen::Listen;
@@ -139,7 +139,7 @@ impl TcpSocket {
     }
 
     /// A socket of the family of `address`, with the options, bound if an address was given.
-    async fn make(&self, address: SocketAddr) -> io::Result<OwnedFd> {
+    async fn make(&self, address: SocketAddr) -> io::Result<OwnedDescriptor> {
         let domain = if address.is_ipv4() {
             libc::AF_INET
         } else {
@@ -156,11 +156,14 @@ impl TcpSocket {
     }
 }
 
-pub(super) async fn make_socket(domain: i32, kind: i32) -> io::Result<OwnedFd> {
+pub(super) async fn make_socket(domain: i32, kind: i32) -> io::Result<OwnedDescriptor> {
     submit(Socket { domain, kind }).await
 }
 
-pub(super) async fn bind(socket: OwnedFd, address: RawAddress) -> io::Result<OwnedFd> {
+pub(super) async fn bind(
+    socket: OwnedDescriptor,
+    address: RawAddress,
+) -> io::Result<OwnedDescriptor> {
     submit(Bind {
         socket,
         address: Box::new(address),
@@ -168,7 +171,7 @@ pub(super) async fn bind(socket: OwnedFd, address: RawAddress) -> io::Result<Own
     .await
 }
 
-pub(super) async fn listen(socket: OwnedFd, backlog: u32) -> io::Result<OwnedFd> {
+pub(super) async fn listen(socket: OwnedDescriptor, backlog: u32) -> io::Result<OwnedDescriptor> {
     submit(Listen {
         socket,
         backlog: i32::try_from(backlog).unwrap_or(i32::MAX),
@@ -176,11 +179,14 @@ pub(super) async fn listen(socket: OwnedFd, backlog: u32) -> io::Result<OwnedFd>
     .await
 }
 
-pub(super) async fn listen_default(socket: OwnedFd) -> io::Result<OwnedFd> {
+pub(super) async fn listen_default(socket: OwnedDescriptor) -> io::Result<OwnedDescriptor> {
     listen(socket, BACKLOG_DEFAULT).await
 }
 
-pub(super) async fn connect(socket: OwnedFd, address: RawAddress) -> io::Result<OwnedFd> {
+pub(super) async fn connect(
+    socket: OwnedDescriptor,
+    address: RawAddress,
+) -> io::Result<OwnedDescriptor> {
     submit(Connect::new(socket, address)).await
 }
 

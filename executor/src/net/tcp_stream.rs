@@ -2,14 +2,13 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::address::ToSocketAddr;
 use super::connection::{Connection, ReuniteError};
 use super::tcp_socket::TcpSocket;
 use crate::buf::{BufResult, IoBufMut};
-use crate::driver::{OptionName, SocketOption};
+use crate::driver::{OptionName, OwnedDescriptor, SocketOption};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::peek::Peek;
 use crate::source::{self, Kind, SourceId, Transfer};
@@ -25,7 +24,7 @@ pub struct TcpStream {
 
 impl TcpStream {
     /// Takes over a connected socket.
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<TcpStream> {
+    pub(crate) fn new(fd: OwnedDescriptor) -> io::Result<TcpStream> {
         Connection::new(fd, Kind::Tcp).map(|connection| TcpStream { connection })
     }
 

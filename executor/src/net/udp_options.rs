@@ -8,8 +8,8 @@ use super::address::ToSocketAddr;
 use super::connection::set_option;
 use super::tcp_socket::{bind, make_socket};
 use super::udp_socket::UdpSocket;
+use crate::driver::RawAddress;
 use crate::driver::SocketOption;
-use crate::op::address::RawAddress;
 
 /// A UDP socket to be: options, then [`bind`](UdpOptions::bind). It holds no descriptor and can be used again.
 ///

@@ -2,15 +2,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 
 use super::address::ToSocketAddr;
 use super::connection::Connection;
 use super::datagram_methods::{datagram_methods, into_std_method, send};
 use super::udp_options::UdpOptions;
 use crate::buf::{BufResult, IoBuf};
-use crate::driver::{OptionName, SocketOption};
-use crate::op::address::RawAddress;
+use crate::driver::RawAddress;
+use crate::driver::{OptionName, OwnedDescriptor, SocketOption};
 use crate::op::associate::Associate;
 use crate::source::{self, Datagrams, SENDS_MAX, Traits, Transfer};
 
@@ -44,7 +43,7 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(super) fn new(fd: OwnedFd, receives_ahead: bool) -> io::Result<UdpSocket> {
+    pub(super) fn new(fd: OwnedDescriptor, receives_ahead: bool) -> io::Result<UdpSocket> {
         let traits = Traits {
             sends_max: SENDS_MAX,
             receives_ahead,

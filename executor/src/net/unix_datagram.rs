@@ -2,15 +2,14 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::connection::{Connection, number, pair};
 use super::datagram_methods::{datagram_methods, into_std_method, send};
 use super::tcp_socket::{bind, make_socket};
 use crate::buf::{BufResult, IoBuf};
+use crate::driver::{OwnedDescriptor, RawAddress};
 use crate::op;
-use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
 use crate::source::{self, Datagrams, Traits, Transfer};
 
@@ -39,7 +38,7 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
-    fn new(fd: OwnedFd) -> io::Result<UnixDatagram> {
+    fn new(fd: OwnedDescriptor) -> io::Result<UnixDatagram> {
         let traits = Traits {
             sends_max: 1,
             receives_ahead: false,

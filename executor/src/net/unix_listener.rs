@@ -1,7 +1,6 @@
 //! [`UnixListener`].
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,8 +10,8 @@ use futures_core::Stream;
 use super::connection::name;
 use super::tcp_socket::{bind, listen_default, make_socket};
 use super::unix_stream::UnixStream;
-use crate::driver::Control;
-use crate::op::address::RawAddress;
+use crate::driver::RawAddress;
+use crate::driver::{Control, OwnedDescriptor};
 use crate::source::{self, AcceptNext, CloseListener, SourceId};
 
 /// A Unix socket that takes connections.
@@ -27,7 +26,7 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<UnixListener> {
+    pub(super) fn new(socket: OwnedDescriptor) -> io::Result<UnixListener> {
         source::add_listener(socket).map(|id| UnixListener { id })
     }
 

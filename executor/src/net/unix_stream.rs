@@ -2,16 +2,15 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::connection::{Connection, ReuniteError, pair};
 use super::tcp_socket::{connect, make_socket};
 use crate::buf::{BufResult, IoBufMut};
-use crate::driver::SocketOption;
+use crate::driver::RawAddress;
+use crate::driver::{OwnedDescriptor, SocketOption};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
-use crate::op::address::RawAddress;
 use crate::op::peek::Peek;
 use crate::source::{self, Kind, SourceId, Transfer};
 
@@ -26,7 +25,7 @@ pub struct UnixStream {
 
 impl UnixStream {
     /// Takes over a connected socket.
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<UnixStream> {
+    pub(crate) fn new(fd: OwnedDescriptor) -> io::Result<UnixStream> {
         Connection::new(fd, Kind::Unix).map(|connection| UnixStream { connection })
     }
 

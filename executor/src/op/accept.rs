@@ -1,8 +1,6 @@
 //! Takes connections for a listener, which owns the operation: no future waits for it.
 
-use std::os::fd::OwnedFd;
-
-use crate::driver::{Address, Completion, Descriptor, Operation, own};
+use crate::driver::{Address, Completion, Descriptor, Operation, OwnedDescriptor, own};
 use crate::inflight::{Op, Orphan};
 
 pub(crate) struct Accept {
@@ -35,7 +33,7 @@ unsafe impl Op for Accept {
 
     fn complete(self, _: Completion) {}
 
-    fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+    fn leftover(&self, completion: Completion) -> Option<OwnedDescriptor> {
         (completion.result >= 0).then(|| own(completion.result))
     }
 }

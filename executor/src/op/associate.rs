@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::address::RawAddress;
+use crate::driver::RawAddress;
 use crate::driver::{Address, Completion, Descriptor, Operation};
 use crate::inflight::Op;
 

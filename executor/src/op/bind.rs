@@ -1,21 +1,21 @@
 //! Gives a socket its address.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
-use super::address::RawAddress;
-use crate::driver::{Address, Completion, Operation};
+use crate::driver::RawAddress;
+use crate::driver::{Address, Completion, Operation, OwnedDescriptor};
 use crate::inflight::Op;
 
 /// Owns the socket, so that it is not closed while the kernel works on it.
 pub(crate) struct Bind {
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: OwnedDescriptor,
     pub(crate) address: Box<RawAddress>,
 }
 
 // SAFETY: points into the boxed address, which it owns.
 unsafe impl Op for Bind {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<OwnedDescriptor>;
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
@@ -26,7 +26,7 @@ unsafe impl Op for Bind {
         }
     }
 
-    fn complete(self, completion: Completion) -> io::Result<OwnedFd> {
+    fn complete(self, completion: Completion) -> io::Result<OwnedDescriptor> {
         super::unit(completion).map(|()| self.socket)
     }
 }

@@ -1,16 +1,16 @@
 //! Connects a socket.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
-use super::address::RawAddress;
 use crate::context;
-use crate::driver::{Address, Answer, Completion, Control, Operation};
+use crate::driver::RawAddress;
+use crate::driver::{Address, Answer, Completion, Control, Operation, OwnedDescriptor};
 use crate::inflight::{Op, Step};
 
 /// Owns the socket, so that it is not closed while the kernel works on it.
 pub(crate) struct Connect {
-    socket: OwnedFd,
+    socket: OwnedDescriptor,
     address: Box<RawAddress>,
     phase: Phase,
 }
@@ -26,7 +26,7 @@ enum Phase {
 }
 
 impl Connect {
-    pub(crate) fn new(socket: OwnedFd, address: RawAddress) -> Connect {
+    pub(crate) fn new(socket: OwnedDescriptor, address: RawAddress) -> Connect {
         Connect {
             socket,
             address: Box::new(address),
@@ -50,7 +50,7 @@ impl Connect {
 
 // SAFETY: points into the boxed address, which it owns.
 unsafe impl Op for Connect {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<OwnedDescriptor>;
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
@@ -86,7 +86,7 @@ unsafe impl Op for Connect {
         }
     }
 
-    fn complete(self, completion: Completion) -> io::Result<OwnedFd> {
+    fn complete(self, completion: Completion) -> io::Result<OwnedDescriptor> {
         super::unit(completion).map(|()| self.socket)
     }
 }

@@ -36,7 +36,6 @@
 //! here, a row in this table and in the tables of [`inflight`](crate::inflight), tests.
 
 pub(crate) mod accept;
-pub(crate) mod address;
 pub(crate) mod associate;
 pub(crate) mod bind;
 pub(crate) mod close;

@@ -5,9 +5,8 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
 
-use crate::driver::{Address, Completion, Operation, own};
+use crate::driver::{Address, Completion, Operation, OwnedDescriptor, own};
 use crate::inflight::{Op, Step};
 
 pub(crate) struct Open {
@@ -36,7 +35,7 @@ impl Open {
 
 // SAFETY: points to the path, which is on the heap and owned by it.
 unsafe impl Op for Open {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<OwnedDescriptor>;
     const IDEMPOTENT: bool = true;
 
     /// A file that must not have existed may exist because of the first try.
@@ -65,12 +64,12 @@ unsafe impl Op for Open {
         Step::Done
     }
 
-    fn complete(self, completion: Completion) -> io::Result<OwnedFd> {
+    fn complete(self, completion: Completion) -> io::Result<OwnedDescriptor> {
         super::count(completion)?;
         Ok(own(completion.result))
     }
 
-    fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+    fn leftover(&self, completion: Completion) -> Option<OwnedDescriptor> {
         (completion.result >= 0).then(|| own(completion.result))
     }
 }

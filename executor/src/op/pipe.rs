@@ -1,9 +1,8 @@
 //! Makes a pipe.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
-use crate::driver::{Address, Completion, Operation, own};
+use crate::driver::{Address, Completion, Operation, OwnedDescriptor, own};
 use crate::inflight::Op;
 
 pub(crate) struct Pipe {
@@ -19,7 +18,7 @@ impl Pipe {
 
 // SAFETY: points to `ends`, which is part of it and so lives in its slot.
 unsafe impl Op for Pipe {
-    type Output = io::Result<(OwnedFd, OwnedFd)>;
+    type Output = io::Result<(OwnedDescriptor, OwnedDescriptor)>;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
@@ -29,12 +28,12 @@ unsafe impl Op for Pipe {
         }
     }
 
-    fn complete(self, completion: Completion) -> io::Result<(OwnedFd, OwnedFd)> {
+    fn complete(self, completion: Completion) -> io::Result<(OwnedDescriptor, OwnedDescriptor)> {
         super::unit(completion)?;
         Ok((own(self.ends[0]), own(self.ends[1])))
     }
 
-    fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+    fn leftover(&self, completion: Completion) -> Option<OwnedDescriptor> {
         if completion.result < 0 {
             return None;
         }

@@ -1,21 +1,21 @@
 //! Waits until a descriptor is ready.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
-use crate::driver::{Completion, Operation};
+use crate::driver::{Completion, Operation, OwnedDescriptor};
 use crate::inflight::Op;
 
 /// Owns a descriptor, so that it is not closed while the kernel watches it.
 pub(crate) struct Poll {
-    pub(crate) fd: OwnedFd,
+    pub(crate) fd: OwnedDescriptor,
     /// `POLL…`
     pub(crate) events: i16,
 }
 
 // SAFETY: points nowhere.
 unsafe impl Op for Poll {
-    type Output = (io::Result<i16>, OwnedFd);
+    type Output = (io::Result<i16>, OwnedDescriptor);
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
@@ -25,7 +25,7 @@ unsafe impl Op for Poll {
         }
     }
 
-    fn complete(self, completion: Completion) -> (io::Result<i16>, OwnedFd) {
+    fn complete(self, completion: Completion) -> (io::Result<i16>, OwnedDescriptor) {
         (
             super::count(completion).map(|events| events as i16),
             self.fd,

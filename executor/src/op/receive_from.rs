@@ -1,8 +1,8 @@
 //! Receives one datagram and learns who sent it.
 
 use super::Readiness;
-use super::address::RawAddress;
 use crate::buf::{self, BufResult, IoBufMut, Message};
+use crate::driver::RawAddress;
 use crate::driver::{Address, Completion, Descriptor, Operation};
 use crate::inflight::{Datagram, Op, Orphan, Step};
 

@@ -15,11 +15,11 @@
 //! A socket that is not connected learns nothing of its receiver's room. A helper that is connected with the
 //! same receiver does.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
-use super::address::RawAddress;
 use crate::buf::{self, BufResult, IoBuf, Message};
-use crate::driver::{Address, Completion, Descriptor, Operation, own};
+use crate::driver::RawAddress;
+use crate::driver::{Address, Completion, Descriptor, Operation, OwnedDescriptor, own};
 use crate::inflight::{Op, Orphan, Step};
 
 pub(crate) struct SendTo<B> {
@@ -40,9 +40,9 @@ enum Stage {
     OwnRoom,
     /// Makes a socket to be connected with the receiver.
     Helper,
-    Connect(OwnedFd),
+    Connect(OwnedDescriptor),
     /// Waits until the receiver can take a datagram.
-    PeerRoom(OwnedFd),
+    PeerRoom(OwnedDescriptor),
 }
 
 impl<B: IoBuf> SendTo<B> {

@@ -1,9 +1,8 @@
 //! Makes a socket.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
-use crate::driver::{Completion, Operation, own};
+use crate::driver::{Completion, Operation, OwnedDescriptor, own};
 use crate::inflight::Op;
 
 pub(crate) struct Socket {
@@ -14,7 +13,7 @@ pub(crate) struct Socket {
 
 // SAFETY: points nowhere.
 unsafe impl Op for Socket {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<OwnedDescriptor>;
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
@@ -25,12 +24,12 @@ unsafe impl Op for Socket {
         }
     }
 
-    fn complete(self, completion: Completion) -> io::Result<OwnedFd> {
+    fn complete(self, completion: Completion) -> io::Result<OwnedDescriptor> {
         super::count(completion)?;
         Ok(own(completion.result))
     }
 
-    fn leftover(&self, completion: Completion) -> Option<OwnedFd> {
+    fn leftover(&self, completion: Completion) -> Option<OwnedDescriptor> {
         (completion.result >= 0).then(|| own(completion.result))
     }
 }

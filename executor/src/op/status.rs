@@ -2,9 +2,9 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
-use crate::driver::{self, Address, Completion, Descriptor, Operation};
+use crate::driver::{self, Address, Completion, Descriptor, Operation, OwnedDescriptor};
 use crate::inflight::Op;
 
 pub(crate) struct Status {
@@ -16,7 +16,7 @@ pub(crate) struct Status {
     /// Filled by the kernel.
     status: Box<driver::Status>,
     /// Closed after the last completion.
-    _kept_open: Option<OwnedFd>,
+    _kept_open: Option<OwnedDescriptor>,
 }
 
 impl Status {
@@ -26,7 +26,7 @@ impl Status {
     }
 
     /// Of an open file that nobody else keeps open until the answer is there.
-    pub(crate) fn of_owned(fd: OwnedFd) -> Status {
+    pub(crate) fn of_owned(fd: OwnedDescriptor) -> Status {
         let number = fd.as_raw_fd();
         Status {
             _kept_open: Some(fd),

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::driver::OwnedDescriptor;
 use crate::inflight::{InFlight, Op};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::net::Connection;
@@ -50,7 +51,7 @@ pub struct Receiver {
 }
 
 impl Sender {
-    fn new(fd: OwnedFd) -> io::Result<Sender> {
+    fn new(fd: OwnedDescriptor) -> io::Result<Sender> {
         Connection::new(fd, Kind::Pipe).map(|connection| Sender { connection })
     }
 
@@ -72,7 +73,7 @@ impl Sender {
 }
 
 impl Receiver {
-    fn new(fd: OwnedFd) -> io::Result<Receiver> {
+    fn new(fd: OwnedDescriptor) -> io::Result<Receiver> {
         Connection::new(fd, Kind::Pipe).map(|connection| Receiver { connection })
     }
 

@@ -29,6 +29,8 @@ pub enum Driver {
     Uring,
     /// epoll and non-blocking calls, with threads for what waits for a disk.
     Epoll,
+    /// A host of its own in a simulated world, made from the [seed](Builder::seed): see [`sim`](crate::sim).
+    Sim,
 }
 
 impl Driver {
@@ -37,6 +39,7 @@ impl Driver {
             Choice::Auto => Driver::Auto,
             Choice::Uring => Driver::Uring,
             Choice::Epoll => Driver::Epoll,
+            Choice::Sim => Driver::Sim,
         }
     }
 }
@@ -58,9 +61,12 @@ impl Default for Builder {
 impl Builder {
     /// The defaults.
     pub fn new() -> Builder {
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
         let settings = Settings {
-            driver: Config::default(),
-            seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+            driver: Config {
+                seed,
+                ..Config::default()
+            },
             linger: LINGER_DEFAULT,
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
@@ -72,12 +78,20 @@ impl Builder {
         }
     }
 
+    /// The settings of a simulated core.
+    pub(crate) fn of_simulation(mut self, seed: u64) -> Settings {
+        self.settings.driver.choice = Choice::Sim;
+        self.settings.driver.seed = seed;
+        self.settings
+    }
+
     /// Which driver to use, [`Driver::Auto`] unless set.
     pub fn driver(mut self, driver: Driver) -> Builder {
         self.settings.driver.choice = match driver {
             Driver::Auto => Choice::Auto,
             Driver::Uring => Choice::Uring,
             Driver::Epoll => Choice::Epoll,
+            Driver::Sim => Choice::Sim,
         };
         self
     }
@@ -99,7 +113,7 @@ impl Builder {
     /// The seed of the runtime's choices, such as the order in which `select!` looks at its branches.
     /// Random unless set.
     pub fn seed(mut self, seed: u64) -> Builder {
-        self.settings.seed = seed;
+        self.settings.driver.seed = seed;
         self
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Bench {
         let lease = MailboxLease::acquire();
-        let scheduler = Scheduler::new(&lease);
+        let scheduler = Scheduler::new(&lease, None);
         Bench { lease, scheduler }
     }
 

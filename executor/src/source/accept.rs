@@ -1,12 +1,12 @@
 //! The futures of a listener.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::waiters::Place;
 use super::{SourceId, at_home, listener};
+use crate::driver::OwnedDescriptor;
 use crate::inflight::{cancelled_error, is_cancelled};
 use crate::task::budget;
 
@@ -24,7 +24,7 @@ impl AcceptNext {
 }
 
 impl Future for AcceptNext {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<OwnedDescriptor>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let listener = listener(self.id)?;
@@ -62,7 +62,7 @@ impl CloseListener {
 }
 
 impl Future for CloseListener {
-    type Output = io::Result<Vec<OwnedFd>>;
+    type Output = io::Result<Vec<OwnedDescriptor>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let listener = listener(self.id)?;

@@ -9,7 +9,7 @@ use super::span::Span;
 use super::transfer::Begin;
 use super::waiters::Place;
 use super::{SourceId, at_home, file};
-use crate::driver::CURSOR;
+use crate::driver::{CURSOR, OwnedDescriptor};
 use crate::inflight::{Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::task::budget;
 
@@ -311,7 +311,7 @@ impl CloseFile {
 }
 
 impl Future for CloseFile {
-    type Output = io::Result<Option<std::os::fd::OwnedFd>>;
+    type Output = io::Result<Option<OwnedDescriptor>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let file = file(self.id)?;

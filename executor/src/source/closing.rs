@@ -7,11 +7,12 @@
 //! ```
 
 use std::cell::{Cell, OnceCell};
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::IntoRawFd;
 use std::task::Context;
 use std::time::Duration;
 
 use crate::context::{self, Expiry};
+use crate::driver::OwnedDescriptor;
 use crate::inflight::{self, Attachment, Role};
 use crate::op::close::Close;
 use crate::task::Waiter;
@@ -138,7 +139,7 @@ impl Closing {
     }
 
     /// Hands the descriptor to the close operation. Nothing is in flight on it any more.
-    pub(super) fn close(&self, of: Attachment, descriptor: Option<OwnedFd>) {
+    pub(super) fn close(&self, of: Attachment, descriptor: Option<OwnedDescriptor>) {
         self.phase.set(Phase::Closing);
         self.remove_timer();
         let Some(descriptor) = descriptor else { return };

@@ -15,7 +15,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
@@ -28,9 +28,9 @@ use super::waiters::Lane;
 use crate::buf::{self, Inbox, IoBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Descriptor, Key};
+use crate::driver::RawAddress;
+use crate::driver::{Completion, Descriptor, Key, OwnedDescriptor};
 use crate::inflight::{self, Attachment, Datagram, Finished, Role};
-use crate::op::address::RawAddress;
 use crate::op::receive_from::Received;
 
 /// How many sends of one UDP socket are in flight at most.
@@ -49,7 +49,7 @@ pub(crate) struct Datagrams {
     id: SourceId,
     fd: Descriptor,
     /// Taken by the operation that closes it, or by whoever gets the descriptor back.
-    owned: Cell<Option<OwnedFd>>,
+    owned: Cell<Option<OwnedDescriptor>>,
     receive_lane: Lane,
     pub(super) receive: Cell<Option<Key>>,
     send_lane: Lane,
@@ -68,7 +68,12 @@ pub(crate) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, traits: Traits, linger: Duration) -> Datagrams {
+    pub(super) fn new(
+        id: SourceId,
+        fd: OwnedDescriptor,
+        traits: Traits,
+        linger: Duration,
+    ) -> Datagrams {
         Datagrams {
             id,
             fd: fd.as_raw_fd(),
@@ -182,7 +187,7 @@ impl Datagrams {
 
     /// The descriptor, and what was received and not asked for. Errors are left out: the kernel has forgotten
     /// them, too.
-    pub(super) fn take(&self) -> Option<(OwnedFd, Vec<Datagram>)> {
+    pub(super) fn take(&self) -> Option<(OwnedDescriptor, Vec<Datagram>)> {
         let received = self.received.take();
         let owned = self.owned.take()?;
         super::forget(&owned);

@@ -1,7 +1,6 @@
 //! What the operations on a datagram socket do when their turn comes, and [`HandOver`].
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,8 +9,8 @@ use super::lanes::release;
 use super::transfer::{Begin, LaneOp};
 use super::{SourceId, at_home, closed_error, datagrams};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::driver::{OwnedDescriptor, RawAddress};
 use crate::inflight::{Datagram, Role};
-use crate::op::address::RawAddress;
 use crate::op::associate::Associate;
 use crate::op::receive_from::{ReceiveFrom, Received};
 use crate::op::send_to::SendTo;
@@ -130,7 +129,7 @@ impl HandOver {
 }
 
 impl Future for HandOver {
-    type Output = io::Result<(OwnedFd, Vec<Datagram>)>;
+    type Output = io::Result<(OwnedDescriptor, Vec<Datagram>)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let source = datagrams(self.id)?;

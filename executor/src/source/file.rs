@@ -13,7 +13,7 @@ mod accepted;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::task::Context;
 
 use super::closing::Closing;
@@ -24,7 +24,7 @@ use super::{SourceId, closed_error};
 use crate::buf::OPERATION_LENGTH_MAX;
 use crate::context;
 use crate::cores::quietly;
-use crate::driver::{Answer, Completion, Control, Descriptor, Key};
+use crate::driver::{Answer, Completion, Control, Descriptor, Key, OwnedDescriptor};
 use crate::inflight::{Attachment, Finished, Role};
 
 /// Where the cursor is.
@@ -53,7 +53,7 @@ pub(crate) struct File {
     id: SourceId,
     fd: Descriptor,
     /// Taken by the operation that closes it, or by whoever takes the file over.
-    owned: Cell<Option<OwnedFd>>,
+    owned: Cell<Option<OwnedDescriptor>>,
     /// Everything is written to the end.
     appends: bool,
     piece_max: Cell<u32>,
@@ -77,7 +77,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, appends: bool, position: u64) -> File {
+    pub(super) fn new(id: SourceId, fd: OwnedDescriptor, appends: bool, position: u64) -> File {
         File {
             id,
             fd: fd.as_raw_fd(),
@@ -290,7 +290,7 @@ impl File {
     }
 
     /// The end of [`hand_over`](File::hand_over).
-    pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
+    pub(super) fn take_descriptor(&self) -> Option<OwnedDescriptor> {
         if let (Some(owned), Ok(offset)) = (self.owned.take(), self.position()) {
             super::forget(&owned);
             let fd = owned.as_raw_fd();

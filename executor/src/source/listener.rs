@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::closing::Closing;
 use super::waiters::{Place, Waiters};
 use super::{SourceId, closed_error};
 use crate::context;
-use crate::driver::{Completion, Descriptor, Key};
+use crate::driver::{Completion, Descriptor, Key, OwnedDescriptor};
 use crate::inflight::{self, Finished, Role};
 use crate::op::accept::Accept;
 
@@ -25,8 +25,8 @@ pub(crate) struct Listener {
     id: SourceId,
     fd: Descriptor,
     /// Taken by the operation that closes it.
-    owned: Cell<Option<OwnedFd>>,
-    accepted: RefCell<VecDeque<io::Result<OwnedFd>>>,
+    owned: Cell<Option<OwnedDescriptor>>,
+    accepted: RefCell<VecDeque<io::Result<OwnedDescriptor>>>,
     waiters: Waiters,
     armed: Cell<Option<Key>>,
     /// The kernel, or a test, says that one operation cannot accept several connections.
@@ -38,7 +38,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(id: SourceId, fd: OwnedFd) -> Listener {
+    pub(super) fn new(id: SourceId, fd: OwnedDescriptor) -> Listener {
         let multishot = context::with(|core| core.driver.borrow().capabilities().accept_multishot);
         Listener {
             id,
@@ -63,7 +63,7 @@ impl Listener {
         &self,
         place: &mut Option<Place>,
         cx: &Context<'_>,
-    ) -> Poll<io::Result<OwnedFd>> {
+    ) -> Poll<io::Result<OwnedDescriptor>> {
         if !self.closing.is_open() {
             return Poll::Ready(Err(closed_error()));
         }
@@ -122,7 +122,7 @@ impl Listener {
     }
 
     /// A connection has come, and the operation goes on.
-    pub(super) fn one_more(&self, descriptor: Option<OwnedFd>) {
+    pub(super) fn one_more(&self, descriptor: Option<OwnedDescriptor>) {
         self.pause.set(Duration::ZERO);
         if let Some(descriptor) = descriptor {
             self.accepted.borrow_mut().push_back(Ok(descriptor));
@@ -213,7 +213,7 @@ impl Listener {
     }
 
     /// The connections that were taken from the kernel and not yet handed out.
-    pub(super) fn take_accepted(&self) -> Vec<OwnedFd> {
+    pub(super) fn take_accepted(&self) -> Vec<OwnedDescriptor> {
         let accepted = self.accepted.take();
         accepted.into_iter().filter_map(Result::ok).collect()
     }

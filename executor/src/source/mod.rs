@@ -57,7 +57,7 @@ pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::{Completion, Control, Key};
+use crate::driver::{Completion, Control, Key, OwnedDescriptor};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -310,27 +310,27 @@ impl Sources {
 }
 
 /// Takes over a descriptor that was not made here: whatever the driver knew of its number is not true any more.
-pub(crate) fn inherit(fd: impl Into<OwnedFd>) -> OwnedFd {
-    let fd = fd.into();
+pub(crate) fn inherit(fd: impl Into<OwnedFd>) -> OwnedDescriptor {
+    let fd = OwnedDescriptor::from(fd.into());
     forget(&fd);
     fd
 }
 
 /// A descriptor leaves: it is not the driver's affair any more.
-pub(crate) fn forget(fd: &OwnedFd) {
+pub(crate) fn forget(fd: &OwnedDescriptor) {
     let forget = Control::Forget { fd: fd.as_raw_fd() };
     // It never fails; outside a runtime there is no driver that could know of it.
     let _ = context::with(|core| core.driver.borrow_mut().control(forget));
 }
 
 /// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.
-pub(crate) fn add_stream(fd: OwnedFd, kind: Kind) -> io::Result<SourceId> {
+pub(crate) fn add_stream(fd: OwnedDescriptor, kind: Kind) -> io::Result<SourceId> {
     with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind)))))
         .ok_or_else(outside_error)
 }
 
 /// Makes a listener of a listening socket. Outside a runtime the socket is closed.
-pub(crate) fn add_listener(fd: OwnedFd) -> io::Result<SourceId> {
+pub(crate) fn add_listener(fd: OwnedDescriptor) -> io::Result<SourceId> {
     with(|sources| sources.insert(|id| Source::Listener(Rc::new(Listener::new(id, fd)))))
         .ok_or_else(outside_error)
 }
@@ -348,7 +348,7 @@ fn post() -> Option<Rc<Post>> {
 }
 
 /// Makes a source of a datagram socket. Outside a runtime the socket is closed.
-pub(crate) fn add_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<SourceId> {
+pub(crate) fn add_datagrams(fd: OwnedDescriptor, traits: Traits) -> io::Result<SourceId> {
     let linger = context::with(|core| core.linger).unwrap_or(Duration::ZERO);
     with(|sources| {
         sources.insert(|id| Source::Datagrams(Rc::new(Datagrams::new(id, fd, traits, linger))))
@@ -357,7 +357,7 @@ pub(crate) fn add_datagrams(fd: OwnedFd, traits: Traits) -> io::Result<SourceId>
 }
 
 /// Makes a file of a descriptor that has a position. Outside a runtime it is closed.
-pub(crate) fn add_file(fd: OwnedFd, appends: bool, position: u64) -> io::Result<SourceId> {
+pub(crate) fn add_file(fd: OwnedDescriptor, appends: bool, position: u64) -> io::Result<SourceId> {
     let file = |id| Source::File(Rc::new(File::new(id, fd, appends, position)));
     with(|sources| sources.insert(file)).ok_or_else(outside_error)
 }

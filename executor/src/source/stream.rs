@@ -12,7 +12,7 @@ mod outbox;
 
 use std::cell::{Cell, OnceCell};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use super::{SourceId, closed_error};
 use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Control, Descriptor, Key, SocketOption};
+use crate::driver::{Completion, Control, Descriptor, Key, OwnedDescriptor, SocketOption};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
@@ -61,7 +61,7 @@ pub(crate) struct Stream {
     kind: Kind,
     fd: Descriptor,
     /// Taken by the operation that closes it.
-    owned: Cell<Option<OwnedFd>>,
+    owned: Cell<Option<OwnedDescriptor>>,
     receive: Lane,
     send: Lane,
     outbox: OnceCell<Box<Outbox>>,
@@ -79,7 +79,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(id: SourceId, fd: OwnedFd, kind: Kind) -> Stream {
+    pub(super) fn new(id: SourceId, fd: OwnedDescriptor, kind: Kind) -> Stream {
         Stream {
             index: id.index,
             generation: id.generation,

@@ -22,7 +22,6 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
     };
     let settings = Settings {
         driver,
-        seed: 1,
         linger: Duration::from_secs(5),
         receive: ReceiveSettings::default(),
         registered_memory: 0,

@@ -1,12 +1,16 @@
 //! Calls that make, change and close descriptors of any kind.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 
-use super::check;
+use super::owned::is_simulated;
+use super::{check, simulated};
 
 /// `close(2)`. The descriptor is gone whatever the answer is, so it must not be repeated.
 pub(crate) fn close(fd: i32) -> io::Result<()> {
+    if is_simulated(fd) {
+        simulated::has_been_closed(fd);
+        return Ok(());
+    }
     // SAFETY: takes no memory. That `fd` is nobody else's is the caller's promise,
     // as it is for every operation on a descriptor.
     check(unsafe { libc::close(fd) }).map(drop)
@@ -43,15 +47,4 @@ pub(crate) fn ring_event(fd: i32) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
-}
-
-/// Takes over a descriptor that the kernel has just made for us.
-///
-/// To be called once for each descriptor that an operation or a call answers with: from then on the
-/// result is its only owner.
-pub(crate) fn own(fd: i32) -> OwnedFd {
-    assert!(fd >= 0, "{fd} is an error, not a descriptor");
-    // SAFETY: the kernel has made the descriptor for us, and nobody else has taken it over: its number comes
-    // out of one completion or answer, which the caller consumes.
-    unsafe { OwnedFd::from_raw_fd(fd) }
 }

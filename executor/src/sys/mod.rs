@@ -6,20 +6,24 @@
 mod descriptor;
 mod file;
 mod fork;
+pub(crate) mod interposed;
 mod limit;
+mod owned;
 mod path;
 mod poll;
 mod ring;
+pub(crate) mod simulated;
 mod socket;
 mod transfer;
 
-pub(crate) use descriptor::{close, event_descriptor, own, pipe, ring_event, set_nonblocking};
+pub(crate) use descriptor::{close, event_descriptor, pipe, ring_event, set_nonblocking};
 pub(crate) use file::{
     Status, allocate, duplicate, position, set_position, status_flags, sync, truncate, try_lock,
     unlock,
 };
 pub(crate) use fork::{has_forked, watch_for_forks};
 pub(crate) use limit::{Resource, limit};
+pub(crate) use owned::{FIRST_SIMULATED, OwnedDescriptor, own};
 pub(crate) use path::{hard_link, make_directory, open, remove, rename, status, symbolic_link};
 pub(crate) use poll::{Event, event_set, ready_now, unwatch, wait_for_events, watch};
 pub(crate) use ring::send_ring_message;

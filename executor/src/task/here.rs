@@ -90,6 +90,11 @@ impl Entered<'_> {
         Entered::set(scheduler, scheduler.id().mailbox())
     }
 
+    /// While the guard lives, nobody is at home on this thread.
+    pub(crate) fn nobody() -> Entered<'static> {
+        Entered::set(ptr::null(), ptr::null())
+    }
+
     #[inline(always)]
     fn set<'a>(scheduler: *const Scheduler, mailbox: *const Mailbox) -> Entered<'a> {
         HERE.with(|here| {

@@ -49,7 +49,7 @@ impl Worker {
         let lease = MailboxLease::acquire();
         let bell = Arc::new(Notify::new());
         lease.set_bell(Box::new(Bell(bell.clone())));
-        let scheduler = Scheduler::new(&lease);
+        let scheduler = Scheduler::new(&lease, None);
         Worker {
             lease,
             scheduler,

@@ -4,15 +4,19 @@ use super::text::{Source, line_of};
 
 /// From the bottom up: what shares a number may name each other.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["primitives", "sys"]),
+    (0, &["primitives", "random", "sys"]),
     (1, &["driver"]),
     (2, &["task", "scheduler", "wheel", "cores"]),
     (3, &["context"]),
     (4, &["inflight", "blocking"]),
     (5, &["op", "buf"]),
     (6, &["source"]),
-    (7, &["net", "fs", "pipe", "io", "time", "sync", "compat"]),
+    (
+        7,
+        &["net", "fs", "pipe", "io", "time", "sync", "rand", "compat"],
+    ),
     (8, &["runtime", "worker", "doctor"]),
+    (9, &["sim"]),
 ];
 
 /// How high a module stands, if it is known.

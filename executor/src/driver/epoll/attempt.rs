@@ -2,8 +2,8 @@
 
 use super::Epoll;
 use super::descriptors::{Direction, Kind, Manner};
-use super::groups::Provided;
 use crate::driver::calls::{self, Mode};
+use crate::driver::groups::Provided;
 use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation};
 use crate::sys;
 

@@ -39,7 +39,6 @@ mod begin;
 mod course;
 mod descriptors;
 mod errands;
-mod groups;
 mod handover;
 mod in_pool;
 #[cfg(test)]
@@ -59,6 +58,7 @@ use std::time::{Duration, Instant};
 use super::again::Again;
 use super::bell::{Bell, BellOwner, Wire};
 use super::blocking::{BlockingPool, Work};
+use super::groups::{Groups, Provided};
 use super::staging::Staging;
 use super::{
     Address, Answer, Capabilities, Config, Control, Descriptor, DriverCounters, Key, Operation,
@@ -67,7 +67,6 @@ use super::{
 use crate::sys;
 use descriptors::{Descriptors, Direction, Kind};
 use errands::{Return, Returns};
-use groups::{Groups, Provided};
 use waiting::Waiting;
 
 /// How many events one look takes in.
@@ -264,10 +263,6 @@ impl Epoll {
 
     pub(crate) fn counters(&self) -> DriverCounters {
         self.counters
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        Instant::now()
     }
 
     /// Makes the next attempt of `enter` for which nothing is planned yet meet `errno`; 0 lets it through.

@@ -175,10 +175,6 @@ impl Uring {
         self.counters
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        Instant::now()
-    }
-
     /// Makes the next system call of `enter` for which nothing is planned yet fail
     /// with `errno`; 0 lets it through.
     #[cfg(any(test, feature = "fault-injection"))]

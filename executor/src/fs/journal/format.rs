@@ -213,7 +213,7 @@ fn number64(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Random;
+    use crate::random::Random;
 
     const SEAL: Seal = Seal {
         salt: 0x1234_5678_9abc_def0,

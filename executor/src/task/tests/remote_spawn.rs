@@ -313,5 +313,5 @@ fn lives_of_one_mailbox_have_different_names() {
 #[should_panic(expected = "a worker has one scheduler")]
 fn a_lease_has_one_scheduler() {
     let bench = Bench::new();
-    let _ = crate::scheduler::Scheduler::new(&bench.lease);
+    let _ = crate::scheduler::Scheduler::new(&bench.lease, None);
 }

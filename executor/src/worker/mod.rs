@@ -8,20 +8,26 @@
 //! enter     one io_uring_enter: submit what produces, then what waits; wait only if nothing is ready
 //! ```
 
+mod ending;
+mod stepping;
+
+pub(crate) use ending::Stragglers;
+pub(crate) use stepping::{MainFuture, Stepped, Turn};
+
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::buf::arena::{self, Arena};
 use crate::buf::{Pool, ReceiveSettings, pool};
-use crate::context::{self, Clock, Core, Counters, Expiry, Random};
+use crate::context::{self, Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
+use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
 use crate::task::{Entered, MainTask, budget};
@@ -33,11 +39,13 @@ pub(crate) const POLLS_MAX: usize = 256;
 /// fairness: a turn that ends early costs nothing measurable, one that does not starves I/O.
 pub(crate) const RUN_MAX: Duration = Duration::from_micros(500);
 
+/// Which of the generators of a core's seed is the programs'.
+const NUMBERS_OF_PROGRAMS: u64 = 1;
+
 /// What a worker is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) driver: Config,
-    pub(crate) seed: u64,
     pub(crate) linger: Duration,
     pub(crate) receive: ReceiveSettings,
     /// Bytes, a power of two.
@@ -57,31 +65,25 @@ pub(crate) struct Worker {
     expired: RefCell<Vec<Expiry>>,
 }
 
-/// What could not be ended in time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Stragglers {
-    pub(crate) tasks: usize,
-    pub(crate) operations: usize,
-}
-
 impl Worker {
     pub(crate) fn new(settings: &Settings) -> io::Result<Worker> {
         let driver = Outside::new(&settings.driver)?;
         let lease = MailboxLease::acquire();
         lease.set_bell(Box::new(driver.bell()));
         let id = lease.id();
-        let clock = Clock::default();
+        let clock = Clock::new(driver.time_source());
         if settings.start_paused {
             clock.pause();
         }
         let core = Core {
             id,
-            scheduler: Scheduler::new(&lease),
+            scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
             tries_at_once: driver.tries_at_once(),
             driver: RefCell::new(driver),
-            random: Random::new(settings.seed),
+            random: Random::new(settings.driver.seed),
+            numbers: Random::of_stream(settings.driver.seed, NUMBERS_OF_PROGRAMS, 0),
             counters: Counters::default(),
             linger: settings.linger,
             stopping: Cell::new(false),
@@ -154,16 +156,25 @@ impl Worker {
         let mut future = pin!(future);
         waker.wake_by_ref();
         loop {
-            if main.take_notified() {
-                Counters::add(&self.core.counters.polls, 1);
-                let polled =
-                    budget::scope(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
-                if let Poll::Ready(output) = polled {
-                    return output;
-                }
+            if let Poll::Ready(output) = self.poll_main(future.as_mut(), main, &waker) {
+                return output;
             }
             self.turn(main);
         }
+    }
+
+    /// Polls the future that the core runs for, if it was woken.
+    fn poll_main<F: Future + ?Sized>(
+        &self,
+        future: Pin<&mut F>,
+        main: &MainTask,
+        waker: &Waker,
+    ) -> Poll<F::Output> {
+        if !main.take_notified() {
+            return Poll::Pending;
+        }
+        Counters::add(&self.core.counters.polls, 1);
+        budget::scope(|| future.poll(&mut Context::from_waker(waker)))
     }
 
     fn turn(&self, main: &MainTask) {
@@ -244,10 +255,13 @@ impl Worker {
         if !self.core.scheduler.has_ready() {
             return;
         }
-        let until = self.core.driver.borrow().now() + RUN_MAX;
         let polls = self.core.scheduler.run(TurnBudget {
             polls_max: POLLS_MAX,
-            until: Some(until),
+            until: self
+                .core
+                .clock
+                .is_system()
+                .then(|| Instant::now() + RUN_MAX),
         });
         Counters::add(&self.core.counters.polls, polls as u64);
     }
@@ -277,7 +291,29 @@ impl Worker {
         }
     }
 
+    /// The next moment of a timer, on the system's clock.
+    fn next_timer(&self) -> Option<Instant> {
+        let timer = self.core.wheel.borrow().next_deadline()?;
+        Some(self.core.clock.to_system(timer))
+    }
+
+    /// Does work that blocks and is due, of a driver that has no threads; as a thread would, outside of the core.
+    fn do_due_work(&self) {
+        if self.core.clock.is_system() {
+            return;
+        }
+        loop {
+            let work = self.core.driver.borrow_mut().due_work();
+            let Some(work) = work else {
+                return;
+            };
+            let _outside = Inside::nobody();
+            quietly(work);
+        }
+    }
+
     fn submit(&self, wait: Wait) {
+        self.do_due_work();
         if let Err(error) = self.try_submit(wait) {
             // The driver itself is broken: no operation of this core can ever complete.
             panic!("the driver of {} failed: {error}", self.core.id);
@@ -287,122 +323,6 @@ impl Worker {
     fn try_submit(&self, wait: Wait) -> io::Result<()> {
         let mut completions = self.completions.borrow_mut();
         self.core.driver.borrow_mut().enter(wait, &mut completions)
-    }
-
-    /// Ends everything: see the module docs of [`runtime`](crate::runtime). What the kernel still holds at the deadline is
-    /// leaked, with its memory, never freed.
-    pub(crate) fn shutdown(self, deadline: Duration) -> Stragglers {
-        if driver::has_forked() {
-            // What is in flight is the parent's, and so are ring and descriptors.
-            mem::forget(self);
-            return Stragglers::default();
-        }
-        let begin = Instant::now();
-        let inside = self.enter();
-        self.core.stopping.set(true);
-        let tasks = self.core.scheduler.live_tasks();
-        self.core.scheduler.abort_all();
-        self.sources.close_all();
-        self.end(begin + deadline / 2, || self.sources.has_unsent());
-        self.sources.give_up();
-        self.slots.cancel_all();
-        self.end(begin + deadline, || !self.is_quiet());
-        // Timers may hold the last references to tasks, which are counted on this core only.
-        let timers = self.core.wheel.replace(Wheel::new(self.core.clock.now()));
-        drop(timers);
-        // The last letters are opened: they may give up operations. Those that come later are dropped unopened, and find
-        // the results among what is kept.
-        self.core.scheduler.receive();
-        let stragglers = Stragglers {
-            tasks: tasks.min(self.core.scheduler.live_tasks()),
-            operations: self.slots.in_flight(),
-        };
-        inflight::keep_results(&self.slots);
-        self.let_go(inside, stragglers);
-        stragglers
-    }
-
-    fn is_quiet(&self) -> bool {
-        {
-            let driver = self.core.driver.borrow();
-            self.slots.in_flight() == 0 && driver.own_in_flight() == 0 && !driver.has_staged()
-        }
-    }
-
-    /// Turns without tasks, until `goes_on` says no or the `deadline` is over; and then as long as each turn ends
-    /// something without waiting.
-    fn end(&self, deadline: Instant, goes_on: impl Fn() -> bool) {
-        // What has come already is taken in first: nobody waits for that.
-        let mut ended = self.take_in();
-        while goes_on() {
-            let is_late = Instant::now() >= deadline;
-            let wait = if is_late {
-                Wait::No
-            } else {
-                self.wait_until(deadline)
-            };
-            if self.try_submit(wait).is_err() {
-                break;
-            }
-            let ended_now = self.take_in();
-            if is_late && ended_now == ended {
-                break;
-            }
-            ended = ended_now;
-        }
-    }
-
-    /// Returns how many completions there have been.
-    fn take_in(&self) -> u64 {
-        self.reap();
-        self.core.scheduler.receive();
-        self.fire_timers();
-        self.driver_counters().completions
-    }
-
-    /// Sleeps until `deadline`, or until a timer before that: a linger time may be over earlier.
-    fn wait_until(&self, deadline: Instant) -> Wait {
-        let timer = self
-            .core
-            .wheel
-            .borrow()
-            .next_deadline()
-            .filter(|_| !self.core.clock.is_paused());
-        let timer = timer.map(|timer| self.core.clock.to_system(timer));
-        Wait::Until(Some(timer.map_or(deadline, |timer| timer.min(deadline))))
-    }
-
-    fn let_go(self, inside: Inside, stragglers: Stragglers) {
-        self.lease.remove_bell();
-        if stragglers.operations > 0 {
-            tracing::warn!(
-                "{}: {} operations still in flight at the end of the shutdown deadline; \
-                 their memory and the ring are leaked",
-                self.core.id,
-                stragglers.operations
-            );
-            mem::forget(self.slots.clone());
-            mem::forget(self.pool.clone());
-            mem::forget(self.core.clone());
-            mem::forget(self.sources.clone());
-        }
-        let Worker {
-            sources,
-            slots,
-            pool,
-            core,
-            lease,
-            ..
-        } = self;
-        drop(sources);
-        drop(slots);
-        drop(pool);
-        core.scheduler.shut_down();
-        drop(inside);
-        drop(lease);
-        if let Ok(core) = Rc::try_unwrap(core) {
-            core.driver.into_inner().shutdown();
-        }
     }
 }
 
@@ -415,6 +335,20 @@ pub(crate) struct Inside {
     pool: Option<Rc<Pool>>,
     slots: Option<Rc<Slots>>,
     sources: Option<Rc<Sources>>,
+}
+
+impl Inside {
+    /// While it lives, the thread has no current core.
+    fn nobody() -> Inside {
+        Inside {
+            scheduler: Some(Entered::nobody()),
+            core: context::replace(None),
+            arena: arena::replace(None),
+            pool: pool::replace(None),
+            slots: inflight::replace(None),
+            sources: source::replace(None),
+        }
+    }
 }
 
 impl Drop for Inside {

@@ -1,0 +1,401 @@
+//! The driver of simulated cores: nothing is real, and everything can be repeated.
+//!
+//! Many cores, of several hosts, run on one thread and share one [`World`]. A core takes its turn when the simulation says
+//! so, and does not sleep in `enter`. What it begins there, the world ends at a moment that is drawn from the seed. A
+//! runtime that is made outside of a simulation is the only core of a world of its own; when it sleeps, the
+//! time of its world goes on.
+//!
+//! - `world`: time, chance, and the operations that were begun;
+//! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
+//! - `attempt`: one try at an operation; `memory`: what it names by address;
+//! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
+//! - `sockets`, `naming`, `connecting`, `transfer`, `settings`: the calls;
+//! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
+//!   `tree`: what threads and tests do to it in one go;
+//! - `network`, `delivery`: the ways between hosts, and what becomes of packets.
+
+mod agenda;
+mod attempt;
+mod connecting;
+mod datagrams;
+mod delivery;
+mod disk;
+mod files;
+mod inode;
+mod listener;
+mod memory;
+mod name;
+mod naming;
+mod network;
+mod objects;
+mod settings;
+mod sockets;
+mod stream;
+mod trace;
+mod transfer;
+mod tree;
+mod world;
+
+pub(crate) use crate::sys::interposed;
+pub(crate) use agenda::Agenda;
+pub(crate) use disk::Flaws;
+pub(crate) use files::Pace;
+pub(crate) use name::addresses;
+pub(crate) use network::Conditions;
+pub(crate) use world::{Purpose, World};
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::random::Random;
+
+use super::bell::{Bell, Doorbell};
+use super::groups::Provided;
+use super::staging::{Next, Staging};
+use super::{
+    Address, Answer, Capabilities, Completion, Config, Control, Descriptor, DriverCounters, Key,
+    Operation, TimeSource, Wait, Work,
+};
+
+thread_local! {
+    /// Where the next driver belongs that is made on this thread.
+    static NEXT: Cell<Option<Place>> = const { Cell::new(None) };
+    /// Whose work this thread does as if it were one of its threads.
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+}
+
+/// A host of a world, for code that runs as a thread of it would.
+#[derive(Clone)]
+pub(crate) struct Here {
+    world: Rc<RefCell<World>>,
+    host: usize,
+}
+
+impl Here {
+    /// # Errors
+    ///
+    /// The number of the system's that `ask` answers with.
+    pub(crate) fn with<T>(
+        &self,
+        ask: impl FnOnce(&mut World, usize) -> Result<T, i32>,
+    ) -> io::Result<T> {
+        let answer = ask(&mut self.world.borrow_mut(), self.host);
+        answer.map_err(io::Error::from_raw_os_error)
+    }
+}
+
+/// The host whose work this thread does, if it is a simulated one's.
+pub(crate) fn here() -> Option<Here> {
+    HERE.with_borrow(Option::clone)
+}
+
+/// A core of a world.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) world: Rc<RefCell<World>>,
+    pub(crate) core: usize,
+}
+
+impl Place {
+    fn alone(seed: u64) -> Place {
+        let mut world = World::new(seed);
+        let host = world.add_host();
+        let core = world.add_core(host);
+        let world = Rc::new(RefCell::new(world));
+        Place { world, core }
+    }
+}
+
+/// Calls `make`; the driver that it makes is that of `place`.
+pub(crate) fn at<T>(place: Place, make: impl FnOnce() -> T) -> T {
+    NEXT.set(Some(place));
+    let made = make();
+    NEXT.set(None);
+    made
+}
+
+/// A simulated core's way to the outside.
+pub(crate) struct Sim {
+    place: Place,
+    /// Nobody else lets the time of its world go on.
+    is_alone: bool,
+    doorbell: Arc<Doorbell>,
+    capabilities: Capabilities,
+    staging: Staging,
+    counters: DriverCounters,
+}
+
+impl Sim {
+    /// A core of the world that [`at`] names; else the only core of a new one.
+    pub(crate) fn new(config: &Config) -> Sim {
+        let hosted = NEXT.take();
+        let is_alone = hosted.is_none();
+        Sim {
+            place: hosted.unwrap_or_else(|| Place::alone(config.seed)),
+            is_alone,
+            doorbell: Arc::default(),
+            capabilities: capabilities(config),
+            staging: Staging::new(),
+            counters: DriverCounters::default(),
+        }
+    }
+
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    #[inline]
+    pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
+        self.staging.submit(key, operation);
+    }
+
+    pub(crate) fn take_back(&mut self, key: Key) -> bool {
+        self.staging.take_back(key)
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        self.staging.cancel(key);
+    }
+
+    pub(crate) fn close(&mut self, fd: Descriptor) {
+        self.staging.close(fd);
+    }
+
+    pub(crate) fn reap(&mut self, completions: &mut Vec<(Key, Completion)>) {
+        let first = completions.len();
+        let mut world = self.place.world.borrow_mut();
+        world.take_completed(self.place.core, completions);
+        for (key, completion) in &completions[first..] {
+            self.counters.completions += 1;
+            let is_true = self.staging.complete(*key, completion.more);
+            assert!(
+                is_true,
+                "{key:?} is not in flight, and completes with {completion:?}"
+            );
+        }
+    }
+
+    /// Begins what is staged. Among others it does not sleep: the simulation gives a core its turn when there is a reason.
+    pub(crate) fn enter(
+        &mut self,
+        wait: Wait,
+        completions: &mut Vec<(Key, Completion)>,
+    ) -> io::Result<()> {
+        self.counters.enters += 1;
+        self.place.world.borrow_mut().take_turn(self.place.core);
+        self.close_dropped();
+        self.begin_staged();
+        if self.place.world.borrow().is_dead(self.place.core) {
+            self.let_go_of_all(completions);
+            return Ok(());
+        }
+        self.reap(completions);
+        if self.is_alone && completions.is_empty() {
+            self.let_time_pass(wait);
+            self.reap(completions);
+        }
+        Ok(())
+    }
+
+    /// Descriptors whose owners were dropped are closed without an operation.
+    fn close_dropped(&mut self) {
+        for fd in crate::sys::simulated::take_closed() {
+            let mut world = self.place.world.borrow_mut();
+            world.close_unheard(self.place.core, fd);
+        }
+    }
+
+    /// The host has crashed. There is no kernel any more that could touch the memory of an operation.
+    fn let_go_of_all(&mut self, completions: &mut Vec<(Key, Completion)>) {
+        for key in self.staging.all_under_way() {
+            self.staging.complete(key, false);
+            self.counters.completions += 1;
+            // Nobody tries it again, as after a cancel that was not asked for.
+            completions.push((key, Completion::last(-libc::EIO)));
+        }
+    }
+
+    fn begin_staged(&mut self) {
+        while let Some(next) = self.staging.next() {
+            self.counters.submitted += 1;
+            let mut world = self.place.world.borrow_mut();
+            match next {
+                Next::Operation(key, operation) => world.begin(self.place.core, key, operation),
+                Next::Cancel(key) => {
+                    self.counters.cancels += 1;
+                    let is_found = world.cancel(self.place.core, key);
+                    self.counters.cancels_too_late += u64::from(!is_found);
+                }
+                Next::Close(fd) => world.close_unheard(self.place.core, fd),
+            }
+        }
+    }
+
+    /// Lets things happen until there is news, the bell has rung, or the moment has come.
+    fn let_time_pass(&mut self, wait: Wait) {
+        loop {
+            let mut world = self.place.world.borrow_mut();
+            while world.happen() {}
+            let Wait::Until(deadline) = wait else {
+                return;
+            };
+            let deadline = deadline.map(|deadline| world.moment(deadline));
+            let is_over = deadline.is_some_and(|deadline| deadline <= world.elapsed());
+            if world.has_news(self.place.core) || is_over {
+                return;
+            }
+            let next = [world.next_event(), deadline].into_iter().flatten().min();
+            drop(world);
+            if self.doorbell.take() {
+                self.counters.bells += 1;
+                return;
+            }
+            match next {
+                Some(next) => self.place.world.borrow_mut().advance_to(next),
+                // Only another thread can bring something.
+                None => {
+                    self.doorbell.wait();
+                    self.counters.bells += 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_staged(&self) -> bool {
+        !self.staging.is_empty()
+    }
+
+    pub(crate) fn own_in_flight(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn register_buffer(&mut self, _: Address, _: usize) -> io::Result<u16> {
+        Ok(0)
+    }
+
+    pub(crate) fn add_buffer_group(&mut self, _: u16) -> io::Result<u16> {
+        Ok(self.place.world.borrow_mut().cores[self.place.core]
+            .groups
+            .add())
+    }
+
+    pub(crate) fn provide_buffer(
+        &mut self,
+        group: u16,
+        id: u16,
+        address: Address,
+        length: u32,
+    ) -> u16 {
+        let buffer = Provided {
+            id,
+            address,
+            length,
+        };
+        let mut world = self.place.world.borrow_mut();
+        world.cores[self.place.core].groups.provide(group, buffer)
+    }
+
+    pub(crate) fn provided_length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
+        let world = self.place.world.borrow();
+        world.cores[self.place.core].groups.length(group, place, id)
+    }
+
+    pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
+        let mut world = self.place.world.borrow_mut();
+        let answer = world.control(self.place.core, control);
+        answer.map_err(io::Error::from_raw_os_error)
+    }
+
+    /// Work is done on the thread of the simulation, at a moment of its own.
+    pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {
+        self.place.world.borrow_mut().work(self.place.core, work);
+        Ok(())
+    }
+
+    /// Work whose moment has come, to be done as if by a thread of this host.
+    pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
+        let mut world = self.place.world.borrow_mut();
+        let work = world.take_work(self.place.core)?;
+        let here = Here {
+            world: Rc::clone(&self.place.world),
+            host: world.cores[self.place.core].host,
+        };
+        Some(Box::new(move || {
+            let before = HERE.replace(Some(here));
+            let outcome = catch_unwind(AssertUnwindSafe(|| work.run()));
+            HERE.replace(before);
+            if let Err(panic) = outcome {
+                resume_unwind(panic);
+            }
+        }))
+    }
+
+    pub(crate) fn bell(&self) -> Bell {
+        Bell::Doorbell(Arc::clone(&self.doorbell))
+    }
+
+    pub(crate) fn counters(&self) -> DriverCounters {
+        self.counters
+    }
+
+    pub(crate) fn time_source(&self) -> TimeSource {
+        TimeSource::World(self.place.world.borrow().clock())
+    }
+
+    pub(crate) fn order_of_tasks(&self) -> Random {
+        let world = self.place.world.borrow();
+        world.stream(Purpose::Tasks, self.place.core as u64)
+    }
+
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub(crate) fn fail_enter(&mut self, _: i32) {
+        // It makes no system call that could fail.
+    }
+
+    pub(crate) fn shutdown(mut self) {
+        // Of operations that somebody gave up on: their owners are gone.
+        let mut strays = Vec::new();
+        let _ = self.enter(Wait::No, &mut strays);
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("core", &self.place.core)
+            .field("staging", &self.staging)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+fn capabilities(config: &Config) -> Capabilities {
+    let mut capabilities = Capabilities {
+        rung: None,
+        entries: config.entries,
+        completion_entries: config.completion_entries.unwrap_or(config.entries),
+        accept_multishot: true,
+        socket: true,
+        bind_listen: true,
+        pipe: true,
+        shutdown: true,
+        truncate: true,
+        rename: true,
+        remove: true,
+        make_directory: true,
+        hard_link: true,
+        symbolic_link: true,
+        provided_buffers: true,
+        receive_multishot: true,
+        receive_bundle: false,
+        message_ring: false,
+        no_iowait: true,
+    };
+    (config.restrict)(&mut capabilities);
+    capabilities
+}

@@ -1,0 +1,246 @@
+//! [`Network`]: the ways between hosts, how long they are, and what gets lost on them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::name::SocketName;
+use super::objects::ObjectId;
+use crate::random::Random;
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    pub(super) from_host: usize,
+    pub(super) to_host: usize,
+    pub(super) body: Body,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    /// A client wants a connection.
+    Open {
+        client: ObjectId,
+        from: SocketName,
+        to: SocketName,
+    },
+    /// A listener has made one, whose other end is `server`.
+    Opened { client: ObjectId, server: ObjectId },
+    /// What goes from one end of a connection to the other.
+    Segment {
+        from: ObjectId,
+        to: ObjectId,
+        segment: Segment,
+    },
+    Datagram {
+        sender: ObjectId,
+        from: SocketName,
+        to: SocketName,
+        bytes: Vec<u8>,
+    },
+    /// Nobody is there to whom a datagram could go.
+    Unreachable { sender: ObjectId },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Segment {
+    Data(Vec<u8>),
+    /// Nothing follows.
+    End,
+    Reset,
+    /// So many bytes were read by the program there.
+    Read(usize),
+}
+
+impl Packet {
+    /// A packet of a connection is sent until it arrives; others are sent once.
+    pub(super) fn is_reliable(&self) -> bool {
+        matches!(self.body, Body::Segment { .. })
+    }
+
+    fn size(&self) -> usize {
+        // Headers of Ethernet, IP and TCP.
+        const HEADERS: usize = 66;
+        HEADERS
+            + match &self.body {
+                Body::Datagram { bytes, .. } => bytes.len(),
+                Body::Segment {
+                    segment: Segment::Data(bytes),
+                    ..
+                } => bytes.len(),
+                _ => 0,
+            }
+    }
+}
+
+/// How the ways between hosts are. See the public type of the simulation's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions {
+    pub(crate) latency: Range<Duration>,
+    /// The mean of what comes on top of that, exponentially distributed.
+    pub(crate) jitter: Duration,
+    /// Of packets of each kind.
+    pub(crate) loss: f64,
+    /// Of datagrams.
+    pub(crate) duplication: f64,
+    /// Bytes a second, on each way.
+    pub(crate) bandwidth: Option<u64>,
+}
+
+impl Default for Conditions {
+    fn default() -> Conditions {
+        Conditions {
+            latency: Duration::from_micros(100)..Duration::from_millis(1),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            duplication: 0.0,
+            bandwidth: None,
+        }
+    }
+}
+
+/// How long a way is that does not leave the host.
+const LOOPBACK: Range<Duration> = Duration::from_micros(5)..Duration::from_micros(50);
+
+/// The first pause before something is sent again, and how often it is doubled: as Linux does it (`TCP_RTO_MIN`,
+/// `tcp_retries2`), a connection is given up after a quarter of an hour.
+const RESEND_FIRST: Duration = Duration::from_millis(200);
+const RESEND_MAX: Duration = Duration::from_secs(120);
+pub(super) const RESENDS_MAX: u32 = 15;
+
+/// The pause before the try of this number, from 1.
+pub(super) fn resend_pause(tries: u32) -> Duration {
+    let doubled = RESEND_FIRST.saturating_mul(1 << tries.saturating_sub(1).min(20));
+    doubled.min(RESEND_MAX)
+}
+
+/// The way from one host to another.
+#[derive(Debug, Default)]
+struct Way {
+    conditions: Option<Conditions>,
+    is_cut: bool,
+    /// What arrives waits until it is released.
+    is_held: bool,
+    held: Vec<Packet>,
+    /// When the last packet has left, if bandwidth is short.
+    busy_until: Duration,
+}
+
+#[derive(Default)]
+pub(super) struct Network {
+    conditions: Conditions,
+    ways: BTreeMap<(usize, usize), Way>,
+}
+
+impl Network {
+    fn way(&mut self, from: usize, to: usize) -> &mut Way {
+        self.ways.entry((from, to)).or_default()
+    }
+
+    /// How all ways are that have no conditions of their own.
+    pub(super) fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    pub(super) fn set_conditions_of(&mut self, from: usize, to: usize, conditions: Conditions) {
+        self.way(from, to).conditions = Some(conditions);
+    }
+
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    pub(super) fn conditions_of(&self, from: usize, to: usize) -> Conditions {
+        let own = self
+            .ways
+            .get(&(from, to))
+            .and_then(|way| way.conditions.clone());
+        own.unwrap_or_else(|| self.conditions.clone())
+    }
+
+    pub(super) fn cut(&mut self, from: usize, to: usize, is_cut: bool) {
+        self.way(from, to).is_cut = is_cut;
+    }
+
+    pub(super) fn hold(&mut self, from: usize, to: usize) {
+        self.way(from, to).is_held = true;
+    }
+
+    /// What was held on a way, in the order of its arrival.
+    pub(super) fn release(&mut self, from: usize, to: usize) -> Vec<Packet> {
+        let way = self.way(from, to);
+        way.is_held = false;
+        std::mem::take(&mut way.held)
+    }
+
+    /// Every way on which something is held or that is cut.
+    pub(super) fn disturbed(&self) -> Vec<(usize, usize)> {
+        let ways = self.ways.iter();
+        let disturbed = ways.filter(|(_, way)| way.is_cut || way.is_held);
+        disturbed.map(|(ends, _)| *ends).collect()
+    }
+
+    pub(super) fn is_cut(&self, from: usize, to: usize) -> bool {
+        from != to && self.ways.get(&(from, to)).is_some_and(|way| way.is_cut)
+    }
+
+    /// Keeps a packet that has arrived on a way that is held; else it comes back.
+    pub(super) fn keep(&mut self, packet: Packet) -> Option<Packet> {
+        let (from, to) = (packet.from_host, packet.to_host);
+        match self.ways.get_mut(&(from, to)) {
+            Some(way) if way.is_held && from != to => {
+                way.held.push(packet);
+                None
+            }
+            _ => Some(packet),
+        }
+    }
+
+    /// When a packet arrives that leaves now: never, once, or twice.
+    pub(super) fn arrivals(
+        &mut self,
+        packet: &Packet,
+        now: Duration,
+        random: &Random,
+    ) -> Vec<Duration> {
+        let (from, to) = (packet.from_host, packet.to_host);
+        if from == to {
+            return vec![now + random.within(&LOOPBACK)];
+        }
+        let usual = self.conditions.clone();
+        let way = self.way(from, to);
+        let conditions = way.conditions.clone().unwrap_or(usual);
+        let mut leaves = now;
+        if let Some(bandwidth) = conditions.bandwidth {
+            let nanoseconds = packet.size() as u128 * 1_000_000_000 / u128::from(bandwidth.max(1));
+            let time = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+            leaves = leaves.max(way.busy_until) + time;
+            way.busy_until = leaves;
+        }
+        let arrives = || {
+            let latency = random.within(&conditions.latency);
+            leaves + latency + random.exponential(conditions.jitter)
+        };
+        if packet.is_reliable() {
+            let mut arrival = arrives();
+            // What is lost is sent again.
+            for tries in 1..=RESENDS_MAX {
+                if !random.chance(conditions.loss) {
+                    break;
+                }
+                arrival += resend_pause(tries);
+            }
+            return vec![arrival];
+        }
+        let first = arrives();
+        let second = arrives();
+        let is_lost = random.chance(conditions.loss);
+        let is_twice =
+            random.chance(conditions.duplication) && matches!(packet.body, Body::Datagram { .. });
+        match (is_lost, is_twice) {
+            (true, _) => Vec::new(),
+            (false, false) => vec![first],
+            (false, true) => vec![first, second],
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! [`Objects`]: what is open in a world, and the numbers that programs know it by.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::datagrams::Datagrams;
+use super::files::OpenFile;
+use super::listener::Listener;
+use super::stream::Stream;
+use super::world::Begun;
+use crate::driver::{Descriptor, OptionName};
+
+const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;
+
+/// Names something that was opened: it is never used again for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ObjectId(u64);
+
+impl ObjectId {
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What an operation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Receiving,
+    Sending,
+}
+
+/// Something open.
+pub(super) struct Object {
+    /// Whose it is.
+    pub(super) host: usize,
+    pub(super) kind: Kind,
+    /// `AF_…`.
+    pub(super) domain: i32,
+    /// How many descriptors name it.
+    pub(super) descriptors: usize,
+    pub(super) options: BTreeMap<OptionName, i32>,
+    /// Closing it resets its connection (a linger time of zero).
+    pub(super) resets_when_closed: bool,
+    /// Operations that wait, in order.
+    pub(super) receiving: VecDeque<Begun>,
+    pub(super) sending: VecDeque<Begun>,
+}
+
+pub(super) enum Kind {
+    /// A stream socket, connected or not, or an end of a pipe.
+    Stream(Box<Stream>),
+    Listener(Box<Listener>),
+    Datagrams(Box<Datagrams>),
+    File(OpenFile),
+}
+
+impl Object {
+    pub(super) fn queue(&mut self, direction: Direction) -> &mut VecDeque<Begun> {
+        match direction {
+            Direction::Receiving => &mut self.receiving,
+            Direction::Sending => &mut self.sending,
+        }
+    }
+
+    /// The value of an option, or what it is at first.
+    pub(super) fn option(&self, name: OptionName) -> i32 {
+        let usual = match name {
+            OptionName::ReceiveBuffer | OptionName::SendBuffer => 212_992,
+            OptionName::TimeToLive | OptionName::HopLimit => 64,
+            OptionName::MulticastLoopV4
+            | OptionName::MulticastLoopV6
+            | OptionName::MulticastTimeToLive
+            | OptionName::MulticastHopLimit => 1,
+            _ => 0,
+        };
+        self.options.get(&name).copied().unwrap_or(usual)
+    }
+
+    pub(super) fn is_on(&self, name: OptionName) -> bool {
+        self.option(name) != 0
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Objects {
+    objects: BTreeMap<ObjectId, Object>,
+    /// What each number names, from [`FIRST`] on.
+    numbers: Vec<Option<ObjectId>>,
+    made: u64,
+}
+
+impl Objects {
+    /// Opens something that has no descriptor yet.
+    pub(super) fn add(&mut self, host: usize, domain: i32, kind: Kind) -> ObjectId {
+        self.made += 1;
+        let id = ObjectId(self.made);
+        let object = Object {
+            host,
+            kind,
+            domain,
+            descriptors: 0,
+            options: BTreeMap::new(),
+            resets_when_closed: false,
+            receiving: VecDeque::new(),
+            sending: VecDeque::new(),
+        };
+        self.objects.insert(id, object);
+        id
+    }
+
+    /// A new number for it: the lowest that is free.
+    pub(super) fn name(&mut self, id: ObjectId) -> Descriptor {
+        let free = self.numbers.iter().position(Option::is_none);
+        let place = free.unwrap_or_else(|| {
+            self.numbers.push(None);
+            self.numbers.len() - 1
+        });
+        self.numbers[place] = Some(id);
+        if let Some(object) = self.get_mut(id) {
+            object.descriptors += 1;
+        }
+        FIRST + place as Descriptor
+    }
+
+    /// What a number names.
+    pub(super) fn named(&self, fd: Descriptor) -> Option<ObjectId> {
+        let place = usize::try_from(fd.checked_sub(FIRST)?).ok()?;
+        *self.numbers.get(place)?
+    }
+
+    /// The number names nothing any more. Answers what it named, if that was its last one.
+    pub(super) fn forget(&mut self, fd: Descriptor) -> Option<ObjectId> {
+        let id = self.named(fd)?;
+        self.numbers[(fd - FIRST) as usize] = None;
+        let object = self.get_mut(id)?;
+        object.descriptors -= 1;
+        (object.descriptors == 0).then_some(id)
+    }
+
+    pub(super) fn get(&self, id: ObjectId) -> Option<&Object> {
+        self.objects.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
+        self.objects.get_mut(&id)
+    }
+
+    /// It is gone, and so are the numbers that name it.
+    pub(super) fn remove(&mut self, id: ObjectId) -> Option<Object> {
+        let object = self.objects.remove(&id)?;
+        if object.descriptors > 0 {
+            let names_it = |number: &&mut Option<ObjectId>| **number == Some(id);
+            self.numbers
+                .iter_mut()
+                .filter(names_it)
+                .for_each(|number| *number = None);
+        }
+        Some(object)
+    }
+
+    pub(super) fn stream(&mut self, id: ObjectId) -> Option<&mut Stream> {
+        match &mut self.get_mut(id)?.kind {
+            Kind::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    pub(super) fn listener(&mut self, id: ObjectId) -> Option<&mut Listener> {
+        match &mut self.get_mut(id)?.kind {
+            Kind::Listener(listener) => Some(listener),
+            _ => None,
+        }
+    }
+
+    pub(super) fn datagrams(&mut self, id: ObjectId) -> Option<&mut Datagrams> {
+        match &mut self.get_mut(id)?.kind {
+            Kind::Datagrams(datagrams) => Some(datagrams),
+            _ => None,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
+        self.objects.iter().map(|(id, object)| (*id, object))
+    }
+
+    pub(super) fn of_host(&self, host: usize) -> Vec<ObjectId> {
+        let of_host = self.iter().filter(|(_, object)| object.host == host);
+        of_host.map(|(id, _)| id).collect()
+    }
+
+    /// Everything of a host is gone, without a word to anybody.
+    pub(super) fn remove_all_of(&mut self, host: usize) {
+        for id in self.of_host(host) {
+            self.remove(id);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Simulation: whole systems of several hosts in one test, on one thread, in an order and at a pace that a seed decides.
+//!
+//! A [`Sim`] is a world with a clock of its own. Hosts run in it, each with its cores, and run what they run in production:
+//! tasks, timers, channels. Nothing of it depends on the machine: with the same seed everything
+//! happens again, in the same order, at the same moments, and [`Sim::trace_hash`] shows it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use krug::sim::Sim;
+//! use krug::time::sleep;
+//!
+//! let run = |seed| {
+//!     let mut sim = Sim::new(seed);
+//!     sim.host("clock", || async {
+//!         loop {
+//!             sleep(Duration::from_secs(1)).await;
+//!         }
+//!     });
+//!     sim.client("patience", async {
+//!         sleep(Duration::from_secs(3600)).await; // over at once
+//!     });
+//!     sim.run().unwrap();
+//!     sim.trace_hash()
+//! };
+//! assert_eq!(run(7), run(7));
+//! assert_ne!(run(7), run(8));
+//! ```
+//!
+//! # What is simulated
+//!
+//! - **Time.** It passes while a core takes a turn, and jumps to what comes next when nobody has anything to do. Use
+//!   [`time::now`](crate::time::now); `Instant::now` and `SystemTime::now` follow where a program says
+//!   [`interpose!`](crate::interpose).
+//! - **Order.** Which core takes a turn and which of its ready tasks is polled first is drawn anew each time.
+//! - **Chance.** [`rand`](crate::rand) and the choices of `select!` follow the seed; `HashMap` does
+//!   with [`interpose!`](crate::interpose), on a thread of its own ([`check`] makes one for each seed).
+//! - **Work that blocks** ([`spawn_blocking`](crate::spawn_blocking)) is done on the same thread, after a while.
+//!
+//! Each purpose has a random stream of its own: if one host draws one number more, the others and the order of
+//! things stay what they were.
+//!
+//! - **Network.** TCP, UDP, Unix sockets and pipes. Each host has an address, which [`address_of`] tells; ways between
+//!   hosts have latency, loss and bandwidth ([`Sim::net`]), can be cut ([`Sim::partition`]) and held ([`Sim::hold`]).
+//! - **Disks.** Each host has one, with an empty directory `/tmp`. A crash keeps what was synced and any part of the rest; disks
+//!   can be slow, full, failing and lying ([`Sim::disk`]). [`Sim::host_fs`] shows a test what is there.
+//!
+//! # What is not
+//!
+//! Threads of your own, sockets and files of `std` and whatever asks the system by itself are not part of the world. There are no
+//! multicast groups, no terminals, and no special files. Permissions are kept and not enforced.
+//!
+//! # Failures
+//!
+//! [`run`](Sim::run) ends with an error if a client or host panics, or if nothing can ever happen again although a
+//! client has not finished. [`check`] says which seed it was; the same seed fails in the same way again.
+
+mod check;
+mod disk;
+mod failure;
+mod host;
+mod interpose;
+mod network;
+mod running;
+
+pub use check::{check, seed};
+pub use disk::{Disks, HostFs};
+pub use failure::Failure;
+#[doc(hidden)]
+pub use interpose::{clock_gettime, getrandom};
+pub use network::{Links, address_of};
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::driver::sim::{Agenda, Purpose, World};
+use host::{Host, Make};
+
+/// A world of hosts. See the [module docs](self).
+pub struct Sim {
+    world: Rc<RefCell<World>>,
+    hosts: Vec<Host>,
+    /// What the test itself wants done, and when.
+    plans: Agenda<Plan>,
+    checks: Vec<Check>,
+    failure: Option<Failure>,
+}
+
+type Plan = Box<dyn FnOnce(&mut Sim)>;
+type Check = Box<dyn FnMut(&Sim)>;
+
+impl Sim {
+    /// An empty world, in which everything that is left to chance follows from `seed`. As long as it lives, the clocks of
+    /// this thread are the world's, if they can be: see [`interpose!`](crate::interpose).
+    pub fn new(seed: u64) -> Sim {
+        interpose::show(Duration::ZERO);
+        network::forget_all();
+        Sim {
+            world: Rc::new(RefCell::new(World::new(seed))),
+            hosts: Vec::new(),
+            plans: Agenda::new(),
+            checks: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// What everything follows from.
+    pub fn seed(&self) -> u64 {
+        self.world.borrow().seed()
+    }
+
+    /// Adds a host with one core, and starts it when the simulation goes on. `main` makes what it runs, now and after each
+    /// [`bounce`](Sim::bounce). The simulation does not wait for its end; if it returns, the host ends like a program: tasks
+    /// that are left are dropped.
+    ///
+    /// # Panics
+    ///
+    /// If there is a host of this name already.
+    pub fn host<F>(&mut self, name: &str, mut main: impl FnMut() -> F + 'static)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        self.host_with_cores(name, 1, move |_| main());
+    }
+
+    /// As [`host`](Sim::host), with several cores. `main` makes what each of them runs; it is given the core's number,
+    /// from 0. Each core ends when its own returns; the host has ended when all have.
+    ///
+    /// # Panics
+    ///
+    /// If there is a host of this name already, or `cores` is 0.
+    pub fn host_with_cores<F>(
+        &mut self,
+        name: &str,
+        cores: usize,
+        mut main: impl FnMut(usize) -> F + 'static,
+    ) where
+        F: Future<Output = ()> + 'static,
+    {
+        let make: Make = Box::new(move |core| Box::pin(main(core)));
+        self.add_host(name, cores, make, false);
+    }
+
+    /// Adds a host that runs `main`. The simulation runs until every client has returned.
+    ///
+    /// # Panics
+    ///
+    /// If there is a host of this name already.
+    pub fn client(&mut self, name: &str, main: impl Future<Output = ()> + 'static) {
+        let mut main = Some(main);
+        let name_for_panic = name.to_owned();
+        let make: Make = Box::new(move |_| {
+            let main = main.take();
+            let main = main.unwrap_or_else(|| {
+                panic!("the client `{name_for_panic}` cannot be started again: what it ran is gone")
+            });
+            Box::pin(main) as Pin<Box<dyn Future<Output = ()>>>
+        });
+        self.add_host(name, 1, make, true);
+    }
+
+    fn add_host(&mut self, name: &str, cores: usize, make: Make, is_client: bool) {
+        assert!(cores > 0, "the host `{name}` needs a core");
+        let is_taken = self.hosts.iter().any(|host| host.name == name);
+        assert!(!is_taken, "there are two hosts of the name `{name}`");
+        let number = self.world.borrow_mut().add_host() as u64;
+        network::publish(name);
+        let entropy = self.world.borrow().stream(Purpose::Application, number);
+        let seeds = self.world.borrow().stream(Purpose::Seeds, number);
+        let host = Host {
+            name: name.to_owned(),
+            cores,
+            make,
+            is_client,
+            is_to_start: true,
+            has_returned: false,
+            running: Vec::new(),
+            seeds,
+            entropy: Rc::new(entropy),
+        };
+        self.hosts.push(host);
+    }
+
+    /// Calls `action` when the world's clock shows `moment`; at once, when the simulation goes on, if it is past that.
+    pub fn at(&mut self, moment: Duration, action: impl FnOnce(&mut Sim) + 'static) {
+        self.plans.plan(moment, Box::new(action));
+    }
+
+    /// Calls `check` after everything that happens: each turn of a core, each completion. What it panics with ends the
+    /// simulation.
+    pub fn every_event(&mut self, check: impl FnMut(&Sim) + 'static) {
+        self.checks.push(Box::new(check));
+    }
+
+    /// How far the world's clock is from its beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.world.borrow().elapsed()
+    }
+
+    /// A fingerprint of all that has happened so far. Two runs with the same one went the same way.
+    pub fn trace_hash(&self) -> u64 {
+        self.world.borrow().trace().hash()
+    }
+
+    /// How much has happened so far: turns of cores, completions, starts and ends of hosts.
+    pub fn events(&self) -> u64 {
+        self.world.borrow().trace().count()
+    }
+
+    /// Whether the host has been started, and has neither ended nor crashed.
+    ///
+    /// # Panics
+    ///
+    /// If there is no host of this name.
+    pub fn is_running(&self, host: &str) -> bool {
+        self.hosts[self.find(host)].is_running()
+    }
+
+    /// Stops a host at once, as if its power had failed: what it runs is dropped, and nothing that happens while it is
+    /// dropped can be seen from outside. Does nothing if it does not run.
+    ///
+    /// # Panics
+    ///
+    /// If there is no host of this name, or it is called by a host.
+    pub fn crash(&mut self, host: &str) {
+        let index = self.find(host);
+        self.crash_host(index);
+    }
+
+    /// Crashes a host if it runs, and starts it anew.
+    ///
+    /// # Panics
+    ///
+    /// As [`crash`](Sim::crash). A client cannot be started again.
+    pub fn bounce(&mut self, host: &str) {
+        let index = self.find(host);
+        self.crash_host(index);
+        self.hosts[index].is_to_start = true;
+    }
+
+    fn find(&self, name: &str) -> usize {
+        let found = self.hosts.iter().position(|host| host.name == name);
+        found.unwrap_or_else(|| panic!("there is no host of the name `{name}`"))
+    }
+}
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hosts: Vec<&str> = self.hosts.iter().map(|host| &*host.name).collect();
+        f.debug_struct("Sim")
+            .field("seed", &self.seed())
+            .field("elapsed", &self.elapsed())
+            .field("hosts", &hosts)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! How a simulation goes on: one turn of one core, or the next thing that happens by itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::failure::Reason;
+use super::host::Running;
+use super::{Failure, Sim, interpose, network};
+use crate::driver::sim::{Place, at};
+use crate::runtime::Builder;
+use crate::worker::{Stepped, Turn};
+
+/// What a step has come to.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// Nobody has anything to do before this moment; `None`: ever.
+    Nothing(Option<Duration>),
+}
+
+impl Sim {
+    /// Goes on until every client has returned.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong: a host or a check panicked, or nothing can happen any more. It stays: a simulation that has failed
+    /// does not go on.
+    pub fn run(&mut self) -> Result<(), Failure> {
+        self.go_on(None)
+    }
+
+    /// Goes on for `duration`, whether clients have returned or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Sim::run); but it is no error if nothing can happen any more.
+    pub fn run_for(&mut self, duration: Duration) -> Result<(), Failure> {
+        let end = self.elapsed().saturating_add(duration);
+        self.go_on(Some(end))
+    }
+
+    fn go_on(&mut self, end: Option<Duration>) -> Result<(), Failure> {
+        while self.failure.is_none() && self.has_to_go_on(end) {
+            let step = catch_unwind(AssertUnwindSafe(|| self.step()));
+            let step = step.unwrap_or_else(|panic| {
+                let message = message(&*panic);
+                self.fail(Reason::Check { message });
+                Step::Done
+            });
+            match (step, end) {
+                (Step::Done, _) => {}
+                (Step::Nothing(None), None) => self.fail_for_want_of_events(),
+                (Step::Nothing(None), Some(end)) => self.advance_to(end),
+                (Step::Nothing(Some(next)), end) => {
+                    self.advance_to(end.map_or(next, |end| next.min(end)));
+                }
+            }
+        }
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn has_to_go_on(&self, end: Option<Duration>) -> bool {
+        match end {
+            None => self.hosts.iter().any(super::Host::is_waited_for),
+            Some(end) => self.elapsed() < end,
+        }
+    }
+
+    fn advance_to(&mut self, moment: Duration) {
+        self.world.borrow_mut().advance_to(moment);
+        interpose::show(self.elapsed());
+    }
+
+    fn fail(&mut self, reason: Reason) {
+        let failure = Failure {
+            seed: self.seed(),
+            moment: self.elapsed(),
+            events: self.events(),
+            reason,
+        };
+        self.failure.get_or_insert(failure);
+    }
+
+    fn fail_for_want_of_events(&mut self) {
+        let waited_for = self.hosts.iter().filter(|host| host.is_waited_for());
+        let clients = waited_for.map(|host| host.name.clone()).collect();
+        self.fail(Reason::Deadlock { clients });
+    }
+
+    /// One thing happens.
+    fn step(&mut self) -> Step {
+        interpose::show(self.elapsed());
+        if let Some(host) = self.hosts.iter().position(|host| host.is_to_start) {
+            self.start(host);
+            return self.checked();
+        }
+        if let Some(plan) = self.plans.take_due(self.elapsed()) {
+            plan(self);
+            return self.checked();
+        }
+        let has_happened = self.world.borrow_mut().happen();
+        if has_happened {
+            return self.checked();
+        }
+        match self.draw_core() {
+            Some((host, core)) => {
+                self.take_turn(host, core);
+                self.checked()
+            }
+            None => Step::Nothing(self.next_moment()),
+        }
+    }
+
+    /// Something has happened: is all well?
+    fn checked(&mut self) -> Step {
+        if self.failure.is_none() {
+            let mut checks = std::mem::take(&mut self.checks);
+            checks.iter_mut().for_each(|check| check(self));
+            self.checks = checks;
+        }
+        Step::Done
+    }
+
+    /// One of the cores that have something to do.
+    fn draw_core(&self) -> Option<(usize, usize)> {
+        let world = self.world.borrow();
+        let is_ready = |running: &Running| running.stepped.is_ready(world.has_news(running.number));
+        let ready = || {
+            self.hosts.iter().enumerate().flat_map(|(index, host)| {
+                let cores = host.running.iter().enumerate();
+                cores
+                    .filter(|(_, running)| is_ready(running))
+                    .map(move |(core, _)| (index, core))
+            })
+        };
+        let count = ready().count();
+        let chosen = world.schedule().below(count.max(1) as u32);
+        ready().nth(chosen as usize)
+    }
+
+    /// When something happens next, if nothing happens before.
+    fn next_moment(&self) -> Option<Duration> {
+        let world = self.world.borrow();
+        let cores = self.hosts.iter().flat_map(|host| &host.running);
+        let timers = cores.filter_map(|running| running.stepped.next_moment());
+        let next_timer = timers.min().map(|timer| world.moment(timer));
+        [world.next_event(), self.plans.next(), next_timer]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn take_turn(&mut self, host: usize, core: usize) {
+        interpose::draw_from(&self.hosts[host].entropy);
+        let running = &mut self.hosts[host].running[core];
+        let turn = catch_unwind(AssertUnwindSafe(|| running.stepped.turn()));
+        match turn {
+            Ok(Turn::GoesOn) => {}
+            Ok(Turn::Returned) => self.note_return(host, core),
+            Ok(Turn::Over) => self.end_core(host, core),
+            Err(panic) => {
+                let name = self.hosts[host].name.clone();
+                let message = message(&*panic);
+                self.fail(Reason::Panic {
+                    host: name,
+                    message,
+                });
+            }
+        }
+    }
+
+    fn note_return(&mut self, host: usize, core: usize) {
+        let host = &mut self.hosts[host];
+        host.running[core].has_returned = true;
+        host.has_returned = host.running.iter().all(|running| running.has_returned);
+    }
+
+    fn end_core(&mut self, host: usize, core: usize) {
+        let running = self.hosts[host].running.remove(core);
+        running.stepped.end();
+        if self.hosts[host].running.is_empty() {
+            self.world.borrow_mut().end_host(host);
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        interpose::draw_from(&host.entropy);
+        host.is_to_start = false;
+        host.has_returned = false;
+        self.world.borrow_mut().start_host(index);
+        for core in 0..host.cores {
+            let number = self.world.borrow_mut().add_core(index);
+            let place = Place {
+                world: self.world.clone(),
+                core: number,
+            };
+            let settings = Builder::new().of_simulation(host.seeds.next());
+            let make = &mut host.make;
+            let made = catch_unwind(AssertUnwindSafe(|| {
+                at(place, || Stepped::new(&settings, || make(core)))
+            }));
+            match made {
+                Ok(Ok(stepped)) => host.running.push(Running {
+                    number,
+                    stepped,
+                    has_returned: false,
+                }),
+                Ok(Err(error)) => return self.fail_to_start(index, error.to_string()),
+                Err(panic) => return self.fail_to_start(index, message(&*panic)),
+            }
+        }
+    }
+
+    fn fail_to_start(&mut self, host: usize, message: String) {
+        let host = self.hosts[host].name.clone();
+        self.fail(Reason::Start { host, message });
+    }
+
+    pub(super) fn crash_host(&mut self, index: usize) {
+        let running = std::mem::take(&mut self.hosts[index].running);
+        if running.is_empty() {
+            return;
+        }
+        self.world.borrow_mut().crash_host(index);
+        for core in running {
+            core.stepped.end();
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.crash_host(host);
+        }
+        interpose::end();
+        network::forget_all();
+    }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("(a payload that is no text)").to_owned()
+}

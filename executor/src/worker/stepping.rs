@@ -1,0 +1,122 @@
+//! A core whose turns somebody else takes: a simulation has many on one thread.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use super::ending::Ending;
+use super::{Settings, Stragglers, Worker};
+use crate::task::MainTask;
+
+/// The future that a core runs for.
+pub(crate) type MainFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A core, what it runs for, and how far that is.
+pub(crate) struct Stepped {
+    worker: Worker,
+    main: MainTask,
+    state: State,
+}
+
+enum State {
+    Running(MainFuture),
+    Ending(Ending),
+}
+
+/// What a turn has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    GoesOn,
+    /// What it ran for has just returned; from now on it ends.
+    Returned,
+    /// Nothing is left to do.
+    Over,
+}
+
+/// How long a core may take to end that has returned.
+const ENDING_TIME: Duration = Duration::from_secs(5);
+
+impl Stepped {
+    /// `make` is called inside of the core, and makes what it runs for.
+    pub(crate) fn new(
+        settings: &Settings,
+        make: impl FnOnce() -> MainFuture,
+    ) -> std::io::Result<Stepped> {
+        let worker = Worker::new(settings)?;
+        let main = worker.core.scheduler.main_task();
+        let future = {
+            let _inside = worker.enter();
+            make()
+        };
+        main.waker().wake_by_ref();
+        Ok(Stepped {
+            worker,
+            main,
+            state: State::Running(future),
+        })
+    }
+
+    /// One turn of the core.
+    pub(crate) fn turn(&mut self) -> Turn {
+        let _inside = self.worker.enter();
+        match &mut self.state {
+            State::Ending(ending) => match self.worker.go_on_ending(ending) {
+                true => Turn::GoesOn,
+                false => Turn::Over,
+            },
+            State::Running(future) => {
+                let waker = self.main.waker();
+                let polled = self.worker.poll_main(future.as_mut(), &self.main, &waker);
+                if polled.is_ready() {
+                    let ending = self.worker.begin_to_end(ENDING_TIME);
+                    // The future is dropped inside of the core.
+                    self.state = State::Ending(ending);
+                    return Turn::Returned;
+                }
+                self.worker.turn(&self.main);
+                Turn::GoesOn
+            }
+        }
+    }
+
+    /// Whether a turn would come to something now; `has_news`: its driver has.
+    pub(crate) fn is_ready(&self, has_news: bool) -> bool {
+        let core = self.worker.core();
+        let is_woken = match &self.state {
+            State::Running(_) => self.main.is_notified() || core.scheduler.has_ready(),
+            State::Ending(ending) => !self.worker.waits_for_more(ending),
+        };
+        let now = core.clock.system_now();
+        let is_due = || self.next_moment().is_some_and(|moment| moment <= now);
+        has_news || is_woken || self.worker.lease.has_mail() || is_due()
+    }
+
+    /// When a turn would come to something, even if nothing happens.
+    pub(crate) fn next_moment(&self) -> Option<Instant> {
+        match &self.state {
+            State::Running(_) => self.worker.next_timer(),
+            State::Ending(ending) => Some(self.worker.next_moment_of(ending)),
+        }
+    }
+
+    /// Ends the core. Of a core whose driver answers nothing any more: as if its power had failed.
+    pub(crate) fn end(self) -> Stragglers {
+        let Stepped {
+            worker,
+            main,
+            state,
+        } = self;
+        let inside = worker.enter();
+        let ending = match state {
+            State::Ending(ending) => ending,
+            State::Running(future) => {
+                drop(future);
+                worker.begin_to_end(Duration::ZERO)
+            }
+        };
+        drop(main);
+        let mut ending = ending;
+        while worker.go_on_ending(&mut ending) {}
+        worker.finish(inside, &ending)
+    }
+}
