@@ -33,7 +33,7 @@
 //!   [`interpose!`](crate::interpose).
 //! - **Order.** Which core takes a turn and which of its ready tasks is polled first is drawn anew each time.
 //! - **Chance.** [`rand`](crate::rand) and the choices of `select!` follow the seed; `HashMap` does
-//!   with [`interpose!`](crate::interpose), on a thread of its own ([`check`] makes one for each seed).
+//!   with [`interpose!`](crate::interpose), on a thread of its own ([`check()`] makes one for each seed).
 //! - **Work that blocks** ([`spawn_blocking`](crate::spawn_blocking)) is done on the same thread, after a while.
 //!
 //! Each purpose has a random stream of its own: if one host draws one number more, the others and the order of
@@ -52,7 +52,7 @@
 //! # Failures
 //!
 //! [`run`](Sim::run) ends with an error if a client or host panics, or if nothing can ever happen again although a
-//! client has not finished. [`check`] says which seed it was; the same seed fails in the same way again.
+//! client has not finished. [`check()`] says which seed it was; the same seed fails in the same way again.
 
 mod check;
 mod disk;

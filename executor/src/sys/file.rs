@@ -68,6 +68,16 @@ fn seek(fd: i32, offset: i64, whence: i32) -> io::Result<u64> {
     u64::try_from(position).map_err(|_| io::Error::last_os_error())
 }
 
+/// How long a regular file is (`fstat(2)`); `None` if it is something else.
+pub(crate) fn length(fd: i32) -> io::Result<Option<u64>> {
+    // SAFETY: numbers only, for which all zeros are a value.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the call fills the status, which lives until it returns.
+    check(unsafe { libc::fstat(fd, &raw mut status) })?;
+    let is_regular = status.st_mode & libc::S_IFMT == libc::S_IFREG;
+    Ok(is_regular.then_some(status.st_size.cast_unsigned()))
+}
+
 /// `fcntl(2)` with `F_GETFL`.
 pub(crate) fn status_flags(fd: i32) -> io::Result<i32> {
     // SAFETY: takes no memory.

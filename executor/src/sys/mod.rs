@@ -18,8 +18,8 @@ mod transfer;
 
 pub(crate) use descriptor::{close, event_descriptor, pipe, ring_event, set_nonblocking};
 pub(crate) use file::{
-    Status, allocate, duplicate, position, set_position, status_flags, sync, truncate, try_lock,
-    unlock,
+    Status, allocate, duplicate, length, position, set_position, status_flags, sync, truncate,
+    try_lock, unlock,
 };
 pub(crate) use fork::{has_forked, watch_for_forks};
 pub(crate) use limit::{Resource, limit};

@@ -299,6 +299,37 @@ fn a_file_in_the_cache_needs_no_thread_and_its_changes_do() {
 }
 
 #[test]
+fn a_read_whose_end_is_not_in_the_cache_is_whole_all_the_same() {
+    const LENGTH: usize = 1 << 16;
+    let mut rig = rig();
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, [7; LENGTH]).unwrap();
+    let file = File::open(&path).unwrap();
+    let mut buffer = vec![0_u8; LENGTH];
+    for kept in [0, 1 << 12, 1 << 13] {
+        file.sync_all().unwrap();
+        let (fd, rest) = (file.as_raw_fd(), (LENGTH - kept) as i64);
+        // SAFETY: takes no memory.
+        let advised =
+            unsafe { libc::posix_fadvise(fd, kept as i64, rest, libc::POSIX_FADV_DONTNEED) };
+        assert_eq!(advised, 0);
+        let read = Operation::Read {
+            fd,
+            address: Address::of_mut(buffer.as_mut_ptr()),
+            length: LENGTH as u32,
+            offset: 0,
+        };
+        assert_eq!(
+            rig.run(read).result,
+            LENGTH as i32,
+            "{kept} bytes in the cache"
+        );
+    }
+    assert_eq!(buffer, [7; LENGTH]);
+}
+
+#[test]
 fn work_on_files_takes_no_more_threads_than_it_may_and_is_all_done() {
     let mut rig = Rig::new(Config {
         choice: Choice::Epoll,

@@ -193,8 +193,9 @@ impl Sim {
             self.let_go_of_all(completions);
             return Ok(());
         }
+        let before = completions.len();
         self.reap(completions);
-        if self.is_alone && completions.is_empty() {
+        if self.is_alone && completions.len() == before {
             self.let_time_pass(wait);
             self.reap(completions);
         }
@@ -398,4 +399,78 @@ fn capabilities(config: &Config) -> Capabilities {
     };
     (config.restrict)(&mut capabilities);
     capabilities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::tests::{Rig, key};
+    use crate::driver::{Choice, own};
+    use std::time::Duration;
+
+    fn rig() -> Rig {
+        Rig::new(Config {
+            choice: Choice::Sim,
+            ..Config::default()
+        })
+    }
+
+    fn socket(rig: &mut Rig) -> Descriptor {
+        let socket = Operation::Socket {
+            domain: libc::AF_INET,
+            kind: libc::SOCK_STREAM,
+            protocol: 0,
+        };
+        rig.run(socket).result
+    }
+
+    #[test]
+    fn a_descriptor_that_is_dropped_is_closed() {
+        let mut rig = rig();
+        let fd = socket(&mut rig);
+        let listen = Operation::Listen { fd, backlog: 1 };
+        assert_eq!(rig.run(listen).result, 0);
+        drop(own(fd));
+        assert_eq!(rig.run(listen).result, -libc::EBADF);
+    }
+
+    #[test]
+    fn a_core_that_is_alone_sleeps_until_its_deadline_on_the_clock_of_its_world() {
+        let mut rig = rig();
+        let clock = rig.driver.time_source();
+        let deadline = clock.now() + Duration::from_secs(3600);
+        let wait = Wait::Until(Some(deadline));
+        rig.driver.enter(wait, &mut rig.completed).unwrap();
+        assert!(clock.now() >= deadline);
+        assert_eq!(rig.completed, []);
+    }
+
+    #[test]
+    fn a_bell_from_another_thread_ends_a_sleep_without_deadline() {
+        let mut rig = rig();
+        let bell = rig.driver.bell();
+        let ringer = std::thread::spawn(move || bell.ring());
+        let wait = Wait::Until(None);
+        rig.driver.enter(wait, &mut rig.completed).unwrap();
+        ringer.join().unwrap();
+        assert_eq!(rig.driver.counters().bells, 1);
+    }
+
+    #[test]
+    fn an_operation_that_waits_is_cancelled_and_one_that_is_over_is_not() {
+        let mut rig = rig();
+        let fd = socket(&mut rig);
+        assert_eq!(rig.run(Operation::Listen { fd, backlog: 1 }).result, 0);
+        rig.completed.clear();
+        let accept = Operation::AcceptMultishot { fd, flags: 0 };
+        rig.driver.submit(key(0, 1), accept);
+        rig.driver.submit(key(1, 1), Operation::Nop);
+        rig.flush();
+        rig.driver.cancel(key(0, 1));
+        rig.driver.cancel(key(1, 1));
+        rig.complete(2);
+        assert_eq!(rig.result(key(0, 1)), -libc::ECANCELED);
+        assert_eq!(rig.result(key(1, 1)), 0);
+        assert_eq!(rig.driver.counters().cancels_too_late, 1);
+    }
 }
