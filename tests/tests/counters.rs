@@ -16,6 +16,7 @@ use std::time::Duration;
 use common_proof::{in_time, tcp_pair};
 use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UdpOptions, UnixStream};
+use krug_tests::has_ring;
 
 krug_tests::on_epoll_too!();
 
@@ -160,7 +161,14 @@ fn a_read_and_a_write_of_every_kind_of_stream_allocate_nothing() {
         })
         .await
     });
-    assert_eq!((tcp, unix, pipe), (0, 0, 0));
+    assert_eq!((tcp, unix), (0, 0));
+    // Without a ring, before Linux 6.4, threads read and write pipes, and some of them may be started late: that is not
+    // one allocation for each round.
+    let bound = if has_ring() { 0 } else { COUNTED as u64 / 2 };
+    assert!(
+        pipe <= bound,
+        "{pipe} allocations for reads and writes of a pipe"
+    );
 }
 
 #[test]
