@@ -12,8 +12,8 @@ pub use interposed::{clock_gettime, getrandom};
 /// program, on threads that simulate; on all others they stay what they are. Say it once, in the root of a program of
 /// tests.
 ///
-/// It replaces `clock_gettime` and `getrandom` of the C library, so the program must be linked dynamically, and
-/// code that asks the kernel without them is not reached. A date begins at the first of January 2026.
+/// It replaces `clock_gettime` and `getrandom` of the C library; code that asks the kernel without them is not reached. A
+/// date begins at the first of January 2026.
 ///
 /// ```
 /// krug::interpose!();
