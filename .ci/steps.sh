@@ -536,10 +536,10 @@ step_loom() {
     cargo test --locked -p krug --lib --release loom_
 }
 
-# A different ten for every commit; the same ten for the same commit.
+# A different six for every commit; the same six for the same commit.
 step_mutants() {
   bash tests/mutants/self-test
-  bash tests/mutants/run --count 10 --seed "$(git rev-parse HEAD)" --trust-baseline
+  bash tests/mutants/run --count 6 --seed "$(git rev-parse HEAD)" --trust-baseline
 }
 
 # Runs tests with the address sanitizer, which also looks for leaks at the end. It does not see what the kernel
