@@ -289,7 +289,13 @@ fn a_file_in_the_cache_needs_no_thread_and_its_changes_do() {
     assert_eq!(read_at(&mut rig, 4096), 904, "to the end of the file");
     assert_eq!(read_at(&mut rig, 5000), 0);
     let asked = rig.driver.counters().errands;
-    assert!(asked <= 3, "{asked}");
+    // Not every file system can be told not to wait; then threads read.
+    let Driver::Epoll(epoll) = &mut rig.driver else {
+        unreachable!("it was chosen");
+    };
+    let can_be_told =
+        epoll.descriptors.state(file.as_raw_fd()).cache != descriptors::Cache::Bypassed;
+    assert_eq!(asked, if can_be_told { 0 } else { 3 });
     let sync = Operation::Sync {
         fd: file.as_raw_fd(),
         data_only: true,
