@@ -71,7 +71,10 @@ fn a_driver_in_the_environment_that_does_not_exist_is_one_line_and_ends_with_2()
     let run = finish(command(&[]).env("KRUG_DRIVER", "kqueue"), &[]);
     assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{run}");
     assert_eq!(run.stderr.lines().count(), 1, "{run}");
-    assert!(run.stderr.contains("say auto, uring or epoll"), "{run}");
+    assert!(
+        run.stderr.contains("say auto, uring, epoll or sim"),
+        "{run}"
+    );
 }
 
 #[test]

@@ -102,7 +102,7 @@
 //! - When the kernel reports an edge, what waits is tried again, in order ([`turn.rs`](../src/krug/driver/epoll/turn.rs.html)).
 //! - What waits for a disk is done by threads ([`in_pool.rs`](../src/krug/driver/epoll/in_pool.rs.html)).
 //!
-//! [`runtime::Driver`] chooses between the two; the variable `KRUG_DRIVER` (`auto`, `uring`, `epoll`) does where a program leaves it open.
+//! [`runtime::Driver`] chooses between the two; the variable `KRUG_DRIVER` (`auto`, `uring`, `epoll`, `sim`) does where a program leaves it open.
 //! [`doctor()`](doctor()) says which of them it is on this machine, why, and what would have to be done for the other:
 //! `cargo run --release -p krug --example doctor`.
 //!

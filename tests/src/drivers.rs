@@ -20,6 +20,7 @@ const WITHOUT_RINGS: &str = "KRUG_TESTS_WITHOUT_RINGS";
 pub fn driver() -> Driver {
     match std::env::var(DRIVER).as_deref() {
         Ok("epoll") => Driver::Epoll,
+        Ok("sim") => Driver::Sim,
         Ok("uring" | "") | Err(_) => Driver::Uring,
         Ok("auto") => Driver::Auto,
         Ok(other) => panic!("{DRIVER}={other}: there is no such driver"),

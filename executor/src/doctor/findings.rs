@@ -61,7 +61,7 @@ fn driver_unknown(examined: &Examination) -> Option<Finding> {
         "driver-unknown",
         error.clone(),
         "a runtime that leaves the choice to the environment cannot be made",
-        &["unset KRUG_DRIVER, or set it to auto, uring or epoll"],
+        &["unset KRUG_DRIVER, or set it to auto, uring, epoll or sim"],
     ))
 }
 

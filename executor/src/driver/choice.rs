@@ -15,7 +15,7 @@ pub(crate) enum Choice {
     Auto,
     Uring,
     Epoll,
-    /// Only for the cores of a simulation.
+    /// A world of its own, or the one of a simulation: nothing is real.
     Sim,
 }
 
@@ -40,10 +40,11 @@ impl Choice {
             Some("" | "auto") => Ok(Choice::Auto),
             Some("uring") => Ok(Choice::Uring),
             Some("epoll") => Ok(Choice::Epoll),
+            Some("sim") => Ok(Choice::Sim),
             _ => {
                 let text = text.to_string_lossy();
                 let complaint = format!(
-                    "the environment says {VARIABLE}={text}, but there is no such driver: say auto, uring or epoll"
+                    "the environment says {VARIABLE}={text}, but there is no such driver: say auto, uring, epoll or sim"
                 );
                 Err(io::Error::new(io::ErrorKind::InvalidInput, complaint))
             }
@@ -73,6 +74,7 @@ mod tests {
         assert_eq!(named("").unwrap(), Choice::Auto);
         assert_eq!(named("uring").unwrap(), Choice::Uring);
         assert_eq!(named("epoll").unwrap(), Choice::Epoll);
+        assert_eq!(named("sim").unwrap(), Choice::Sim);
         for text in ["kqueue", "EPOLL", " epoll"] {
             let error = named(text).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

@@ -20,7 +20,7 @@ pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Driver {
-    /// What the variable `KRUG_DRIVER` of the environment names: `auto`, `uring` or `epoll`. If it names none: io_uring, or, where
+    /// What the variable `KRUG_DRIVER` of the environment names: `auto`, `uring`, `epoll` or `sim`. If it names none: io_uring, or, where
     /// the system refuses to make a ring for whatever reason, epoll. One warning then says why, and what to do about it;
     /// [`doctor`](crate::doctor()) says it at any time, and more.
     #[default]

@@ -112,10 +112,16 @@ impl Place {
 
 /// Calls `make`; the driver that it makes is that of `place`.
 pub(crate) fn at<T>(place: Place, make: impl FnOnce() -> T) -> T {
+    /// Nobody else's driver gets the place, however `make` ends.
+    struct Unset;
+    impl Drop for Unset {
+        fn drop(&mut self) {
+            NEXT.set(None);
+        }
+    }
+    let _unset = Unset;
     NEXT.set(Some(place));
-    let made = make();
-    NEXT.set(None);
-    made
+    make()
 }
 
 /// A simulated core's way to the outside.

@@ -32,7 +32,7 @@ pub(crate) enum Happening {
     },
 }
 
-/// FNV-1a over 64-bit words (Fowler, Noll, Vo), with a final mixing by whoever compares: two runs are the same if their
+/// FNV-1a (Fowler, Noll, Vo) over 64-bit words instead of bytes, with a shift after each: two runs are the same if their
 /// fingerprints are.
 #[derive(Debug)]
 pub(crate) struct Trace {
