@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use super::agenda::Agenda;
 use super::attempt::Outcome;
 use super::delivery::Stalled;
+use super::departure::Leaving;
 use super::disk::Disk;
 use super::files::Pace;
 use super::network::{Network, Packet};
 use super::objects::{Direction, ObjectId, Objects};
+use super::record::Recorder;
 use super::trace::{Happening, Trace};
 use crate::driver::groups::Groups;
 use crate::driver::{Completion, Key, Operation, Work};
@@ -128,6 +130,11 @@ pub(crate) struct World {
     pub(super) net: Random,
     pub(super) disk_chance: Random,
     trace: Trace,
+    pub(super) recorder: Option<Box<Recorder>>,
+    /// A test's rules are asked about every packet.
+    pub(super) is_judged: bool,
+    /// Packets that wait for that.
+    pub(super) leaving: VecDeque<Leaving>,
 }
 
 impl World {
@@ -151,6 +158,9 @@ impl World {
             schedule: Random::of_stream(seed, Purpose::Schedule as u64, 0),
             kernel: Random::of_stream(seed, Purpose::Kernel as u64, 0),
             trace: Trace::new(),
+            recorder: Recorder::of_environment(seed),
+            is_judged: false,
+            leaving: VecDeque::new(),
         }
     }
 
@@ -186,10 +196,12 @@ impl World {
 
     pub(crate) fn note(&mut self, happening: Happening) {
         self.trace.note(self.elapsed, happening);
+        self.record_happening(happening);
     }
 
     /// A new host, and its number.
-    pub(crate) fn add_host(&mut self) -> usize {
+    pub(crate) fn add_host(&mut self, name: &str) -> usize {
+        self.record_host(name);
         self.machines.push(Machine {
             is_up: true,
             disk: Disk::new(),
@@ -229,6 +241,7 @@ impl World {
 
     /// A new core of a host, and its number.
     pub(crate) fn add_core(&mut self, host: usize) -> usize {
+        self.record_core(host);
         self.cores.push(Core {
             host,
             ..Core::default()
