@@ -20,7 +20,7 @@ readme_command() {
 # Programs that some tests look at the kernel with. Without one, those tests say that they were skipped.
 step_tools() {
   local row tool package missing=()
-  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools; do
+  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools tshark:tshark; do
     tool=${row%%:*} package=${row##*:}
     command -v "$tool" >/dev/null || missing+=("$package")
   done
@@ -30,7 +30,7 @@ step_tools() {
     { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${missing[@]}"; } || true
   fi
-  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools; do
+  for row in strace:strace valgrind:valgrind ss:iproute2 curl:curl socat:socat redis-benchmark:redis-tools tshark:tshark; do
     tool=${row%%:*} package=${row##*:}
     command -v "$tool" >/dev/null || echo "skipped: what needs $tool (package $package could not be installed)"
   done

@@ -115,7 +115,7 @@
 //!
 //! # Features
 //!
-//! - `macros` (default): `#[krug::main]` and `#[krug::test]`.
+//! - `macros` (default): `#[krug::main]`, `#[krug::test]` and `#[krug::sim_test]`.
 //! - `journal` (default): [`fs::Journal`].
 //! - `bytes`: `Bytes` and `BytesMut` as buffers, received chunks as `Bytes`.
 //! - `futures-io`: the borrowing traits `AsyncRead`, `AsyncBufRead` and `AsyncWrite` for all streams and pipes, by
@@ -160,7 +160,7 @@ mod worker;
 pub use blocking::{Blocking, spawn_blocking};
 pub use doctor::doctor;
 #[cfg(feature = "macros")]
-pub use krug_macros::{main, test};
+pub use krug_macros::{main, sim_test, test};
 pub use runtime::{Builder, Handle, Runtime};
 pub use task::{JoinHandle, spawn};
 

@@ -64,8 +64,14 @@ async fn echo_server() {
 
 /// Sends so many bytes to the server in pieces, and demands that they come back, also if reads are given up now and then.
 async fn exchange(count: usize) {
-    let stream = TcpStream::connect((address_of("server"), PORT)).await;
-    let stream = Rc::new(stream.unwrap());
+    let stream = loop {
+        match TcpStream::connect((address_of("server"), PORT)).await {
+            Ok(stream) => break Rc::new(stream),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+        }
+        // It may not listen yet.
+        sleep(Duration::from_millis(1)).await;
+    };
     let sender = Rc::clone(&stream);
     let sending = spawn(async move {
         for piece in pattern(count).chunks(5000) {

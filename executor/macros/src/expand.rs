@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
-use syn::{Error, ItemFn, Result};
+use syn::{Error, ItemFn, Result, Signature};
 
 use crate::options::Options;
 
@@ -56,19 +56,29 @@ fn check(attribute: Attribute, function: &ItemFn) -> Result<()> {
         );
         return Err(Error::new(signature.fn_token.span, message));
     }
-    if !signature.generics.params.is_empty() || signature.generics.where_clause.is_some() {
-        let message = format!("{name} needs a function without generics: nobody could choose them");
-        return Err(Error::new(signature.generics.span(), message));
-    }
+    refuse_generics(name, signature)?;
     if !signature.inputs.is_empty() {
         let message = format!("{name} needs a function without arguments: nobody could pass them");
         return Err(Error::new(signature.inputs.span(), message));
     }
+    refuse_second_test(name, &function.attrs)
+}
+
+pub(crate) fn refuse_generics(name: &str, signature: &Signature) -> Result<()> {
+    let generics = &signature.generics;
+    if generics.params.is_empty() && generics.where_clause.is_none() {
+        return Ok(());
+    }
+    let message = format!("{name} needs a function without generics: nobody could choose them");
+    Err(Error::new(generics.span(), message))
+}
+
+pub(crate) fn refuse_second_test(name: &str, attributes: &[syn::Attribute]) -> Result<()> {
     let is_test = |attribute: &&syn::Attribute| {
         let last = attribute.path().segments.last();
-        last.is_some_and(|segment| segment.ident == "test")
+        last.is_some_and(|segment| segment.ident == "test" || segment.ident == "sim_test")
     };
-    match function.attrs.iter().find(is_test) {
+    match attributes.iter().find(is_test) {
         Some(second) => {
             let message = format!("{name} is enough: remove the second test attribute");
             Err(Error::new(second.span(), message))

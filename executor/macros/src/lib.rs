@@ -1,4 +1,4 @@
-//! The attributes `#[krug::main]` and `#[krug::test]`.
+//! The attributes `#[krug::main]`, `#[krug::test]` and `#[krug::sim_test]`.
 //!
 //! Use them through `krug`, which re-exports them: what they expand to names `::krug`.
 
@@ -6,6 +6,7 @@ use proc_macro::TokenStream;
 
 mod expand;
 mod options;
+mod sim_test;
 
 #[cfg(test)]
 mod tests;
@@ -60,4 +61,27 @@ pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
     expand::expand(Attribute::Test, options.into(), function.into()).into()
+}
+
+/// Makes a function a test that runs in a simulation, once for each of many seeds. The function is given a world without
+/// hosts; see the module `krug::sim`.
+///
+/// ```text
+/// #[krug::sim_test(seeds = 200)]
+/// fn survives(sim: &mut krug::sim::Sim) {
+///     sim.host("a", || async { server().await });
+///     sim.client("c", async { check().await });
+///     sim.run().unwrap();
+/// }
+/// ```
+///
+/// It may return nothing or a `Result<(), E>` whose error can be shown (`Debug`). `#[should_panic]` and `#[ignore]` work as
+/// with `#[test]`. The environment has the last word on the seeds: see `krug::sim::check`. The option is
+///
+/// | option | meaning |
+/// |---|---|
+/// | `seeds = 200` | how many seeds it runs under, from 0 on; 100 if it is not there |
+#[proc_macro_attribute]
+pub fn sim_test(options: TokenStream, function: TokenStream) -> TokenStream {
+    sim_test::expand(options.into(), function.into()).into()
 }

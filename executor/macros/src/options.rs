@@ -10,6 +10,8 @@ use syn::{Error, Expr, Ident, Result, Token};
 /// To add one, add its name.
 const OF_BOTH: &[&str] = &["entries", "seed"];
 const OF_TESTS: &[&str] = &["start_paused"];
+/// Of tests in a simulation: an argument of the function that runs them.
+const OF_SIM_TESTS: &[&str] = &["seeds"];
 
 /// Options as they were written: `name = value, …`.
 pub(crate) struct Options(Vec<(Ident, Expr)>);
@@ -57,6 +59,18 @@ impl Options {
             quote!(.#name(#value)).to_tokens(&mut calls);
         }
         Ok(calls)
+    }
+
+    /// How many seeds a test in a simulation runs under, if it says so.
+    pub(crate) fn seeds(self) -> Result<Option<Expr>> {
+        let mut seeds = None;
+        for (name, value) in self.0 {
+            if !OF_SIM_TESTS.iter().any(|option| name == option) {
+                return Err(unknown(&name, false, OF_SIM_TESTS));
+            }
+            seeds = Some(value);
+        }
+        Ok(seeds)
     }
 }
 

@@ -155,3 +155,104 @@ fn an_erroneous_main_does_not_also_miss_its_main() {
         ),
     );
 }
+
+fn sim_error_of(options: TokenStream, function: TokenStream) -> String {
+    let expanded = crate::sim_test::expand(options, function).to_string();
+    let (_, after) = expanded.split_once("compile_error").expect("an error");
+    let (_, after) = after.split_once('"').expect("a message");
+    after.split_once('"').expect("its end").0.to_string()
+}
+
+#[test]
+fn a_simulated_test_becomes_a_test_that_is_checked_under_its_seeds() {
+    let function = quote!(
+        #[should_panic]
+        fn survives(sim: &mut Sim) -> Result<(), Failure> {
+            sim.run()
+        }
+    );
+    let expanded = crate::sim_test::expand(quote!(seeds = 7), function.clone()).to_string();
+    assert_contains(
+        &expanded,
+        quote!(#[::core::prelude::v1::test] #[should_panic] fn survives()),
+    );
+    assert_contains(
+        &expanded,
+        quote!(
+            fn survives(sim: &mut Sim) -> Result<(), Failure> {
+                sim.run()
+            }
+        ),
+    );
+    assert_contains(&expanded, quote!(::krug::sim::check(7, survives)));
+    let usual = crate::sim_test::expand(quote!(), function).to_string();
+    assert_contains(&usual, quote!(::krug::sim::check(100u64, survives)));
+}
+
+#[test]
+fn a_simulated_test_with_a_mistake_is_told_what_to_write() {
+    let right = quote!(
+        fn it(sim: &mut Sim) {}
+    );
+    for (options, function, answer) in [
+        (
+            quote!(),
+            quote!(
+                async fn it(sim: &mut Sim) {}
+            ),
+            "needs a function that is not `async`",
+        ),
+        (
+            quote!(),
+            quote!(
+                fn it() {}
+            ),
+            "write `fn it(sim: &mut krug::sim::Sim)`",
+        ),
+        (
+            quote!(),
+            quote!(
+                fn it(sim: &mut Sim, seed: u64) {}
+            ),
+            "write `fn it(sim: &mut krug::sim::Sim)`",
+        ),
+        (
+            quote!(),
+            quote!(
+                fn it(&mut self) {}
+            ),
+            "write `fn it(sim: &mut krug::sim::Sim)`",
+        ),
+        (
+            quote!(),
+            quote!(
+                fn it<T>(sim: &mut T) {}
+            ),
+            "without generics",
+        ),
+        (
+            quote!(),
+            quote!(
+                struct It;
+            ),
+            "goes on a `fn`",
+        ),
+        (
+            quote!(),
+            quote!(
+                #[krug::test]
+                fn it(sim: &mut Sim) {}
+            ),
+            "remove the second",
+        ),
+        (
+            quote!(seed = 3),
+            right.clone(),
+            "there is no option `seed`; there are `seeds`",
+        ),
+        (quote!(seeds), right, "write `seeds = …`"),
+    ] {
+        let error = sim_error_of(options, function);
+        assert!(error.contains(answer), "{error}: it should say {answer}");
+    }
+}

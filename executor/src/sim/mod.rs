@@ -52,10 +52,39 @@
 //! Threads of your own, sockets and files of `std` and whatever asks the system by itself are not part of the world. There are no
 //! multicast groups, no terminals, and no special files. Permissions are kept and not enforced.
 //!
+//! # Tests
+//!
+//! `#[krug::sim_test]` makes a test of a function that is given a world, and runs it under many seeds; it calls [`check()`], which
+//! tells what the environment has to say to that.
+//!
+//! ```
+//! # #[cfg(feature = "macros")]
+//! #[krug::sim_test(seeds = 200)]
+//! fn nobody_waits_for_ever(sim: &mut krug::sim::Sim) {
+//!     sim.client("patience", krug::time::sleep(std::time::Duration::from_secs(3600)));
+//!     sim.run().unwrap();
+//! }
+//! ```
+//!
 //! # Failures
 //!
 //! [`run`](Sim::run) ends with an error if a client or host panics, or if nothing can ever happen again although a
 //! client has not finished. [`check()`] says which seed it was; the same seed fails in the same way again.
+//!
+//! # Traces
+//!
+//! `KRUG_SIM_TRACE=run.txt` has a world written down while it goes on: one line for each operation that begins or is over, each packet that is
+//! sent, arrives or is lost, each host that starts, ends or crashes, and each way that is cut or held. A line begins with the number of
+//! events so far, as [`Sim::events`] counts them, and with the clock in seconds; `#3` is a descriptor. The last line has the seed, the
+//! number of events, and the [fingerprint](Sim::trace_hash). Turns of cores are counted and not written.
+//!
+//! If the name ends with `.pcapng`, the file holds the packets of TCP and UDP instead, as tshark and Wireshark read them; they are captured when
+//! they leave their hosts, from the first of January 2026 on. Headers are made up: a packet has as many bytes as the program has sent
+//! at once, up to 32 KiB. What a network loses by its [`loss`](Links::loss) is on its way for longer in the simulation and is not
+//! captured a second time; what is sent again because of a partition, a host that is down or a [rule](Sim::rule) is.
+//!
+//! Each world begins its file anew. Of many seeds, the last one's trace remains, which is the one that has failed; with several tests in one
+//! process say which one you want. It works for a plain program with `KRUG_DRIVER=sim`, too.
 
 mod check;
 mod disk;
@@ -64,7 +93,9 @@ mod host;
 mod interpose;
 mod network;
 mod ring;
+mod rule;
 mod running;
+mod twice;
 
 pub use check::{check, seed};
 pub use disk::{Disks, HostFs};
@@ -73,6 +104,7 @@ pub use failure::Failure;
 pub use interpose::{clock_gettime, getrandom};
 pub use network::{Links, address_of};
 pub use ring::Rings;
+pub use rule::{Packet, Protocol, Rule, Verdict};
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -82,6 +114,7 @@ use std::time::Duration;
 
 use crate::driver::sim::{Agenda, Purpose, World};
 use host::{Host, Make};
+use rule::Rules;
 
 /// A world of hosts. See the [module docs](self).
 pub struct Sim {
@@ -91,6 +124,7 @@ pub struct Sim {
     plans: Agenda<Plan>,
     checks: Vec<Check>,
     failure: Option<Failure>,
+    rules: Rules,
 }
 
 type Plan = Box<dyn FnOnce(&mut Sim)>;
@@ -108,6 +142,7 @@ impl Sim {
             plans: Agenda::new(),
             checks: Vec::new(),
             failure: None,
+            rules: Rules::default(),
         }
     }
 
@@ -170,7 +205,7 @@ impl Sim {
         assert!(cores > 0, "the host `{name}` needs a core");
         let is_taken = self.hosts.iter().any(|host| host.name == name);
         assert!(!is_taken, "there are two hosts of the name `{name}`");
-        let number = self.world.borrow_mut().add_host() as u64;
+        let number = self.world.borrow_mut().add_host(name) as u64;
         network::publish(name);
         let entropy = self.world.borrow().stream(Purpose::Application, number);
         let seeds = self.world.borrow().stream(Purpose::Seeds, number);

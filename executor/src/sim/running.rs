@@ -113,6 +113,7 @@ impl Sim {
 
     /// Something has happened: is all well?
     fn checked(&mut self) -> Step {
+        self.judge_packets();
         if self.failure.is_none() {
             let mut checks = std::mem::take(&mut self.checks);
             checks.iter_mut().for_each(|check| check(self));
@@ -231,6 +232,7 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
+        self.world.borrow_mut().end_record();
         for host in 0..self.hosts.len() {
             self.crash_host(host);
         }

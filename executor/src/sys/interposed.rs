@@ -12,7 +12,7 @@ use crate::random::Random;
 /// What clocks show at the beginning of a world that count from no date.
 const BEGINNING: Duration = Duration::from_secs(86_400);
 /// The date at the beginning of a world: that of the first of January 2026, UTC.
-const DATE: Duration = Duration::from_secs(1_767_225_600);
+pub(crate) const DATE: Duration = Duration::from_secs(1_767_225_600);
 
 thread_local! {
     /// How far the world is that this thread simulates.

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use super::listener::Listener;
 use super::name::SocketName;
-use super::network::{Body, Conditions, Packet, RESENDS_MAX, Segment, resend_pause};
+use super::network::{Body, Conditions, Packet, Segment};
 use super::objects::{Direction, Kind, ObjectId};
+use super::record::Fate;
 use super::stream::{Carrier, Stage, Stream};
 use super::world::{Event, World};
 
@@ -14,18 +15,12 @@ use super::world::{Event, World};
 pub(super) struct Stalled {
     pub(super) from_host: usize,
     pub(super) to_host: usize,
-    pub(super) segments: VecDeque<Segment>,
+    /// Each, and whether a rule has dropped it.
+    pub(super) segments: VecDeque<(Segment, bool)>,
     pub(super) tries: u32,
 }
 
 impl World {
-    /// A packet leaves.
-    pub(super) fn dispatch(&mut self, packet: Packet) {
-        for arrival in self.network.arrivals(&packet, self.elapsed(), &self.net) {
-            self.plan(arrival, Event::Arrive(packet.clone()));
-        }
-    }
-
     /// Something goes to the other end of a connection, behind everything that went there before.
     pub(super) fn send_segment(&mut self, from: ObjectId, segment: Segment) {
         let from_host = self.objects.get(from).map(|object| object.host);
@@ -34,20 +29,8 @@ impl World {
             return;
         };
         let to_host = self.host_of_end(from, to, from_host);
-        let packet = Packet {
-            from_host,
-            to_host,
-            body: Body::Segment { from, to, segment },
-        };
-        let arrivals = self.network.arrivals(&packet, self.elapsed(), &self.net);
-        for arrival in arrivals {
-            let Some(stream) = self.objects.stream(from) else {
-                return;
-            };
-            stream.last_arrival = arrival.max(stream.last_arrival);
-            let arrival = stream.last_arrival;
-            self.plan(arrival, Event::Arrive(packet.clone()));
-        }
+        let body = Body::Segment { from, to, segment };
+        self.dispatch(Packet::new(from_host, to_host, body));
     }
 
     /// Where the other end of a connection is, or was.
@@ -68,23 +51,23 @@ impl World {
     /// An answer to an end that nobody has any more.
     fn send_reset(&mut self, from_host: usize, to_host: usize, from: ObjectId, to: ObjectId) {
         let segment = Segment::Reset;
-        self.dispatch(Packet {
-            from_host,
-            to_host,
-            body: Body::Segment { from, to, segment },
-        });
+        let body = Body::Segment { from, to, segment };
+        self.dispatch(Packet::new(from_host, to_host, body));
     }
 
     pub(super) fn arrive(&mut self, packet: Packet) {
-        let Some(packet) = self.network.keep(packet) else {
-            return;
-        };
+        if self.network.holds(&packet) {
+            self.record_packet(&packet, Fate::Held);
+            return self.network.keep(packet);
+        }
         let (from_host, to_host) = (packet.from_host, packet.to_host);
         let is_lost = self.is_lost(from_host, to_host);
+        if let Body::Segment { from, to, .. } = packet.body {
+            return self.arrive_in_order((from, to), packet, is_lost);
+        }
+        self.record_packet(&packet, self.fate(&packet, is_lost));
         match packet.body {
-            Body::Segment { from, to, segment } => {
-                self.arrive_in_order((from_host, to_host), (from, to), segment, is_lost);
-            }
+            Body::Segment { .. } => {}
             _ if is_lost => {}
             Body::Open { client, from, to } => {
                 self.open((from_host, to_host), client, from, to);
@@ -106,68 +89,42 @@ impl World {
     }
 
     /// Nothing arrives on this way now.
-    fn is_lost(&self, from_host: usize, to_host: usize) -> bool {
+    pub(super) fn is_lost(&self, from_host: usize, to_host: usize) -> bool {
         self.network.is_cut(from_host, to_host) || !self.machines[to_host].is_up
     }
 
-    fn arrive_in_order(
-        &mut self,
-        (from_host, to_host): (usize, usize),
-        (from, to): (ObjectId, ObjectId),
-        segment: Segment,
-        is_lost: bool,
-    ) {
-        if let Some(stalled) = self.stalled.get_mut(&(from, to)) {
-            return stalled.segments.push_back(segment);
+    fn fate(&self, packet: &Packet, is_lost: bool) -> Fate<'static> {
+        match is_lost {
+            false => Fate::Arrives,
+            true if packet.is_doomed => Fate::Lost("a rule has dropped it"),
+            true if !self.machines[packet.to_host].is_up => Fate::Lost("the host is down"),
+            true => Fate::Lost("the way is cut"),
         }
-        if !is_lost {
-            return self.deliver_segment((from_host, to_host), (from, to), segment);
-        }
-        // An answer of nobody is not sent again.
-        if matches!(segment, Segment::Reset) {
-            return;
-        }
-        let stalled = Stalled {
-            from_host,
-            to_host,
-            segments: VecDeque::from([segment]),
-            tries: 1,
-        };
-        self.stalled.insert((from, to), stalled);
-        let moment = self.elapsed() + resend_pause(1);
-        self.plan(moment, Event::Resend { from, to });
     }
 
-    /// What was lost is tried again.
-    pub(super) fn resend(&mut self, from: ObjectId, to: ObjectId) {
-        let Some(stalled) = self.stalled.get(&(from, to)) else {
-            return;
-        };
-        let (from_host, to_host) = (stalled.from_host, stalled.to_host);
-        let is_lost = self.is_lost(from_host, to_host);
-        if !is_lost {
-            let stalled = self.stalled.remove(&(from, to));
-            for segment in stalled.into_iter().flat_map(|stalled| stalled.segments) {
-                self.deliver_segment((from_host, to_host), (from, to), segment);
+    fn arrive_in_order(&mut self, ends: (ObjectId, ObjectId), packet: Packet, is_lost: bool) {
+        if let Some(stalled) = self.stalled.get_mut(&ends) {
+            if let Body::Segment { segment, .. } = packet.body {
+                stalled.segments.push_back((segment, packet.is_doomed));
             }
             return;
         }
-        // Whoever has crashed sends nothing again.
-        let is_given_up = stalled.tries > RESENDS_MAX || !self.machines[from_host].is_up;
-        if is_given_up {
-            self.stalled.remove(&(from, to));
-            return self.break_stream(from, libc::ETIMEDOUT);
+        let is_lost = is_lost || packet.is_doomed;
+        self.record_packet(&packet, self.fate(&packet, is_lost));
+        match packet.body {
+            Body::Segment { segment, .. } if !is_lost => {
+                self.deliver_segment((packet.from_host, packet.to_host), ends, segment);
+            }
+            // An answer of nobody is not sent again.
+            Body::Segment {
+                segment: Segment::Reset,
+                ..
+            } => {}
+            _ => self.stall(packet),
         }
-        let Some(stalled) = self.stalled.get_mut(&(from, to)) else {
-            return;
-        };
-        stalled.tries += 1;
-        let pause = resend_pause(stalled.tries);
-        let moment = self.elapsed() + pause;
-        self.plan(moment, Event::Resend { from, to });
     }
 
-    fn deliver_segment(
+    pub(super) fn deliver_segment(
         &mut self,
         (from_host, to_host): (usize, usize),
         (from, to): (ObjectId, ObjectId),
@@ -258,11 +215,7 @@ impl World {
 
     fn answer(&mut self, (from_host, to_host): (usize, usize), client: ObjectId, server: ObjectId) {
         let body = Body::Opened { client, server };
-        self.dispatch(Packet {
-            from_host,
-            to_host,
-            body,
-        });
+        self.dispatch(Packet::new(from_host, to_host, body));
     }
 
     /// The end of a connection on the listener's side, which waits to be accepted.
@@ -337,11 +290,8 @@ impl World {
         self.plan(again, Event::Reconnect { client });
         let target = to.internet().and_then(|to| self.host_of(to.ip(), host));
         if let Some(to_host) = target {
-            self.dispatch(Packet {
-                from_host: host,
-                to_host,
-                body: Body::Open { client, from, to },
-            });
+            let body = Body::Open { client, from, to };
+            self.dispatch(Packet::new(host, to_host, body));
         }
     }
 
@@ -360,11 +310,7 @@ impl World {
                 .datagrams(sender)
                 .is_some_and(|datagrams| datagrams.remote.is_some());
             if is_connected {
-                self.dispatch(Packet {
-                    from_host: host,
-                    to_host: from_host,
-                    body,
-                });
+                self.dispatch(Packet::new(host, from_host, body));
             }
             return;
         };
@@ -384,14 +330,18 @@ impl World {
     /// What is on its way is lost, and what is sent, until the way is mended.
     pub(crate) fn cut(&mut self, from: usize, to: usize, is_cut: bool) {
         self.network.cut(from, to, is_cut);
+        let what = if is_cut { "is cut" } else { "is whole" };
+        self.record_way(from, to, what);
     }
 
     pub(crate) fn hold(&mut self, from: usize, to: usize) {
         self.network.hold(from, to);
+        self.record_way(from, to, "is held");
     }
 
     /// What was held arrives, in the order in which it came.
     pub(crate) fn release(&mut self, from: usize, to: usize) {
+        self.record_way(from, to, "is released");
         for packet in self.network.release(from, to) {
             self.plan(self.elapsed(), Event::Arrive(packet));
         }

@@ -14,14 +14,18 @@
 //! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
 //!   `tree`: what threads and tests do to it in one go;
 //! - `waiting`: who waits for what;
-//! - `network`, `delivery`: the ways between hosts, and what becomes of packets.
+//! - `network`, `departure`, `delivery`: the ways between hosts, and what becomes of packets;
+//! - `record`: what is kept or written down of a run: `telling` for people, `capture` for programs that know networks.
 
 mod agenda;
 mod attempt;
+mod capture;
 mod connecting;
 mod datagrams;
 mod delivery;
+mod departure;
 mod disk;
+mod errno;
 mod files;
 mod inode;
 mod listener;
@@ -30,10 +34,12 @@ mod name;
 mod naming;
 mod network;
 mod objects;
+mod record;
 mod ring;
 mod settings;
 mod sockets;
 mod stream;
+mod telling;
 mod trace;
 mod transfer;
 mod tree;
@@ -43,10 +49,12 @@ mod world;
 
 pub(crate) use crate::sys::interposed;
 pub(crate) use agenda::Agenda;
+pub(crate) use departure::{Judgement, Leaving};
 pub(crate) use disk::Flaws;
 pub(crate) use files::Pace;
 pub(crate) use name::addresses;
-pub(crate) use network::Conditions;
+pub(crate) use network::{Conditions, Protocol};
+pub(crate) use record::Records;
 pub(crate) use ring::Habits;
 pub(crate) use world::{Purpose, World};
 
@@ -109,7 +117,7 @@ pub(crate) struct Place {
 impl Place {
     fn alone(seed: u64) -> Place {
         let mut world = World::new(seed);
-        let host = world.add_host();
+        let host = world.add_host("localhost");
         let core = world.add_core(host);
         let world = Rc::new(RefCell::new(world));
         Place { world, core }
@@ -244,11 +252,15 @@ impl Sim {
             self.counters.submitted += 1;
             let mut world = self.place.world.borrow_mut();
             match next {
-                Next::Operation(key, operation) => world.begin(self.place.core, key, operation),
+                Next::Operation(key, operation) => {
+                    world.record_begin(self.place.core, key, operation);
+                    world.begin(self.place.core, key, operation);
+                }
                 Next::Cancel(key) => {
                     self.counters.cancels += 1;
                     let is_found = world.cancel(self.place.core, key);
                     self.counters.cancels_too_late += u64::from(!is_found);
+                    world.record_cancel(self.place.core, key, is_found);
                 }
                 Next::Close(fd) => world.close_unheard(self.place.core, fd),
             }

@@ -10,10 +10,20 @@ use crate::random::Random;
 
 /// What travels.
 #[derive(Clone, Debug)]
-pub(super) struct Packet {
+pub(crate) struct Packet {
     pub(super) from_host: usize,
     pub(super) to_host: usize,
     pub(super) body: Body,
+    /// A test's rule has dropped it: it is lost when it would arrive.
+    pub(super) is_doomed: bool,
+}
+
+/// What carries a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+    Icmp,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +63,40 @@ pub(super) enum Segment {
 }
 
 impl Packet {
+    pub(super) fn new(from_host: usize, to_host: usize, body: Body) -> Packet {
+        Packet {
+            from_host,
+            to_host,
+            body,
+            is_doomed: false,
+        }
+    }
+
+    /// From which one to which.
+    pub(crate) fn hosts(&self) -> [usize; 2] {
+        [self.from_host, self.to_host]
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self.body {
+            Body::Open { .. } | Body::Opened { .. } | Body::Segment { .. } => Protocol::Tcp,
+            Body::Datagram { .. } => Protocol::Udp,
+            Body::Unreachable { .. } => Protocol::Icmp,
+        }
+    }
+
+    /// The bytes of programs in it.
+    pub(crate) fn payload(&self) -> &[u8] {
+        match &self.body {
+            Body::Datagram { bytes, .. } => bytes,
+            Body::Segment {
+                segment: Segment::Data(bytes),
+                ..
+            } => bytes,
+            _ => &[],
+        }
+    }
+
     /// A packet of a connection is sent until it arrives; others are sent once.
     pub(super) fn is_reliable(&self) -> bool {
         matches!(self.body, Body::Segment { .. })
@@ -61,15 +105,7 @@ impl Packet {
     fn size(&self) -> usize {
         // Headers of Ethernet, IP and TCP.
         const HEADERS: usize = 66;
-        HEADERS
-            + match &self.body {
-                Body::Datagram { bytes, .. } => bytes.len(),
-                Body::Segment {
-                    segment: Segment::Data(bytes),
-                    ..
-                } => bytes.len(),
-                _ => 0,
-            }
+        HEADERS + self.payload().len()
     }
 }
 
@@ -184,16 +220,16 @@ impl Network {
         from != to && self.ways.get(&(from, to)).is_some_and(|way| way.is_cut)
     }
 
-    /// Keeps a packet that has arrived on a way that is held; else it comes back.
-    pub(super) fn keep(&mut self, packet: Packet) -> Option<Packet> {
+    /// Whether a packet that has arrived waits on a way that is held.
+    pub(super) fn holds(&self, packet: &Packet) -> bool {
         let (from, to) = (packet.from_host, packet.to_host);
-        match self.ways.get_mut(&(from, to)) {
-            Some(way) if way.is_held && from != to => {
-                way.held.push(packet);
-                None
-            }
-            _ => Some(packet),
-        }
+        from != to && self.ways.get(&(from, to)).is_some_and(|way| way.is_held)
+    }
+
+    /// Keeps it until the way is released.
+    pub(super) fn keep(&mut self, packet: Packet) {
+        let (from, to) = (packet.from_host, packet.to_host);
+        self.way(from, to).held.push(packet);
     }
 
     /// When a packet arrives that leaves now: never, once, or twice.
@@ -202,10 +238,10 @@ impl Network {
         packet: &Packet,
         now: Duration,
         random: &Random,
-    ) -> Vec<Duration> {
+    ) -> [Option<Duration>; 2] {
         let (from, to) = (packet.from_host, packet.to_host);
         if from == to {
-            return vec![now + random.within(&LOOPBACK)];
+            return [Some(now + random.within(&LOOPBACK)), None];
         }
         let usual = self.conditions.clone();
         let way = self.way(from, to);
@@ -230,7 +266,7 @@ impl Network {
                 }
                 arrival += resend_pause(tries);
             }
-            return vec![arrival];
+            return [Some(arrival), None];
         }
         let first = arrives();
         let second = arrives();
@@ -238,9 +274,9 @@ impl Network {
         let is_twice =
             random.chance(conditions.duplication) && matches!(packet.body, Body::Datagram { .. });
         match (is_lost, is_twice) {
-            (true, _) => Vec::new(),
-            (false, false) => vec![first],
-            (false, true) => vec![first, second],
+            (true, _) => [None, None],
+            (false, false) => [Some(first), None],
+            (false, true) => [Some(first), Some(second)],
         }
     }
 }

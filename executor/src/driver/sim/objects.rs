@@ -13,7 +13,7 @@ const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;
 
 /// Names something that was opened: it is never used again for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ObjectId(u64);
+pub(crate) struct ObjectId(u64);
 
 impl ObjectId {
     pub(super) fn number(self) -> u64 {

@@ -306,11 +306,7 @@ impl World {
                 to: target.clone(),
                 bytes: bytes.clone(),
             };
-            self.dispatch(Packet {
-                from_host,
-                to_host,
-                body,
-            });
+            self.dispatch(Packet::new(from_host, to_host, body));
         }
         Ok(length)
     }

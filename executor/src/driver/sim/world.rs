@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use super::agenda::Agenda;
 use super::attempt::Outcome;
 use super::delivery::Stalled;
+use super::departure::Leaving;
 use super::disk::Disk;
 use super::files::Pace;
 use super::network::{Network, Packet};
 use super::objects::{Direction, ObjectId, Objects};
+use super::record::Recorder;
 use super::ring::{Habits, Queue};
 use super::trace::{Happening, Trace};
 use super::watch::{Late, Seal};
@@ -155,6 +157,11 @@ pub(crate) struct World {
     pub(super) disk_chance: Random,
     pub(super) faults: Random,
     trace: Trace,
+    pub(super) recorder: Option<Box<Recorder>>,
+    /// A test's rules are asked about every packet.
+    pub(super) is_judged: bool,
+    /// Packets that wait for that.
+    pub(super) leaving: VecDeque<Leaving>,
 }
 
 impl World {
@@ -179,6 +186,9 @@ impl World {
             schedule: Random::of_stream(seed, Purpose::Schedule as u64, 0),
             kernel: Random::of_stream(seed, Purpose::Kernel as u64, 0),
             trace: Trace::new(),
+            recorder: Recorder::of_environment(seed),
+            is_judged: false,
+            leaving: VecDeque::new(),
         }
     }
 
@@ -214,10 +224,12 @@ impl World {
 
     pub(crate) fn note(&mut self, happening: Happening) {
         self.trace.note(self.elapsed, happening);
+        self.record_happening(happening);
     }
 
     /// A new host, and its number.
-    pub(crate) fn add_host(&mut self) -> usize {
+    pub(crate) fn add_host(&mut self, name: &str) -> usize {
+        self.record_host(name);
         self.machines.push(Machine {
             is_up: true,
             disk: Disk::new(),
@@ -261,6 +273,7 @@ impl World {
     /// A new core of a host, and its number.
     pub(crate) fn add_core(&mut self, host: usize) -> usize {
         let queue = self.draw_queue(host);
+        self.record_core(host);
         self.cores.push(Core {
             host,
             queue,
