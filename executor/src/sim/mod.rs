@@ -244,6 +244,11 @@ impl Sim {
         self.world.borrow().trace().count()
     }
 
+    /// How many completions of operations are among the [`events`](Sim::events).
+    pub fn completions(&self) -> u64 {
+        self.world.borrow().trace().completions()
+    }
+
     /// Whether the host has been started, and has neither ended nor crashed.
     ///
     /// # Panics
