@@ -17,7 +17,7 @@ use super::{
     DriverCounters, Key, Operation, Refusal, TimeSource, Wait, Work,
 };
 use crate::random::Random;
-use affected::{shorten, transfers_data};
+use affected::shorten;
 
 /// What goes wrong, and when: a plan to be given to the runtime's builder, and the
 /// counters of what has happened.
@@ -258,7 +258,8 @@ impl Faulty {
     }
 
     pub(crate) fn submit(&mut self, key: Key, mut operation: Operation) {
-        let fate = transfers_data(&operation)
+        let fate = operation
+            .transfers_data()
             .then(|| self.faults.on_operation())
             .flatten();
         match fate {

@@ -17,8 +17,8 @@ struct Group {
     buffers: VecDeque<Provided>,
     /// How many were ever put in.
     count: u16,
-    /// Of each buffer the place where it was put in last, and its length then.
-    places: Vec<(u16, u32)>,
+    /// Of each buffer the place where it was put in last, and what it was then.
+    places: Vec<(u16, Provided)>,
 }
 
 #[derive(Default)]
@@ -38,17 +38,23 @@ impl Groups {
         group.buffers.push_back(buffer);
         group.count = place.wrapping_add(1);
         if id >= group.places.len() {
-            group.places.resize(id + 1, (0, 0));
+            group.places.resize(id + 1, (0, buffer));
         }
-        group.places[id] = (place, buffer.length);
+        group.places[id] = (place, buffer);
         place
     }
 
     /// How long a buffer is; `None` if its place is another's by now.
     pub(super) fn length(&self, group: u16, place: u16, id: u16) -> Option<u32> {
         let places = &self.0[usize::from(group)].places;
-        let (last, length) = *places.get(usize::from(id))?;
-        (last == place).then_some(length)
+        let (last, buffer) = *places.get(usize::from(id))?;
+        (last == place).then_some(buffer.length)
+    }
+
+    /// The buffer of this number, as it was provided last.
+    pub(super) fn last_provided(&self, group: u16, id: u16) -> Option<Provided> {
+        let places = &self.0.get(usize::from(group))?.places;
+        places.get(usize::from(id)).map(|(_, buffer)| *buffer)
     }
 
     /// The buffer that is next, if there is one.

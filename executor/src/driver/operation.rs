@@ -293,6 +293,31 @@ impl Operation {
         }
     }
 
+    /// Whether it moves bytes or otherwise changes an open file: what a kernel may answer with EINTR, EAGAIN, ENOBUFS or ECANCELED
+    /// although nothing is wrong with it.
+    pub(crate) fn transfers_data(&self) -> bool {
+        matches!(
+            self,
+            Operation::Receive { .. }
+                | Operation::ReceiveProvided { .. }
+                | Operation::ReceiveMultishot { .. }
+                | Operation::ReadProvided { .. }
+                | Operation::ReadFixed { .. }
+                | Operation::WriteFixed { .. }
+                | Operation::Send { .. }
+                | Operation::ReceiveMessage { .. }
+                | Operation::ReceiveMessageMultishot { .. }
+                | Operation::SendMessage { .. }
+                | Operation::Read { .. }
+                | Operation::Write { .. }
+                | Operation::ReadVectored { .. }
+                | Operation::WriteVectored { .. }
+                | Operation::Sync { .. }
+                | Operation::Truncate { .. }
+                | Operation::Allocate { .. }
+        )
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Operation::Receive { .. }

@@ -43,6 +43,9 @@
 //!   hosts have latency, loss and bandwidth ([`Sim::net`]), can be cut ([`Sim::partition`]) and held ([`Sim::hold`]).
 //! - **Disks.** Each host has one, with an empty directory `/tmp`. A crash keeps what was synced and any part of the rest; disks
 //!   can be slow, full, failing and lying ([`Sim::disk`]). [`Sim::host_fs`] shows a test what is there.
+//! - **Rings.** Operations complete in any order, are short, interrupted and answered too early or too late, their memory is written
+//!   to when nobody expects it, and queues are full ([`Sim::rings`]). Programs notice nothing of it. A piece of memory that is
+//!   touched while an operation has it ends the simulation.
 //!
 //! # What is not
 //!
@@ -89,6 +92,7 @@ mod failure;
 mod host;
 mod interpose;
 mod network;
+mod ring;
 mod rule;
 mod running;
 mod twice;
@@ -99,6 +103,7 @@ pub use failure::Failure;
 #[doc(hidden)]
 pub use interpose::{clock_gettime, getrandom};
 pub use network::{Links, address_of};
+pub use ring::Rings;
 pub use rule::{Packet, Protocol, Rule, Verdict};
 
 use std::cell::RefCell;

@@ -88,7 +88,9 @@ impl Stepped {
         };
         let now = core.clock.system_now();
         let is_due = || self.next_moment().is_some_and(|moment| moment <= now);
-        has_news || is_woken || self.worker.lease.has_mail() || is_due()
+        // What came with the last submission is taken in by the next turn.
+        let has_completions = !self.worker.completions.borrow().is_empty();
+        has_news || has_completions || is_woken || self.worker.lease.has_mail() || is_due()
     }
 
     /// When a turn would come to something, even if nothing happens.

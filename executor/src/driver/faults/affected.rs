@@ -1,4 +1,4 @@
-//! To which operations faults happen.
+//! Operations that are asked for less than they wanted.
 
 use crate::driver::Operation;
 
@@ -18,28 +18,4 @@ pub(super) fn shorten(operation: &mut Operation, to: u32) {
         }
         _ => {}
     }
-}
-
-/// Whether faults that are planned for operations may happen to it.
-pub(super) fn transfers_data(operation: &Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Receive { .. }
-            | Operation::ReceiveProvided { .. }
-            | Operation::ReceiveMultishot { .. }
-            | Operation::ReadProvided { .. }
-            | Operation::ReadFixed { .. }
-            | Operation::WriteFixed { .. }
-            | Operation::Send { .. }
-            | Operation::ReceiveMessage { .. }
-            | Operation::ReceiveMessageMultishot { .. }
-            | Operation::SendMessage { .. }
-            | Operation::Read { .. }
-            | Operation::Write { .. }
-            | Operation::ReadVectored { .. }
-            | Operation::WriteVectored { .. }
-            | Operation::Sync { .. }
-            | Operation::Truncate { .. }
-            | Operation::Allocate { .. }
-    )
 }

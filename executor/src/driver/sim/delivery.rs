@@ -131,7 +131,14 @@ impl World {
         segment: Segment,
     ) {
         let Some(stream) = self.objects.stream(to) else {
-            if !matches!(segment, Segment::Reset) {
+            let is_known = self.machines[to_host].forgotten < Some(to);
+            let is_answered = match segment {
+                Segment::Data(_) => true,
+                // What belongs to the end of a connection is no surprise to a system that remembers it.
+                Segment::End | Segment::Read(_) => !is_known,
+                Segment::Reset => false,
+            };
+            if is_answered {
                 self.send_reset(to_host, from_host, to, from);
             }
             return;

@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::attempt::Outcome;
 use super::disk::Found;
 use super::inode::{Change, Content, Inode, InodeId};
 use super::memory::{self, Room};
 use super::objects::{Kind, ObjectId};
-use super::world::{Begun, World};
+use super::world::{Begun, Whereabouts, World};
 use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation, Status};
 
 /// An open file.
@@ -96,11 +95,18 @@ impl World {
         if self.is_dead(begun.core) {
             return;
         }
-        let result = self.perform_on_disk(begun.core, begun.operation);
-        let Outcome::Completed(completion) = Outcome::of(result) else {
-            unreachable!("a result is an end")
+        World::check_seal(&begun);
+        let whereabouts = self.cores[begun.core].whereabouts(begun.key);
+        if whereabouts == Some(Whereabouts::OnDisk { is_cancelled: true }) {
+            let answer = self.answer_to_cancel(begun.core);
+            return self.complete(&mut begun, answer);
+        }
+        let result = match self.mishap(&begun) {
+            Some(errno) => Err(errno),
+            None => self.perform_on_disk(begun.core, begun.operation),
         };
-        self.complete(&mut begun, Completion::last(completion.result));
+        let result = result.unwrap_or_else(|errno| -errno);
+        self.complete(&mut begun, Completion::last(result));
     }
 
     #[rustfmt::skip] // A table: to be read downwards.
@@ -276,7 +282,7 @@ impl World {
         let sector = super::disk::SECTOR;
         let is_aligned = |number: u64| number.is_multiple_of(sector);
         let pieces_are = room
-            .0
+            .pieces()
             .iter()
             .all(|piece| is_aligned(piece.address.0 as u64) && is_aligned(piece.length as u64));
         match pieces_are && is_aligned(self.start(id, offset)) {

@@ -18,28 +18,52 @@ pub(super) struct Piece {
 pub(super) struct Message {
     /// Where the name of the other side is, or is to go.
     pub(super) name: Piece,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) room: Room,
     pub(super) control_length: usize,
 }
 
 /// Room that an operation has for what is read.
 #[derive(Clone, Debug)]
-pub(super) struct Room(pub(super) Vec<Piece>);
+pub(super) enum Room {
+    One(Piece),
+    Many(Vec<Piece>),
+}
 
 pub(super) fn at(address: Address, length: u32) -> Room {
     let length = length as usize;
-    Room(vec![Piece { address, length }])
+    Room::One(Piece { address, length })
 }
 
 impl Room {
+    pub(super) fn pieces(&self) -> &[Piece] {
+        match self {
+            Room::One(piece) => std::slice::from_ref(piece),
+            Room::Many(pieces) => pieces,
+        }
+    }
+
     pub(super) fn length(&self) -> usize {
-        self.0.iter().map(|piece| piece.length).sum()
+        self.pieces().iter().map(|piece| piece.length).sum()
+    }
+
+    /// What is left of it behind `count` bytes.
+    pub(super) fn after(&self, count: usize) -> Room {
+        let mut before = count;
+        let rest = self.pieces().iter().map(|piece| {
+            let cut = before.min(piece.length);
+            before -= cut;
+            Piece {
+                address: Address(piece.address.0 + cut),
+                length: piece.length - cut,
+            }
+        });
+        Room::Many(rest.collect())
     }
 
     /// Puts `bytes` there, as many as there is room for, and answers how many those were.
     pub(super) fn store(&self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        for piece in &self.0 {
+        for piece in self.pieces() {
             let (now, later) = rest.split_at(piece.length.min(rest.len()));
             store(piece.address, now);
             rest = later;
@@ -50,7 +74,7 @@ impl Room {
     /// What is there, as far as `length` bytes.
     pub(super) fn load(&self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length.min(self.length()));
-        for piece in &self.0 {
+        for piece in self.pieces() {
             let wanted = piece.length.min(length - bytes.len());
             bytes.extend_from_slice(&load(piece.address, wanted));
         }
@@ -83,7 +107,10 @@ pub(super) fn vectors(address: Address, count: usize) -> Room {
             length: vector.iov_len,
         }
     };
-    Room((0..count).map(piece).collect())
+    match count {
+        1 => Room::One(piece(0)),
+        _ => Room::Many((0..count).map(piece).collect()),
+    }
 }
 
 pub(super) fn message(header: Address) -> Message {
@@ -94,7 +121,7 @@ pub(super) fn message(header: Address) -> Message {
             address: Address::of_mut(header.msg_name),
             length: header.msg_namelen as usize,
         },
-        pieces: vectors(Address::of(header.msg_iov), header.msg_iovlen).0,
+        room: vectors(Address::of(header.msg_iov), header.msg_iovlen),
         control_length: header.msg_controllen,
     }
 }

@@ -7,11 +7,13 @@
 //!
 //! - `world`: time, chance, and the operations that were begun;
 //! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
-//! - `attempt`: one try at an operation; `memory`: what it names by address;
+//! - `attempt`: one try at an operation; `memory`: what it names by address; `watch`: whether nobody else touches that;
+//! - `ring`: what rings may do at any time and seldom do;
 //! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
 //! - `sockets`, `naming`, `connecting`, `transfer`, `settings`: the calls;
 //! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
 //!   `tree`: what threads and tests do to it in one go;
+//! - `waiting`: who waits for what;
 //! - `network`, `departure`, `delivery`: the ways between hosts, and what becomes of packets;
 //! - `record`: what is kept or written down of a run: `telling` for people, `capture` for programs that know networks.
 
@@ -33,6 +35,7 @@ mod naming;
 mod network;
 mod objects;
 mod record;
+mod ring;
 mod settings;
 mod sockets;
 mod stream;
@@ -40,6 +43,8 @@ mod telling;
 mod trace;
 mod transfer;
 mod tree;
+mod waiting;
+mod watch;
 mod world;
 
 pub(crate) use crate::sys::interposed;
@@ -50,6 +55,7 @@ pub(crate) use files::Pace;
 pub(crate) use name::addresses;
 pub(crate) use network::{Conditions, Protocol};
 pub(crate) use record::Records;
+pub(crate) use ring::Habits;
 pub(crate) use world::{Purpose, World};
 
 use std::cell::{Cell, RefCell};
@@ -234,8 +240,15 @@ impl Sim {
         }
     }
 
+    /// As much as fits into the queue of the core; the rest has its turn later.
     fn begin_staged(&mut self) {
-        while let Some(next) = self.staging.next() {
+        let most = self.place.world.borrow().cores[self.place.core]
+            .queue
+            .entries;
+        for _ in 0..most {
+            let Some(next) = self.staging.next() else {
+                break;
+            };
             self.counters.submitted += 1;
             let mut world = self.place.world.borrow_mut();
             match next {
@@ -252,6 +265,8 @@ impl Sim {
                 Next::Close(fd) => world.close_unheard(self.place.core, fd),
             }
         }
+        let has_backlog = !self.staging.is_empty();
+        self.place.world.borrow_mut().cores[self.place.core].has_backlog = has_backlog;
     }
 
     /// Lets things happen until there is news, the bell has rung, or the moment has come.
@@ -379,7 +394,12 @@ impl Sim {
     pub(crate) fn shutdown(mut self) {
         // Of operations that somebody gave up on: their owners are gone.
         let mut strays = Vec::new();
-        let _ = self.enter(Wait::No, &mut strays);
+        loop {
+            let _ = self.enter(Wait::No, &mut strays);
+            if !self.has_staged() {
+                return;
+            }
+        }
     }
 }
 
@@ -490,5 +510,115 @@ mod tests {
         assert_eq!(rig.result(key(0, 1)), -libc::ECANCELED);
         assert_eq!(rig.result(key(1, 1)), 0);
         assert_eq!(rig.driver.counters().cancels_too_late, 1);
+    }
+
+    /// The two ends of a pipe: for reading, for writing.
+    fn pipe(rig: &mut Rig) -> [Descriptor; 2] {
+        let mut ends = [0; 2];
+        let descriptors = Address::of_mut(ends.as_mut_ptr());
+        let flags = 0;
+        assert_eq!(rig.run(Operation::Pipe { descriptors, flags }).result, 0);
+        ends
+    }
+
+    fn write(fd: Descriptor, bytes: &[u8]) -> Operation {
+        Operation::Write {
+            fd,
+            address: Address::of(bytes.as_ptr()),
+            length: bytes.len() as u32,
+            offset: crate::driver::CURSOR,
+        }
+    }
+
+    fn read(fd: Descriptor, buffer: &mut [u8]) -> Operation {
+        Operation::Read {
+            fd,
+            address: Address::of_mut(buffer.as_mut_ptr()),
+            length: buffer.len() as u32,
+            offset: crate::driver::CURSOR,
+        }
+    }
+
+    fn with_habits(rig: &mut Rig, change: impl FnOnce(&mut Habits)) {
+        let crate::driver::Driver::Sim(sim) = &rig.driver else {
+            panic!("{:?}", rig.driver);
+        };
+        let mut world = sim.place.world.borrow_mut();
+        let mut habits = Habits {
+            short: 0.0,
+            interrupted: 0.0,
+            unready: 0.0,
+            late_memory: 0.0,
+            ..Habits::default()
+        };
+        change(&mut habits);
+        world.set_habits(0, habits);
+    }
+
+    #[test]
+    #[should_panic = "the memory of an operation changed while it was in flight"]
+    fn memory_that_is_written_to_while_a_read_waits_is_noticed() {
+        let mut rig = rig();
+        with_habits(&mut rig, |_| {});
+        let [reader, writer] = pipe(&mut rig);
+        let mut buffer = [0; 8];
+        rig.driver.submit(key(0, 1), read(reader, &mut buffer));
+        rig.flush();
+        memory::store(Address::of_mut(&raw mut buffer[3]), &[7]);
+        rig.run(write(writer, b"bytes"));
+    }
+
+    #[test]
+    #[should_panic = "the memory of an operation changed while it was in flight"]
+    fn memory_that_is_written_to_while_a_write_waits_is_noticed() {
+        let mut rig = rig();
+        with_habits(&mut rig, |_| {});
+        let [reader, writer] = pipe(&mut rig);
+        let full = vec![1; stream::PIPE_CAPACITY];
+        assert_eq!(rig.run(write(writer, &full)).result, full.len() as i32);
+        let mut bytes = *b"more";
+        rig.driver.submit(key(0, 1), write(writer, &bytes));
+        rig.flush();
+        memory::store(Address::of_mut(&raw mut bytes[0]), &[7]);
+        rig.run(read(reader, &mut vec![0; full.len()]));
+    }
+
+    #[test]
+    #[should_panic = "the memory of an operation changed while it was in flight"]
+    fn memory_that_is_written_to_before_the_bytes_are_there_is_noticed() {
+        let mut rig = rig();
+        with_habits(&mut rig, |habits| habits.late_memory = 1.0);
+        let [reader, writer] = pipe(&mut rig);
+        rig.run(write(writer, b"bytes"));
+        let mut buffer = [0; 8];
+        rig.driver.submit(key(0, 1), read(reader, &mut buffer));
+        rig.driver.submit(key(1, 1), Operation::Nop);
+        begin(&mut rig);
+        assert_ne!(&buffer[..5], b"bytes");
+        memory::store(Address::of_mut(&raw mut buffer[0]), b"b");
+        rig.complete(3);
+    }
+
+    /// Begins what is staged, and lets no time pass.
+    fn begin(rig: &mut Rig) {
+        let crate::driver::Driver::Sim(sim) = &mut rig.driver else {
+            panic!("{:?}", rig.driver);
+        };
+        sim.begin_staged();
+    }
+
+    #[test]
+    fn behind_what_was_received_there_may_be_anything() {
+        let mut rig = rig();
+        for is_late in [false, true] {
+            let share = f64::from(u8::from(is_late));
+            with_habits(&mut rig, |habits| habits.late_memory = share);
+            let [reader, writer] = pipe(&mut rig);
+            rig.run(write(writer, b"bytes"));
+            let mut buffer = [0; 4096];
+            assert_eq!(rig.run(read(reader, &mut buffer)).result, 5);
+            assert_eq!(&buffer[..5], b"bytes");
+            assert!(buffer[5..].iter().any(|byte| *byte != 0));
+        }
     }
 }

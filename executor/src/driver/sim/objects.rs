@@ -120,6 +120,11 @@ impl Objects {
         id
     }
 
+    /// The newest of all.
+    pub(super) fn last_made(&self) -> ObjectId {
+        ObjectId(self.made)
+    }
+
     /// A new number for it: the lowest that is free.
     pub(super) fn name(&mut self, id: ObjectId) -> Descriptor {
         let free = self.numbers.iter().position(Option::is_none);

@@ -36,9 +36,6 @@ pub(super) enum Source {
     Message(Address),
 }
 
-/// How often a transfer on a stream is shorter than it could be.
-const SHORT: f64 = 0.1;
-
 impl World {
     pub(super) fn receive(
         &mut self,
@@ -95,7 +92,7 @@ impl World {
     ) -> Option<Result<i32, i32>> {
         let room = match (sink, buffer) {
             (Sink::Room(room), _) => room.clone(),
-            (Sink::Message(header), _) => Room(memory::message(*header).pieces),
+            (Sink::Message(header), _) => memory::message(*header).room,
             (Sink::Group { length, .. }, Some(buffer)) => {
                 memory::at(buffer.address, buffer.length.min(*length))
             }
@@ -111,7 +108,8 @@ impl World {
             Err(errno) => return Some(Err(errno)),
         };
         let count = there.min(room.length());
-        let count = self.shortened(count);
+        let host = self.objects.get(id)?.host;
+        let count = self.shortened(host, count);
         let stream = self.objects.stream(id)?;
         let bytes: Vec<u8> = match is_peeking {
             true => stream.incoming.iter().take(count).copied().collect(),
@@ -125,13 +123,6 @@ impl World {
             self.acknowledge(id, count);
         }
         Some(Ok(count as i32))
-    }
-
-    /// Now and then less is moved than could be, as a kernel may do.
-    fn shortened(&mut self, count: usize) -> usize {
-        let is_short = self.kernel.chance(SHORT);
-        let shorter = 1 + self.kernel.below_wide(count.max(1) as u64) as usize;
-        if is_short { shorter.min(count) } else { count }
     }
 
     /// The program has read so much.
@@ -195,7 +186,7 @@ impl World {
             Source::Message(header) => {
                 let message = memory::message(*header);
                 let name = memory::load(message.name.address, message.name.length);
-                (Room(message.pieces), (!name.is_empty()).then_some(name))
+                (message.room, (!name.is_empty()).then_some(name))
             }
         };
         let outcome = match self.objects.get(id).map(|object| &object.kind) {
@@ -213,6 +204,7 @@ impl World {
     fn send_on_stream(&mut self, id: ObjectId, room: &Room) -> Outcome {
         let waits = Outcome::Waits(id, Direction::Sending);
         let wanted = room.length();
+        let host = self.objects.get(id).map_or(0, |object| object.host);
         let Some(stream) = self.objects.stream(id) else {
             return Outcome::of(Err(libc::EBADF));
         };
@@ -225,7 +217,7 @@ impl World {
         let count = if is_whole {
             count
         } else {
-            self.shortened(count)
+            self.shortened(host, count)
         };
         let bytes = room.load(count);
         if count > 0 {
@@ -368,7 +360,7 @@ fn store_datagram(
         (Sink::Room(room), _) => Ok(room.store(bytes) as i32),
         (Sink::Message(header), _) => {
             let message = memory::message(*header);
-            let stored = Room(message.pieces).store(bytes);
+            let stored = message.room.store(bytes);
             let length = name.length() as usize;
             let shown = length.min(message.name.length);
             memory::store(message.name.address, &name.as_bytes()[..shown]);

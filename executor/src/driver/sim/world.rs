@@ -14,7 +14,9 @@ use super::files::Pace;
 use super::network::{Network, Packet};
 use super::objects::{Direction, ObjectId, Objects};
 use super::record::Recorder;
+use super::ring::{Habits, Queue};
 use super::trace::{Happening, Trace};
+use super::watch::{Late, Seal};
 use crate::driver::groups::Groups;
 use crate::driver::{Completion, Key, Operation, Work};
 use crate::random::Random;
@@ -36,10 +38,10 @@ pub(crate) enum Purpose {
     Disk = 7,
     /// What programs draw for themselves: one stream for each host.
     Application = 3,
+    /// What rings may do at any time and seldom do.
+    Faults = 8,
 }
 
-/// How long the kernel of a host takes for an operation that waits for nothing.
-const KERNEL_TIME: std::ops::Range<Duration> = Duration::from_nanos(200)..Duration::from_micros(20);
 /// The first port that sockets get which want any, as Linux has it.
 pub(super) const FIRST_PORT: u16 = 32_768;
 /// How long a thread takes for work that blocks.
@@ -53,6 +55,12 @@ pub(super) enum Event {
         core: usize,
         key: Key,
         completion: Completion,
+        late: Option<(Operation, Box<Late>)>,
+    },
+    /// A cancel finds what it is for, or comes too late.
+    Cancel {
+        core: usize,
+        key: Key,
     },
     Work {
         core: usize,
@@ -82,6 +90,18 @@ pub(super) struct Begun {
     pub(super) is_under_way: bool,
     /// When its last completion comes, if it has several: the next one does not come before.
     pub(super) last: Duration,
+    pub(super) seal: Seal,
+    /// When it began.
+    pub(super) since: Duration,
+}
+
+/// Where an operation is that has begun and is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// It waits in a queue.
+    Waiting(ObjectId, Direction),
+    /// A disk has it, and will do it unless it is cancelled before.
+    OnDisk { is_cancelled: bool },
 }
 
 /// What a world knows of a core.
@@ -93,8 +113,11 @@ pub(super) struct Core {
     completed: Vec<(Key, Completion)>,
     work: Vec<Work>,
     pub(super) groups: Groups,
-    /// Where the operations of this core wait, by the indices of their keys.
-    pub(super) waiting: Vec<Option<(u32, ObjectId, Direction)>>,
+    /// Where the operations of this core are, by the indices of their keys, with their generations.
+    places: Vec<Option<(u32, Whereabouts)>>,
+    pub(super) queue: Queue,
+    /// Not everything fitted into the queue that it wants to begin.
+    pub(super) has_backlog: bool,
 }
 
 /// What a world knows of a host.
@@ -102,6 +125,9 @@ pub(super) struct Machine {
     pub(super) is_up: bool,
     pub(super) disk: Disk,
     pub(super) pace: Pace,
+    pub(super) habits: Habits,
+    /// The last that was opened before a crash: its system knows nothing of that and of all before.
+    pub(super) forgotten: Option<ObjectId>,
     /// The port that is tried next for a socket that wants any.
     pub(super) next_port: u16,
 }
@@ -129,6 +155,7 @@ pub(crate) struct World {
     pub(super) kernel: Random,
     pub(super) net: Random,
     pub(super) disk_chance: Random,
+    pub(super) faults: Random,
     trace: Trace,
     pub(super) recorder: Option<Box<Recorder>>,
     /// A test's rules are asked about every packet.
@@ -155,6 +182,7 @@ impl World {
             stirred: VecDeque::new(),
             net: Random::of_stream(seed, Purpose::Network as u64, 0),
             disk_chance: Random::of_stream(seed, Purpose::Disk as u64, 0),
+            faults: Random::of_stream(seed, Purpose::Faults as u64, 0),
             schedule: Random::of_stream(seed, Purpose::Schedule as u64, 0),
             kernel: Random::of_stream(seed, Purpose::Kernel as u64, 0),
             trace: Trace::new(),
@@ -206,6 +234,8 @@ impl World {
             is_up: true,
             disk: Disk::new(),
             pace: Pace::default(),
+            habits: Habits::default(),
+            forgotten: None,
             next_port: FIRST_PORT,
         });
         self.machines.len() - 1
@@ -220,6 +250,7 @@ impl World {
     pub(crate) fn crash_host(&mut self, host: usize) {
         self.note(Happening::HostCrashed { host });
         self.machines[host].is_up = false;
+        self.machines[host].forgotten = Some(self.objects.last_made());
         self.objects.remove_all_of(host);
         self.machines[host].disk.crash(&self.disk_chance);
         self.unix_names.retain(|(of, _), _| *of != host);
@@ -241,9 +272,11 @@ impl World {
 
     /// A new core of a host, and its number.
     pub(crate) fn add_core(&mut self, host: usize) -> usize {
+        let queue = self.draw_queue(host);
         self.record_core(host);
         self.cores.push(Core {
             host,
+            queue,
             ..Core::default()
         });
         self.cores.len() - 1
@@ -280,10 +313,17 @@ impl World {
                 core,
                 key,
                 completion,
+                late,
             } => {
                 if !self.cores[core].is_dead {
-                    self.cores[core].completed.push((key, completion));
+                    if let Some((operation, late)) = late {
+                        late.arrive(&operation);
+                    }
+                    self.cores[core].learn(key, completion);
                 }
+            }
+            Event::Cancel { core, key } => {
+                self.cancel_now(core, key);
             }
             Event::Work { core, work } => {
                 if !self.cores[core].is_dead {
@@ -306,13 +346,15 @@ impl World {
     /// True if a core has something to learn.
     pub(crate) fn has_news(&self, core: usize) -> bool {
         let core = &self.cores[core];
-        !core.completed.is_empty() || !core.work.is_empty()
+        !core.completed.is_empty() || !core.work.is_empty() || core.has_backlog
     }
 
-    /// What a core is to learn.
+    /// What a core is to learn, as much as its queue holds.
     pub(super) fn take_completed(&mut self, core: usize, taken: &mut Vec<(Key, Completion)>) {
         let mut completed = std::mem::take(&mut self.cores[core].completed);
-        for (key, completion) in completed.drain(..) {
+        let count = completed.len().min(self.cores[core].queue.entries);
+        self.cores[core].queue.has_overflown &= count < completed.len();
+        for (key, completion) in completed.drain(..count) {
             self.note(Happening::Completed {
                 core,
                 key,
@@ -344,14 +386,19 @@ impl World {
         if self.cores[core].is_dead {
             return;
         }
-        let begun = Begun {
+        let mut begun = Begun {
             core,
             key,
             operation,
             is_under_way: false,
             last: Duration::ZERO,
+            seal: Seal::None,
+            since: self.elapsed,
         };
         if self.is_on_disk(&operation) {
+            self.seal(&mut begun);
+            let is_cancelled = false;
+            self.cores[core].place(key, Whereabouts::OnDisk { is_cancelled });
             let moment = self.elapsed + self.time_on_disk(core, &operation);
             return self.plan(moment, Event::Disk(begun));
         }
@@ -365,10 +412,9 @@ impl World {
             return self.wait(begun, id, direction);
         }
         loop {
-            match self.attempt(&mut begun) {
+            match self.attempt_or_fail(&mut begun) {
                 Outcome::Completed(completion) => {
-                    self.complete(&mut begun, completion);
-                    if !completion.more {
+                    if !self.conclude(&mut begun, completion) {
                         return;
                     }
                 }
@@ -377,13 +423,10 @@ impl World {
         }
     }
 
-    fn wait(&mut self, begun: Begun, id: ObjectId, direction: Direction) {
-        let waiting = &mut self.cores[begun.core].waiting;
-        let index = begun.key.index as usize;
-        if index >= waiting.len() {
-            waiting.resize(index + 1, None);
-        }
-        waiting[index] = Some((begun.key.generation, id, direction));
+    fn wait(&mut self, mut begun: Begun, id: ObjectId, direction: Direction) {
+        self.seal(&mut begun);
+        let whereabouts = Whereabouts::Waiting(id, direction);
+        self.cores[begun.core].place(begun.key, whereabouts);
         if let Some(object) = self.objects.get_mut(id) {
             object.queue(direction).push_back(begun);
         }
@@ -392,32 +435,34 @@ impl World {
     /// Hands out a completion, after the time that the kernel takes for it.
     pub(super) fn complete(&mut self, begun: &mut Begun, completion: Completion) {
         let (core, key) = (begun.core, begun.key);
-        let moment = self.elapsed + self.kernel.within(&KERNEL_TIME);
+        let moment = self.elapsed + self.kernel.within(&self.habits(core).time);
         begun.last = moment.max(begun.last);
-        if let Some(waiting) = self.cores[core].waiting.get_mut(key.index as usize) {
-            *waiting = None;
-        }
+        begun.seal = Seal::None;
+        self.cores[core].displace(key);
+        let late = self.disturb(begun, completion);
         self.plan(
             begun.last,
             Event::Complete {
                 core,
                 key,
                 completion,
+                late: late.map(|late| (begun.operation, late)),
             },
         );
     }
 
     /// Cancels an operation of a core; false if it is over, or cannot be stopped any more.
-    pub(super) fn cancel(&mut self, core: usize, key: Key) -> bool {
-        let waiting = self.cores[core].waiting.get(key.index as usize);
-        let Some(Some((generation, id, direction))) = waiting.copied() else {
-            return false;
+    pub(super) fn cancel_now(&mut self, core: usize, key: Key) -> bool {
+        let (id, direction) = match self.cores[core].whereabouts(key) {
+            Some(Whereabouts::Waiting(id, direction)) => (id, direction),
+            Some(Whereabouts::OnDisk { .. }) => {
+                let is_cancelled = true;
+                self.cores[core].place(key, Whereabouts::OnDisk { is_cancelled });
+                return true;
+            }
+            None => return false,
         };
-        let Some(object) = self
-            .objects
-            .get_mut(id)
-            .filter(|_| generation == key.generation)
-        else {
+        let Some(object) = self.objects.get_mut(id) else {
             return false;
         };
         let queue = object.queue(direction);
@@ -425,7 +470,9 @@ impl World {
         let Some(mut begun) = queue.iter().position(is_it).and_then(|at| queue.remove(at)) else {
             return false;
         };
-        self.complete(&mut begun, Completion::last(-libc::ECANCELED));
+        World::check_seal(&begun);
+        let answer = self.answer_to_cancel(core);
+        self.complete(&mut begun, answer);
         true
     }
 
@@ -440,14 +487,14 @@ impl World {
             while let Some(mut begun) = queue.pop_front() {
                 // Whoever polls takes nothing from those behind him.
                 let is_poll = matches!(begun.operation, Operation::Poll { .. });
+                World::check_seal(&begun);
                 let outcome = match is_blocked && !is_poll {
                     true => Outcome::Waits(id, direction),
-                    false => self.attempt(&mut begun),
+                    false => self.attempt_or_fail(&mut begun),
                 };
                 match outcome {
                     Outcome::Completed(completion) => {
-                        self.complete(&mut begun, completion);
-                        if completion.more {
+                        if self.conclude(&mut begun, completion) {
                             queue.push_front(begun);
                         }
                     }
@@ -467,10 +514,36 @@ impl World {
 }
 
 impl Core {
+    fn learn(&mut self, key: Key, completion: Completion) {
+        self.completed.push((key, completion));
+        self.queue.has_overflown |= self.completed.len() > self.queue.entries;
+    }
+
+    /// Where an operation is; `None` if it is over, and its completion on its way.
+    pub(super) fn whereabouts(&self, key: Key) -> Option<Whereabouts> {
+        let (generation, whereabouts) = (*self.places.get(key.index as usize)?)?;
+        (generation == key.generation).then_some(whereabouts)
+    }
+
+    fn place(&mut self, key: Key, whereabouts: Whereabouts) {
+        let index = key.index as usize;
+        if index >= self.places.len() {
+            self.places.resize(index + 1, None);
+        }
+        self.places[index] = Some((key.generation, whereabouts));
+    }
+
+    fn displace(&mut self, key: Key) {
+        if let Some(place) = self.places.get_mut(key.index as usize) {
+            *place = None;
+        }
+    }
+
     fn die(&mut self) {
         self.is_dead = true;
+        self.has_backlog = false;
         self.completed.clear();
         self.work.clear();
-        self.waiting.clear();
+        self.places.clear();
     }
 }

@@ -1,0 +1,195 @@
+//! [`Habits`]: what a ring may do at any time and seldom does. The layers above cope with all of it, and programs must
+//! notice nothing but the time that it takes.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use super::attempt::Outcome;
+use super::world::{Begun, Event, World};
+use crate::driver::{Completion, Key, Operation};
+
+/// How the rings of a host are. Shares are from 0 to 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Habits {
+    /// How long a kernel takes for an operation that waits for nothing.
+    pub(crate) time: Range<Duration>,
+    /// Transfers that move less than they could.
+    pub(crate) short: f64,
+    /// Transfers that end with EINTR, connects that do so and go on, and cancelled ones that do.
+    pub(crate) interrupted: f64,
+    /// Transfers on sockets and pipes that end with EAGAIN or ENOBUFS.
+    pub(crate) unready: f64,
+    /// Receives that find no buffer in a group that has some.
+    pub(crate) starved: f64,
+    /// Transfers and accepts that end with ECANCELED, though nobody has asked.
+    pub(crate) cancelled: f64,
+    /// Completions of operations with several that are the last ones, for no reason.
+    pub(crate) ended: f64,
+    /// Cancels that take their time, and may come too late.
+    pub(crate) late_cancels: f64,
+    /// Transfers that write to memory only at the moment of their completion; it holds junk until then.
+    pub(crate) late_memory: f64,
+    /// How many operations a core begins in a turn at most, and how many completions are kept for it; drawn for each core. `None`: as
+    /// the runtime wants it.
+    pub(crate) queue: Option<RangeInclusive<u32>>,
+}
+
+impl Default for Habits {
+    fn default() -> Habits {
+        Habits {
+            time: Duration::from_nanos(200)..Duration::from_micros(20),
+            short: 0.1,
+            interrupted: 0.01,
+            unready: 0.01,
+            starved: 0.01,
+            // Unlike the others it is reported to a program whose operation cannot be repeated.
+            cancelled: 0.0,
+            ended: 0.02,
+            late_cancels: 0.2,
+            late_memory: 0.1,
+            queue: None,
+        }
+    }
+}
+
+/// What a core learns later, as the ring that is not large enough keeps it back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue {
+    pub(super) entries: usize,
+    /// More completions have come than fit: operations with several end.
+    pub(super) has_overflown: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            entries: usize::MAX,
+            has_overflown: false,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn habits(&self, core: usize) -> &Habits {
+        &self.machines[self.cores[core].host].habits
+    }
+
+    pub(crate) fn habits_of(&self, host: usize) -> &Habits {
+        &self.machines[host].habits
+    }
+
+    pub(crate) fn set_habits(&mut self, host: usize, habits: Habits) {
+        self.machines[host].habits = habits;
+    }
+
+    /// How long the queues of a new core are.
+    pub(super) fn draw_queue(&mut self, host: usize) -> Queue {
+        let Some(range) = self.machines[host].habits.queue.clone() else {
+            return Queue::default();
+        };
+        let (least, most) = (*range.start().min(range.end()), *range.end());
+        let drawn = u64::from(least) + self.faults.below_wide(u64::from(most - least) + 1);
+        Queue {
+            entries: drawn.max(1) as usize,
+            has_overflown: false,
+        }
+    }
+
+    /// A try at an operation; now and then it ends without an effect and for no reason.
+    pub(super) fn attempt_or_fail(&mut self, begun: &mut Begun) -> Outcome {
+        if let Some(errno) = self.mishap(begun) {
+            return Outcome::of(Err(errno));
+        }
+        let outcome = self.attempt(begun);
+        let is_connect = matches!(begun.operation, Operation::Connect { .. });
+        match outcome {
+            // The connection is made all the same: connect(2), under EINTR.
+            Outcome::Waits(..) if is_connect && self.happens(begun.core, |it| it.interrupted) => {
+                Outcome::of(Err(libc::EINTR))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether what happens in this share of the cases happens now.
+    fn happens(&self, core: usize, share: impl Fn(&Habits) -> f64) -> bool {
+        self.faults.chance(share(self.habits(core)))
+    }
+
+    /// What an operation ends with that is given up before it has an effect.
+    pub(super) fn mishap(&self, begun: &Begun) -> Option<i32> {
+        use Operation as O;
+        let operation = &begun.operation;
+        let is_accept = matches!(operation, O::Accept { .. } | O::AcceptMultishot { .. });
+        if !(is_accept || operation.transfers_data()) || begun.is_under_way {
+            return None;
+        }
+        if self.happens(begun.core, |it| it.cancelled) {
+            return Some(libc::ECANCELED);
+        }
+        if is_accept {
+            return None;
+        }
+        if self.happens(begun.core, |it| it.interrupted) {
+            return Some(libc::EINTR);
+        }
+        let takes_provided = matches!(
+            operation,
+            O::ReceiveProvided { .. }
+                | O::ReceiveMultishot { .. }
+                | O::ReadProvided { .. }
+                | O::ReceiveMessageMultishot { .. }
+        );
+        if takes_provided {
+            return self
+                .happens(begun.core, |it| it.starved)
+                .then_some(libc::ENOBUFS);
+        }
+        if self.is_on_disk(operation) || !self.happens(begun.core, |it| it.unready) {
+            return None;
+        }
+        let is_full = self.faults.below(2) == 0;
+        Some(if is_full { libc::ENOBUFS } else { libc::EAGAIN })
+    }
+
+    /// A try has come to something. True if more follows.
+    pub(super) fn conclude(&mut self, begun: &mut Begun, mut completion: Completion) -> bool {
+        if completion.more {
+            let has_overflown = self.cores[begun.core].queue.has_overflown;
+            completion.more = !has_overflown && !self.happens(begun.core, |it| it.ended);
+        }
+        self.complete(begun, completion);
+        completion.more
+    }
+
+    /// Now and then less is moved than could be, as a kernel may do.
+    pub(super) fn shortened(&mut self, host: usize, count: usize) -> usize {
+        let is_short = self.kernel.chance(self.machines[host].habits.short);
+        let shorter = 1 + self.kernel.below_wide(count.max(1) as u64) as usize;
+        if is_short { shorter.min(count) } else { count }
+    }
+
+    /// Cancels an operation of a core; false if it is known to be over.
+    pub(super) fn cancel(&mut self, core: usize, key: Key) -> bool {
+        if self.cores[core].whereabouts(key).is_none() {
+            return false;
+        }
+        if !self.happens(core, |it| it.late_cancels) {
+            return self.cancel_now(core, key);
+        }
+        let moment = self.elapsed() + self.faults.within(&self.habits(core).time);
+        self.plan(moment, Event::Cancel { core, key });
+        true
+    }
+
+    /// What an operation ends with that was cancelled before it had an effect.
+    pub(super) fn answer_to_cancel(&self, core: usize) -> Completion {
+        let is_interrupted = self.happens(core, |it| it.interrupted);
+        let errno = if is_interrupted {
+            libc::EINTR
+        } else {
+            libc::ECANCELED
+        };
+        Completion::last(-errno)
+    }
+}
