@@ -120,9 +120,12 @@ impl Objects {
         id
     }
 
-    /// The newest of all.
+    /// A name behind those of all that were made, and before those of all that will be.
     pub(super) fn last_made(&self) -> ObjectId {
-        ObjectId(self.made)
+        ObjectId {
+            number: self.made,
+            place: usize::MAX,
+        }
     }
 
     /// A new number for it: the lowest that is free.
