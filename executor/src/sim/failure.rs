@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a simulation did not come to its end, and which seed leads there again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     pub(super) seed: u64,
     /// What the world's clock showed.
@@ -41,6 +41,13 @@ impl Failure {
     /// What the world's clock showed, since its beginning.
     pub fn moment(&self) -> Duration {
         self.moment
+    }
+}
+
+/// In words as well: it is what `unwrap` shows.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
