@@ -6,6 +6,7 @@
 //! cargo bench -p krug-benches --bench echo -- --driver epoll --peer tokio   # readiness against readiness
 //! cargo bench -p krug-benches --bench echo -- --peer krug-epoll             # our drivers against each other
 //! cargo bench -p krug-benches --bench nop -- --instructions                 # repeatable to the instruction
+//! cargo bench -p krug-benches --bench sim                                   # what a simulation costs
 //! ```
 //!
 //! # How it measures

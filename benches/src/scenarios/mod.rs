@@ -4,6 +4,7 @@ mod echo;
 mod instructions;
 mod nop;
 mod served;
+mod sim;
 
 use std::io;
 
@@ -30,6 +31,9 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     }
     if is_wanted("echo") {
         echo::run(options, &machine)?;
+    }
+    if is_wanted("sim") {
+        sim::run(options, &machine)?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Simulation: whole systems of several hosts in one test, on one thread, in an order and at a pace that a seed decides.
 //!
+//! The [chapter] takes you from a plain test to a replayed failure in ten minutes. This page says what there is.
+//!
 //! A [`Sim`] is a world with a clock of its own. Hosts run in it, each with its cores, and run what they run in production:
 //! tasks, timers, channels. Nothing of it depends on the machine: with the same seed everything
 //! happens again, in the same order, at the same moments, and [`Sim::trace_hash`] shows it.
@@ -85,6 +87,9 @@
 //!
 //! Each world begins its file anew. Of many seeds, the last one's trace remains, which is the one that has failed; with several tests in one
 //! process say which one you want. It works for a plain program with `KRUG_DRIVER=sim`, too.
+
+#[doc = include_str!("chapter.md")]
+pub mod chapter {}
 
 mod check;
 mod disk;
@@ -271,6 +276,11 @@ impl Sim {
     /// How much has happened so far: turns of cores, completions, starts and ends of hosts.
     pub fn events(&self) -> u64 {
         self.world.borrow().trace().count()
+    }
+
+    /// How many completions of operations are among the [`events`](Sim::events).
+    pub fn completions(&self) -> u64 {
+        self.world.borrow().trace().completions()
     }
 
     /// Whether the host has been started, and has neither ended nor crashed.

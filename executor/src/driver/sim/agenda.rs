@@ -1,80 +1,76 @@
 //! [`Agenda`]: what is to happen, in the order of its moments.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::time::Duration;
 
 /// What is to happen when; of what happens at the same moment, the first that was planned comes first.
 #[derive(Debug)]
 pub(crate) struct Agenda<T> {
-    entries: BinaryHeap<Reverse<Entry<T>>>,
+    entries: BinaryHeap<Reverse<Entry>>,
+    /// What the entries stand for. They are small, because a heap moves them about.
+    events: Vec<Option<T>>,
+    /// Places among the events that are free.
+    free: Vec<usize>,
     planned: u64,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
-    moment: Duration,
+/// Ordered by its moment, in nanoseconds, and then by its number.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    moment: u64,
     number: u64,
-    event: T,
+    place: usize,
 }
 
 impl<T> Agenda<T> {
     pub(crate) fn new() -> Agenda<T> {
         Agenda {
             entries: BinaryHeap::new(),
+            events: Vec::new(),
+            free: Vec::new(),
             planned: 0,
         }
     }
 
+    /// A moment after more than five hundred years is taken for one then.
     pub(crate) fn plan(&mut self, moment: Duration, event: T) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
         let number = self.planned;
         self.planned += 1;
         self.entries.push(Reverse(Entry {
-            moment,
+            moment: nanoseconds(moment),
             number,
-            event,
+            place,
         }));
     }
 
     /// The moment of what comes next.
     pub(crate) fn next(&self) -> Option<Duration> {
-        self.entries.peek().map(|Reverse(entry)| entry.moment)
+        let next = self.entries.peek();
+        next.map(|Reverse(entry)| Duration::from_nanos(entry.moment))
     }
 
     /// What comes next, if its moment is not after `now`.
     pub(crate) fn take_due(&mut self, now: Duration) -> Option<T> {
-        if self.next()? > now {
+        let next = self.entries.peek_mut()?;
+        if next.0.moment > nanoseconds(now) {
             return None;
         }
-        self.entries.pop().map(|Reverse(entry)| entry.event)
+        let place = PeekMut::pop(next).0.place;
+        self.free.push(place);
+        self.events[place].take()
     }
 }
 
-impl<T> Entry<T> {
-    fn place(&self) -> (Duration, u64) {
-        (self.moment, self.number)
-    }
+fn nanoseconds(moment: Duration) -> u64 {
+    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
 }
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Entry<T>) -> Ordering {
-        self.place().cmp(&other.place())
-    }
-}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Entry<T>) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Entry<T>) -> bool {
-        self.place() == other.place()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
 
 #[cfg(test)]
 mod tests {

@@ -11,13 +11,16 @@ use crate::driver::{Descriptor, OptionName};
 
 const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;
 
-/// Names something that was opened: it is never used again for something else.
+/// Names something that was opened: it is never used again for something else. Their order is that in which they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ObjectId(u64);
+pub(crate) struct ObjectId {
+    number: u64,
+    place: usize,
+}
 
 impl ObjectId {
     pub(super) fn number(self) -> u64 {
-        self.0
+        self.number
     }
 }
 
@@ -82,7 +85,10 @@ impl Object {
 
 #[derive(Default)]
 pub(super) struct Objects {
-    objects: BTreeMap<ObjectId, Object>,
+    /// At the places that their names say, each with the number of its name.
+    objects: Vec<Option<(u64, Object)>>,
+    /// Places that are free.
+    free: Vec<usize>,
     /// What each number names, from [`FIRST`] on.
     numbers: Vec<Option<ObjectId>>,
     made: u64,
@@ -92,7 +98,14 @@ impl Objects {
     /// Opens something that has no descriptor yet.
     pub(super) fn add(&mut self, host: usize, domain: i32, kind: Kind) -> ObjectId {
         self.made += 1;
-        let id = ObjectId(self.made);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.objects.push(None);
+            self.objects.len() - 1
+        });
+        let id = ObjectId {
+            number: self.made,
+            place,
+        };
         let object = Object {
             host,
             kind,
@@ -103,13 +116,16 @@ impl Objects {
             receiving: VecDeque::new(),
             sending: VecDeque::new(),
         };
-        self.objects.insert(id, object);
+        self.objects[place] = Some((id.number, object));
         id
     }
 
-    /// The newest of all.
+    /// A name behind those of all that were made, and before those of all that will be.
     pub(super) fn last_made(&self) -> ObjectId {
-        ObjectId(self.made)
+        ObjectId {
+            number: self.made,
+            place: usize::MAX,
+        }
     }
 
     /// A new number for it: the lowest that is free.
@@ -142,16 +158,24 @@ impl Objects {
     }
 
     pub(super) fn get(&self, id: ObjectId) -> Option<&Object> {
-        self.objects.get(&id)
+        match self.objects.get(id.place)? {
+            Some((number, object)) if *number == id.number => Some(object),
+            _ => None,
+        }
     }
 
     pub(super) fn get_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
-        self.objects.get_mut(&id)
+        match self.objects.get_mut(id.place)? {
+            Some((number, object)) if *number == id.number => Some(object),
+            _ => None,
+        }
     }
 
     /// It is gone, and so are the numbers that name it.
     pub(super) fn remove(&mut self, id: ObjectId) -> Option<Object> {
-        let object = self.objects.remove(&id)?;
+        self.get(id)?;
+        let (_, object) = self.objects[id.place].take()?;
+        self.free.push(id.place);
         if object.descriptors > 0 {
             let names_it = |number: &&mut Option<ObjectId>| **number == Some(id);
             self.numbers
@@ -184,12 +208,20 @@ impl Objects {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
-        self.objects.iter().map(|(id, object)| (*id, object))
+        let places = self.objects.iter().enumerate();
+        places.filter_map(|(place, entry)| {
+            let (number, object) = entry.as_ref()?;
+            let number = *number;
+            Some((ObjectId { number, place }, object))
+        })
     }
 
+    /// In the order in which they were made.
     pub(super) fn of_host(&self, host: usize) -> Vec<ObjectId> {
         let of_host = self.iter().filter(|(_, object)| object.host == host);
-        of_host.map(|(id, _)| id).collect()
+        let mut of_host: Vec<ObjectId> = of_host.map(|(id, _)| id).collect();
+        of_host.sort_unstable();
+        of_host
     }
 
     /// Everything of a host is gone, without a word to anybody.

@@ -38,6 +38,7 @@ pub(crate) enum Happening {
 pub(crate) struct Trace {
     hash: u64,
     count: u64,
+    completions: u64,
 }
 
 impl Trace {
@@ -45,6 +46,7 @@ impl Trace {
         Trace {
             hash: 0xcbf2_9ce4_8422_2325,
             count: 0,
+            completions: 0,
         }
     }
 
@@ -59,6 +61,7 @@ impl Trace {
                 key,
                 completion,
             } => {
+                self.completions += 1;
                 let name = u64::from(key.index) << 32 | u64::from(key.generation);
                 let result = u64::from(completion.result.cast_unsigned());
                 let buffer = completion.buffer.map_or(1 << 20, u64::from);
@@ -89,6 +92,11 @@ impl Trace {
     /// How much has happened.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// How many completions are among that.
+    pub(crate) fn completions(&self) -> u64 {
+        self.completions
     }
 }
 

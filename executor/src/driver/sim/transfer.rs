@@ -111,11 +111,16 @@ impl World {
         let host = self.objects.get(id)?.host;
         let count = self.shortened(host, count);
         let stream = self.objects.stream(id)?;
-        let bytes: Vec<u8> = match is_peeking {
-            true => stream.incoming.iter().take(count).copied().collect(),
-            false => stream.incoming.drain(..count).collect(),
-        };
-        room.store(&bytes);
+        let (first, rest) = stream.incoming.as_slices();
+        let first = &first[..count.min(first.len())];
+        room.store(first);
+        if first.len() < count {
+            let rest = &rest[..count - first.len()];
+            room.after(first.len()).store(rest);
+        }
+        if !is_peeking {
+            stream.incoming.drain(..count);
+        }
         if let Sink::Message(header) = sink {
             memory::answer_message(*header, 0, 0);
         }
