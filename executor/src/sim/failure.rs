@@ -119,11 +119,4 @@ impl fmt::Display for Reason {
     }
 }
 
-/// As `Display`: tests see it when they unwrap what a run has come to.
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl std::error::Error for Failure {}
