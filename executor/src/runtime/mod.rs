@@ -211,14 +211,14 @@ impl Runtime {
     }
 
     fn end(&mut self, deadline: Duration) -> ShutdownReport {
-        let stragglers = self
+        let remains = self
             .worker
             .take()
             .map(|worker| worker.shutdown(deadline))
             .unwrap_or_default();
         ShutdownReport {
-            tasks: stragglers.tasks,
-            operations: stragglers.operations,
+            tasks: remains.tasks,
+            operations: remains.operations,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::oracle::Doing;
+
 /// Why a simulation did not come to its end, and which seed leads there again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -24,7 +26,22 @@ pub(super) enum Reason {
     },
     /// Nothing will ever happen again.
     Deadlock {
-        clients: Vec<String>,
+        doings: Vec<Doing>,
+    },
+    /// The clients took too long.
+    Late {
+        limit: Duration,
+        doings: Vec<Doing>,
+    },
+    /// A core is busy with itself.
+    Livelock {
+        host: String,
+        turns: u64,
+    },
+    /// A program has ended, and something of it is still there.
+    Leak {
+        host: String,
+        leaked: Vec<String>,
     },
     Start {
         host: String,
@@ -33,6 +50,11 @@ pub(super) enum Reason {
 }
 
 impl Failure {
+    /// What it says but for when and where.
+    pub(super) fn kind(&self) -> String {
+        self.reason.to_string()
+    }
+
     /// The seed of the world that it happened in.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -71,11 +93,25 @@ impl fmt::Display for Reason {
         match self {
             Reason::Panic { host, message } => write!(f, "the host `{host}` panicked: {message}"),
             Reason::Check { message } => write!(f, "a check failed: {message}"),
-            Reason::Deadlock { clients } => write!(
+            Reason::Deadlock { doings } => {
+                f.write_str("nothing can happen any more, and a client has not finished")?;
+                doings.iter().try_for_each(|doing| doing.fmt(f))
+            }
+            Reason::Late { limit, doings } => {
+                write!(f, "a client has not finished within {limit:?}")?;
+                doings.iter().try_for_each(|doing| doing.fmt(f))
+            }
+            Reason::Livelock { host, turns } => write!(
                 f,
-                "nothing can happen any more, and these clients have not finished: {}",
-                clients.join(", ")
+                "the host `{host}` has taken {turns} turns in which its tasks only woke each other"
             ),
+            Reason::Leak { host, leaked } => {
+                write!(
+                    f,
+                    "the host `{host}` has ended and left behind: {}",
+                    leaked.join(", ")
+                )
+            }
             Reason::Start { host, message } => {
                 write!(f, "the host `{host}` cannot be started: {message}")
             }

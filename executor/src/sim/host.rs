@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::random::Random;
-use crate::worker::{MainFuture, Stepped};
+use crate::worker::{MainFuture, Remains, Stepped};
 
 /// Makes what the core of this number runs.
 pub(super) type Make = Box<dyn FnMut(usize) -> MainFuture>;
@@ -18,6 +18,8 @@ pub(super) struct Host {
     /// Every core of its client's main future has returned.
     pub(super) has_returned: bool,
     pub(super) running: Vec<Running>,
+    /// What its cores have left that have ended.
+    pub(super) remains: Remains,
     /// What the generators of its cores begin with.
     pub(super) seeds: Random,
     /// What its programs get that ask the system for random bytes.
@@ -30,6 +32,8 @@ pub(super) struct Running {
     pub(super) number: usize,
     pub(super) stepped: Stepped,
     pub(super) has_returned: bool,
+    /// How many turns it has taken in which nothing came from outside.
+    pub(super) vain_turns: u64,
 }
 
 impl Host {
@@ -37,8 +41,8 @@ impl Host {
         !self.running.is_empty()
     }
 
-    /// The simulation goes on for its sake.
+    /// The simulation goes on for its sake: until it has returned, and what it has begun has ended.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.is_client && !self.has_returned
+        self.is_client && !(self.has_returned && self.running.is_empty())
     }
 }

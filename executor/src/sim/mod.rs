@@ -104,9 +104,11 @@ mod failure;
 mod host;
 mod interpose;
 mod network;
+mod oracle;
 mod ring;
 mod rule;
 mod running;
+mod shrink;
 mod twice;
 
 pub use check::{check, seed};
@@ -125,6 +127,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::driver::sim::{Agenda, Purpose, World};
+use crate::worker::Remains;
 use host::{Host, Make};
 use rule::Rules;
 
@@ -137,9 +140,21 @@ pub struct Sim {
     checks: Vec<Check>,
     failure: Option<Failure>,
     rules: Rules,
+    /// When the clients are to have finished.
+    limit: Option<Duration>,
+    /// Programs may leave something behind.
+    may_leak: bool,
+    /// What a plan does mends something.
+    has_mended: bool,
 }
 
-type Plan = Box<dyn FnOnce(&mut Sim)>;
+/// What is to be done to the world at a moment.
+struct Plan {
+    action: Box<dyn FnOnce(&mut Sim)>,
+    /// The test wants it, so that it counts among what goes wrong.
+    is_fault: bool,
+}
+
 type Check = Box<dyn FnMut(&Sim)>;
 
 impl Sim {
@@ -155,6 +170,9 @@ impl Sim {
             checks: Vec::new(),
             failure: None,
             rules: Rules::default(),
+            limit: None,
+            may_leak: false,
+            has_mended: false,
         }
     }
 
@@ -229,6 +247,7 @@ impl Sim {
             is_to_start: true,
             has_returned: false,
             running: Vec::new(),
+            remains: Remains::default(),
             seeds,
             entropy: Rc::new(entropy),
         };
@@ -237,7 +256,12 @@ impl Sim {
 
     /// Calls `action` when the world's clock shows `moment`; at once, when the simulation goes on, if it is past that.
     pub fn at(&mut self, moment: Duration, action: impl FnOnce(&mut Sim) + 'static) {
-        self.plans.plan(moment, Box::new(action));
+        self.plan(moment, true, action);
+    }
+
+    fn plan(&mut self, moment: Duration, is_fault: bool, action: impl FnOnce(&mut Sim) + 'static) {
+        let action = Box::new(action);
+        self.plans.plan(moment, Plan { action, is_fault });
     }
 
     /// Calls `check` after everything that happens: each turn of a core, each completion. What it panics with ends the
@@ -295,6 +319,7 @@ impl Sim {
         let index = self.find(host);
         self.crash_host(index);
         self.hosts[index].is_to_start = true;
+        self.has_mended = true;
     }
 
     fn find(&self, name: &str) -> usize {

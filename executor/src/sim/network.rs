@@ -143,6 +143,8 @@ impl Sim {
         let mut world = self.world.borrow_mut();
         world.cut(one, other, false);
         world.cut(other, one, false);
+        drop(world);
+        self.has_mended = true;
     }
 
     /// Whatever arrives between two hosts, in both directions, waits until [`release`](Sim::release). Nothing is lost.
@@ -167,6 +169,8 @@ impl Sim {
         let mut world = self.world.borrow_mut();
         world.release(one, other);
         world.release(other, one);
+        drop(world);
+        self.has_mended = true;
     }
 
     /// Holds what arrives between two hosts, in both directions, for so long.
@@ -178,11 +182,12 @@ impl Sim {
         self.hold(one, other);
         let end = self.elapsed().saturating_add(duration);
         let (one, other) = (one.to_owned(), other.to_owned());
-        self.at(end, move |sim| sim.release(&one, &other));
+        self.plan(end, false, move |sim| sim.release(&one, &other));
     }
 
     /// Repairs and releases all ways.
     pub fn heal(&mut self) {
         self.world.borrow_mut().heal();
+        self.has_mended = true;
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::failure::Reason;
 use super::host::Running;
-use super::{Failure, Sim, interpose, network};
+use super::{Failure, Plan, Sim, interpose, network};
 use crate::driver::sim::{Place, at};
 use crate::runtime::Builder;
 use crate::worker::{Stepped, Turn};
@@ -71,7 +71,7 @@ impl Sim {
         interpose::show(self.elapsed());
     }
 
-    fn fail(&mut self, reason: Reason) {
+    pub(super) fn fail(&mut self, reason: Reason) {
         let failure = Failure {
             seed: self.seed(),
             moment: self.elapsed(),
@@ -79,12 +79,6 @@ impl Sim {
             reason,
         };
         self.failure.get_or_insert(failure);
-    }
-
-    fn fail_for_want_of_events(&mut self) {
-        let waited_for = self.hosts.iter().filter(|host| host.is_waited_for());
-        let clients = waited_for.map(|host| host.name.clone()).collect();
-        self.fail(Reason::Deadlock { clients });
     }
 
     /// One thing happens.
@@ -95,7 +89,7 @@ impl Sim {
             return self.checked();
         }
         if let Some(plan) = self.plans.take_due(self.elapsed()) {
-            plan(self);
+            self.carry_out(plan);
             return self.checked();
         }
         let has_happened = self.world.borrow_mut().happen();
@@ -111,6 +105,20 @@ impl Sim {
         }
     }
 
+    fn carry_out(&mut self, plan: Plan) {
+        if !plan.is_fault {
+            return (plan.action)(self);
+        }
+        if !self.world.borrow().faults().plan_befalls() {
+            return;
+        }
+        self.has_mended = false;
+        (plan.action)(self);
+        if self.has_mended {
+            self.world.borrow().faults().forget_plan();
+        }
+    }
+
     /// Something has happened: is all well?
     fn checked(&mut self) -> Step {
         self.judge_packets();
@@ -118,6 +126,7 @@ impl Sim {
             let mut checks = std::mem::take(&mut self.checks);
             checks.iter_mut().for_each(|check| check(self));
             self.checks = checks;
+            self.check_limit();
         }
         Step::Done
     }
@@ -153,6 +162,11 @@ impl Sim {
 
     fn take_turn(&mut self, host: usize, core: usize) {
         interpose::draw_from(&self.hosts[host].entropy);
+        let is_vain = {
+            let (world, running) = (self.world.borrow(), &self.hosts[host].running[core]);
+            !running.stepped.is_reached(world.has_news(running.number))
+        };
+        self.count_turn(host, core, is_vain);
         let running = &mut self.hosts[host].running[core];
         let turn = catch_unwind(AssertUnwindSafe(|| running.stepped.turn()));
         match turn {
@@ -178,8 +192,10 @@ impl Sim {
 
     fn end_core(&mut self, host: usize, core: usize) {
         let running = self.hosts[host].running.remove(core);
-        running.stepped.end();
+        let remains = running.stepped.end();
+        self.hosts[host].remains.add(remains);
         if self.hosts[host].running.is_empty() {
+            self.check_leaks(host);
             self.world.borrow_mut().end_host(host);
         }
     }
@@ -206,6 +222,7 @@ impl Sim {
                     number,
                     stepped,
                     has_returned: false,
+                    vain_turns: 0,
                 }),
                 Ok(Err(error)) => return self.fail_to_start(index, error.to_string()),
                 Err(panic) => return self.fail_to_start(index, message(&*panic)),
@@ -242,7 +259,7 @@ impl Drop for Sim {
 }
 
 /// What a panic says.
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("(a payload that is no text)").to_owned()

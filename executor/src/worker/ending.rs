@@ -9,11 +9,40 @@ use crate::driver::{self, Wait};
 use crate::inflight;
 use crate::wheel::Wheel;
 
-/// What could not be ended in time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Stragglers {
+/// What a core has under way, or could not end in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remains {
     pub(crate) tasks: usize,
     pub(crate) operations: usize,
+    /// Results of operations that nobody has looked at.
+    pub(crate) unread: usize,
+    /// Buffers that streams have received into and nobody has given back.
+    pub(crate) buffers: usize,
+}
+
+impl Remains {
+    pub(crate) fn add(&mut self, other: Remains) {
+        self.tasks += other.tasks;
+        self.operations += other.operations;
+        self.unread += other.unread;
+        self.buffers += other.buffers;
+    }
+
+    /// What there is, in words.
+    pub(crate) fn list(&self) -> Vec<String> {
+        let counts = [
+            (self.tasks, "tasks"),
+            (self.operations, "operations in flight"),
+            (
+                self.unread,
+                "results of operations that nobody has looked at",
+            ),
+            (self.buffers, "buffers of received bytes"),
+        ];
+        let some = counts.iter().filter(|(count, _)| *count > 0);
+        some.map(|(count, what)| format!("{count} {what}"))
+            .collect()
+    }
 }
 
 /// A shutdown that is under way.
@@ -49,11 +78,11 @@ impl Ending {
 
 impl Worker {
     /// Ends everything. What the kernel still holds at the deadline is leaked, with its memory, never freed.
-    pub(crate) fn shutdown(self, time: Duration) -> Stragglers {
+    pub(crate) fn shutdown(self, time: Duration) -> Remains {
         if driver::has_forked() {
             // What is in flight is the parent's, and so are ring and descriptors.
             mem::forget(self);
-            return Stragglers::default();
+            return Remains::default();
         }
         let inside = self.enter();
         let mut ending = self.begin_to_end(time);
@@ -145,30 +174,39 @@ impl Worker {
     }
 
     /// Frees everything that the kernel has let go of.
-    pub(crate) fn finish(self, inside: Inside, ending: &Ending) -> Stragglers {
+    /// What there is at this moment.
+    pub(crate) fn remains(&self) -> Remains {
+        let operations = self.slots.in_flight();
+        Remains {
+            tasks: self.core.scheduler.live_tasks(),
+            operations,
+            unread: self.slots.in_use() - operations,
+            buffers: self.pool.leased(),
+        }
+    }
+
+    pub(crate) fn finish(self, inside: Inside, ending: &Ending) -> Remains {
         // Timers may hold the last references to tasks, which are counted on this core only.
         let timers = self.core.wheel.replace(Wheel::new(self.core.clock.now()));
         drop(timers);
         // The last letters are opened: they may give up operations. Those that come later are dropped unopened, and find
         // the results among what is kept.
         self.core.scheduler.receive();
-        let stragglers = Stragglers {
-            tasks: ending.tasks.min(self.core.scheduler.live_tasks()),
-            operations: self.slots.in_flight(),
-        };
+        let mut remains = self.remains();
+        remains.tasks = remains.tasks.min(ending.tasks);
         inflight::keep_results(&self.slots);
-        self.let_go(inside, stragglers);
-        stragglers
+        self.let_go(inside, remains);
+        remains
     }
 
-    fn let_go(self, inside: Inside, stragglers: Stragglers) {
+    fn let_go(self, inside: Inside, remains: Remains) {
         self.lease.remove_bell();
-        if stragglers.operations > 0 {
+        if remains.operations > 0 {
             tracing::warn!(
                 "{}: {} operations still in flight at the end of the shutdown deadline; \
                  their memory and the ring are leaked",
                 self.core.id,
-                stragglers.operations
+                remains.operations
             );
             mem::forget(self.slots.clone());
             mem::forget(self.pool.clone());

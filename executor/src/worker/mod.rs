@@ -11,7 +11,7 @@
 mod ending;
 mod stepping;
 
-pub(crate) use ending::Stragglers;
+pub(crate) use ending::Remains;
 pub(crate) use stepping::{MainFuture, Stepped, Turn};
 
 use std::cell::{Cell, RefCell};

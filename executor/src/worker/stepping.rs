@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::ending::Ending;
-use super::{Settings, Stragglers, Worker};
+use super::{Remains, Settings, Worker};
 use crate::task::MainTask;
 
 /// The future that a core runs for.
@@ -84,13 +84,22 @@ impl Stepped {
         let core = self.worker.core();
         let is_woken = match &self.state {
             State::Running(_) => self.main.is_notified() || core.scheduler.has_ready(),
-            State::Ending(ending) => !self.worker.waits_for_more(ending),
+            // What a phase has staged at its beginning, such as cancels, is submitted by the next turn.
+            State::Ending(ending) => {
+                !self.worker.waits_for_more(ending) || core.driver.borrow().has_staged()
+            }
         };
+        is_woken || self.is_reached(has_news)
+    }
+
+    /// Whether something has come to it that it has not done itself: a completion, a message, a moment.
+    pub(crate) fn is_reached(&self, has_news: bool) -> bool {
+        let core = self.worker.core();
         let now = core.clock.system_now();
         let is_due = || self.next_moment().is_some_and(|moment| moment <= now);
         // What came with the last submission is taken in by the next turn.
         let has_completions = !self.worker.completions.borrow().is_empty();
-        has_news || has_completions || is_woken || self.worker.lease.has_mail() || is_due()
+        has_news || has_completions || self.worker.lease.has_mail() || is_due()
     }
 
     /// When a turn would come to something, even if nothing happens.
@@ -101,8 +110,12 @@ impl Stepped {
         }
     }
 
-    /// Ends the core. Of a core whose driver answers nothing any more: as if its power had failed.
-    pub(crate) fn end(self) -> Stragglers {
+    pub(crate) fn remains(&self) -> Remains {
+        self.worker.remains()
+    }
+
+    /// Ends the core, and says what it has left. Of a core whose driver answers nothing any more: as if its power had failed.
+    pub(crate) fn end(self) -> Remains {
         let Stepped {
             worker,
             main,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::inode::{Change, Content, Inode, InodeId, Lock};
-use crate::random::Random;
+use super::luck::Luck;
 
 /// What a disk does wrong. See the public type of the simulation's settings.
 #[derive(Clone, Debug)]
@@ -387,9 +387,9 @@ impl Disk {
     /// # Errors
     ///
     /// EIO: what was to be made durable is as if it had never been written, as in Linux, and the next sync says nothing of it.
-    pub(super) fn sync(&mut self, id: InodeId, random: &Random) -> Result<i32, i32> {
-        let fails = random.chance(self.flaws.sync_errors);
-        let lies = random.chance(self.flaws.lying_syncs);
+    pub(super) fn sync(&mut self, id: InodeId, luck: &Luck) -> Result<i32, i32> {
+        let fails = luck.strikes(self.flaws.sync_errors, "a sync fails");
+        let lies = luck.strikes(self.flaws.lying_syncs, "a sync lies");
         if lies {
             return Ok(0);
         }
@@ -408,7 +408,7 @@ impl Disk {
                 Err(libc::EIO)
             }
             false => {
-                inode.sync(&flaws, random);
+                inode.sync(&flaws, luck);
                 Ok(0)
             }
         }
@@ -440,20 +440,17 @@ impl Disk {
     }
 
     /// The power fails: what was durable remains, and of the rest whatever the disk had got to.
-    pub(super) fn crash(&mut self, random: &Random) {
-        let keeps = |random: &Random, flaws: &Flaws| {
-            let is_kept = random.chance(0.5);
-            is_kept || !flaws.loses_unsynced
-        };
+    pub(super) fn crash(&mut self, luck: &Luck) {
+        let share = if self.flaws.loses_unsynced { 0.5 } else { 0.0 };
         for renaming in std::mem::take(&mut self.renamings) {
-            if keeps(random, &self.flaws) {
+            if !luck.strikes(share, "a name that was not synced is lost") {
                 self.make_durable(renaming);
             }
         }
         let flaws = self.flaws.clone();
         for inode in self.inodes.values_mut() {
             inode.lock = Lock::default();
-            inode.crash(&flaws, random);
+            inode.crash(&flaws, luck);
         }
         let mut reachable = BTreeSet::from([ROOT]);
         let mut new = vec![ROOT];
@@ -487,14 +484,14 @@ mod tests {
     #[test]
     fn what_is_synced_with_its_directory_survives_every_crash() {
         for seed in 0..200 {
-            let random = Random::new(seed);
+            let luck = Luck::of_test(seed);
             let mut disk = Disk::new();
             let id = file(&mut disk, "/tmp/kept");
             disk.write(id, 0, b"safe", NOW).unwrap();
-            disk.sync(id, &random).unwrap();
+            disk.sync(id, &luck).unwrap();
             let directory = disk.find(b"/tmp", true).unwrap().inode.unwrap();
-            disk.sync(directory, &random).unwrap();
-            disk.crash(&random);
+            disk.sync(directory, &luck).unwrap();
+            disk.crash(&luck);
             assert_eq!(read(&disk, "/tmp/kept").as_deref(), Some(&b"safe"[..]));
         }
     }
@@ -503,11 +500,11 @@ mod tests {
     fn what_is_not_synced_may_be_there_torn_or_gone() {
         let (mut whole, mut torn, mut empty, mut gone) = (0, 0, 0, 0);
         for seed in 0..400 {
-            let random = Random::new(seed);
+            let luck = Luck::of_test(seed);
             let mut disk = Disk::new();
             let id = file(&mut disk, "/file");
             disk.write(id, 0, &[7; 2000], NOW).unwrap();
-            disk.crash(&random);
+            disk.crash(&luck);
             match read(&disk, "/file").map(|bytes| bytes.len()) {
                 None => gone += 1,
                 Some(0) => empty += 1,
@@ -529,17 +526,17 @@ mod tests {
     fn a_rename_is_there_or_not_but_never_half() {
         let mut outcomes = BTreeSet::new();
         for seed in 0..200 {
-            let random = Random::new(seed);
+            let luck = Luck::of_test(seed);
             let mut disk = Disk::new();
             for (path, text) in [("/old", "new text"), ("/name", "old text")] {
                 let id = file(&mut disk, path);
                 disk.write(id, 0, text.as_bytes(), NOW).unwrap();
-                disk.sync(id, &random).unwrap();
+                disk.sync(id, &luck).unwrap();
             }
-            disk.sync(ROOT, &random).unwrap();
+            disk.sync(ROOT, &luck).unwrap();
             let (from, to) = (disk.find(b"/old", true), disk.find(b"/name", true));
             disk.rename(&from.unwrap(), &to.unwrap()).unwrap();
-            disk.crash(&random);
+            disk.crash(&luck);
             let seen = (read(&disk, "/old").is_some(), read(&disk, "/name").unwrap());
             outcomes.insert(seen);
         }
@@ -584,28 +581,28 @@ mod tests {
 
     #[test]
     fn a_sync_that_fails_loses_what_it_was_for_and_one_that_lies_says_nothing() {
-        let random = Random::new(1);
+        let luck = Luck::of_test(1);
         let mut disk = Disk::new();
         let id = file(&mut disk, "/file");
-        disk.sync(ROOT, &random).unwrap();
+        disk.sync(ROOT, &luck).unwrap();
         disk.write(id, 0, b"first", NOW).unwrap();
         disk.flaws.sync_errors = 1.0;
-        assert_eq!(disk.sync(id, &random), Err(libc::EIO));
+        assert_eq!(disk.sync(id, &luck), Err(libc::EIO));
         disk.flaws.sync_errors = 0.0;
-        assert_eq!(disk.sync(id, &random), Ok(0));
+        assert_eq!(disk.sync(id, &luck), Ok(0));
         assert_eq!(read(&disk, "/file").unwrap(), b"first", "still in memory");
-        disk.crash(&random);
+        disk.crash(&luck);
         assert_eq!(read(&disk, "/file").unwrap(), b"");
 
         let mut was_lost = false;
         for seed in 0..50 {
-            let random = Random::new(seed);
+            let luck = Luck::of_test(seed);
             let mut disk = Disk::new();
             disk.flaws.lying_syncs = 1.0;
             let id = file(&mut disk, "/file");
             disk.write(id, 0, b"first", NOW).unwrap();
-            assert_eq!(disk.sync(id, &random), Ok(0));
-            disk.crash(&random);
+            assert_eq!(disk.sync(id, &luck), Ok(0));
+            disk.crash(&luck);
             was_lost |= read(&disk, "/file").is_none_or(|bytes| bytes.is_empty());
         }
         assert!(was_lost);

@@ -84,10 +84,12 @@ impl World {
             | Operation::Allocate { .. } => &pace.writes,
             _ => &pace.reads,
         };
-        let time = self.disk_chance.within(range);
-        let is_stalled = self.disk_chance.chance(pace.stalls);
-        let stall = self.disk_chance.within(&pace.stall);
-        if is_stalled { time + stall } else { time }
+        let time = self.disk_luck.within(range);
+        let stall = self.disk_luck.within(&pace.stall);
+        let stall = self
+            .disk_luck
+            .strikes_for(pace.stalls, stall, "a disk stalls");
+        time + stall.unwrap_or_default()
     }
 
     /// The effect of an operation on a disk, now.
@@ -136,7 +138,7 @@ impl World {
             O::WriteVectored { fd, vectors, count, offset } => self.write_file(core, fd, &memory::vectors(vectors, count as usize), offset),
             O::Sync { fd, .. } => {
                 let (_, inode) = self.file(core, fd)?;
-                self.machines[host].disk.sync(inode, &self.disk_chance)
+                self.machines[host].disk.sync(inode, &self.disk_luck)
             }
             O::Truncate { fd, length } => self.truncate(core, fd, length),
             O::Allocate { fd, mode, offset, length } => self.allocate(core, fd, mode, offset, length),

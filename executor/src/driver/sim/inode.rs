@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::disk::{Flaws, SECTOR};
-use crate::random::Random;
+use super::luck::Luck;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct InodeId(pub(super) u64);
@@ -109,13 +109,13 @@ impl Inode {
     }
 
     /// What was changed is durable, but for the flaws of the disk.
-    pub(super) fn sync(&mut self, flaws: &Flaws, random: &Random) {
+    pub(super) fn sync(&mut self, flaws: &Flaws, luck: &Luck) {
         if let Content::File {
             durable, changes, ..
         } = &mut self.content
         {
             for change in std::mem::take(changes) {
-                write_through(durable, change, flaws, random);
+                write_through(durable, change, flaws, luck);
             }
         }
     }
@@ -127,7 +127,7 @@ impl Inode {
         }
     }
 
-    pub(super) fn crash(&mut self, flaws: &Flaws, random: &Random) {
+    pub(super) fn crash(&mut self, flaws: &Flaws, luck: &Luck) {
         match &mut self.content {
             Content::File {
                 bytes,
@@ -135,8 +135,8 @@ impl Inode {
                 changes,
             } => {
                 for change in std::mem::take(changes) {
-                    if let Some(rest) = what_remains(change, flaws, random) {
-                        write_through(durable, rest, flaws, random);
+                    if let Some(rest) = what_remains(change, flaws, luck) {
+                        write_through(durable, rest, flaws, luck);
                     }
                 }
                 bytes.clone_from(durable);
@@ -165,14 +165,14 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 /// A change reaches the disk, which may do it wrong.
-fn write_through(durable: &mut Vec<u8>, change: Change, flaws: &Flaws, random: &Random) {
+fn write_through(durable: &mut Vec<u8>, change: Change, flaws: &Flaws, luck: &Luck) {
     let Change::Write { offset, mut bytes } = change else {
         return apply(durable, &change);
     };
-    let is_misdirected = random.chance(flaws.misdirects);
-    let has_wrong_bit = random.chance(flaws.flips_bits) && !bytes.is_empty();
+    let is_misdirected = luck.strikes(flaws.misdirects, "a write reaches another sector");
+    let has_wrong_bit = !bytes.is_empty() && luck.strikes(flaws.flips_bits, "a bit is flipped");
     if has_wrong_bit {
-        let bit = random.below_wide(bytes.len() as u64 * 8);
+        let bit = luck.below_wide(bytes.len() as u64 * 8);
         bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
     }
     let offset = match is_misdirected {
@@ -180,15 +180,17 @@ fn write_through(durable: &mut Vec<u8>, change: Change, flaws: &Flaws, random: &
         // Another sector of the same file.
         true => {
             let sectors = (durable.len() as u64 / SECTOR).max(1);
-            random.below_wide(sectors) * SECTOR + offset % SECTOR
+            luck.below_wide(sectors) * SECTOR + offset % SECTOR
         }
     };
     apply(durable, &Change::Write { offset, bytes });
 }
 
 /// What the disk had got to of a change that was not synced.
-fn what_remains(change: Change, flaws: &Flaws, random: &Random) -> Option<Change> {
-    let fate = random.below(3);
+fn what_remains(change: Change, flaws: &Flaws, luck: &Luck) -> Option<Change> {
+    let fate = luck.below(3);
+    let is_harmed = fate != 0 && luck.befalls("a write that was not synced is lost or torn");
+    let fate = if is_harmed { fate } else { 0 };
     match (fate, change) {
         (_, change) if !flaws.loses_unsynced && !flaws.tears_writes => Some(change),
         (0, change) => Some(change),
@@ -197,7 +199,7 @@ fn what_remains(change: Change, flaws: &Flaws, random: &Random) -> Option<Change
         (_, Change::Write { offset, bytes }) if flaws.tears_writes => {
             let first = offset / SECTOR * SECTOR;
             let sectors = (offset + bytes.len() as u64 - first).div_ceil(SECTOR);
-            let end = first + random.below_wide(sectors.max(1)) * SECTOR;
+            let end = first + luck.below_wide(sectors.max(1)) * SECTOR;
             let count = end.saturating_sub(offset) as usize;
             let bytes = bytes.get(..count).map(<[u8]>::to_vec).unwrap_or(bytes);
             (!bytes.is_empty()).then_some(Change::Write { offset, bytes })

@@ -13,6 +13,7 @@
 //! - `sockets`, `naming`, `connecting`, `transfer`, `settings`: the calls;
 //! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
 //!   `tree`: what threads and tests do to it in one go;
+//! - `luck`: what goes wrong, counted, so that less can;
 //! - `waiting`: who waits for what;
 //! - `network`, `departure`, `delivery`: the ways between hosts, and what becomes of packets;
 //! - `record`: what is kept or written down of a run: `telling` for people, `capture` for programs that know networks.
@@ -29,6 +30,7 @@ mod errno;
 mod files;
 mod inode;
 mod listener;
+mod luck;
 mod memory;
 mod name;
 mod naming;
@@ -52,6 +54,7 @@ pub(crate) use agenda::Agenda;
 pub(crate) use departure::{Judgement, Leaving};
 pub(crate) use disk::Flaws;
 pub(crate) use files::Pace;
+pub(crate) use luck::{Fault, FaultId, Suffering, suffer};
 pub(crate) use name::addresses;
 pub(crate) use network::{Conditions, Protocol};
 pub(crate) use record::Records;

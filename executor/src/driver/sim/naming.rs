@@ -190,8 +190,7 @@ impl World {
             (object.host == host && is_reached && !listener.is_shut).then_some(id)
         };
         let found: Vec<ObjectId> = self.objects.iter().filter_map(is_it).collect();
-        let chosen = self.net.below(found.len().max(1) as u32);
-        found.get(chosen as usize).copied()
+        self.one_of(&found)
     }
 
     /// The datagram socket that is reached by this address; one that is connected to the sender before others.
@@ -225,7 +224,16 @@ impl World {
                 (None, true) => open.push(id),
             }
         }
-        let chosen = self.net.below(open.len().max(1) as u32);
-        open.get(chosen as usize).copied()
+        self.one_of(&open)
+    }
+
+    /// One of several that share an address. Nothing is drawn where there is no choice, so that a packet more or less changes nothing for
+    /// those that follow.
+    fn one_of(&self, found: &[ObjectId]) -> Option<ObjectId> {
+        let chosen = match found.len() {
+            0 | 1 => 0,
+            several => self.net.below(several as u32),
+        };
+        found.get(chosen as usize).copied()
     }
 }

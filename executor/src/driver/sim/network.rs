@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::luck::Luck;
 use super::name::SocketName;
 use super::objects::ObjectId;
-use crate::random::Random;
 
 /// What travels.
 #[derive(Clone, Debug)]
@@ -237,11 +237,11 @@ impl Network {
         &mut self,
         packet: &Packet,
         now: Duration,
-        random: &Random,
+        luck: &Luck,
     ) -> [Option<Duration>; 2] {
         let (from, to) = (packet.from_host, packet.to_host);
         if from == to {
-            return [Some(now + random.within(&LOOPBACK)), None];
+            return [Some(now + luck.within(&LOOPBACK)), None];
         }
         let usual = self.conditions.clone();
         let way = self.way(from, to);
@@ -254,14 +254,14 @@ impl Network {
             way.busy_until = leaves;
         }
         let arrives = || {
-            let latency = random.within(&conditions.latency);
-            leaves + latency + random.exponential(conditions.jitter)
+            let latency = luck.within(&conditions.latency);
+            leaves + latency + luck.exponential(conditions.jitter)
         };
         if packet.is_reliable() {
             let mut arrival = arrives();
             // What is lost is sent again.
             for tries in 1..=RESENDS_MAX {
-                if !random.chance(conditions.loss) {
+                if !luck.strikes(conditions.loss, "a packet is lost") {
                     break;
                 }
                 arrival += resend_pause(tries);
@@ -270,9 +270,9 @@ impl Network {
         }
         let first = arrives();
         let second = arrives();
-        let is_lost = random.chance(conditions.loss);
-        let is_twice =
-            random.chance(conditions.duplication) && matches!(packet.body, Body::Datagram { .. });
+        let is_lost = luck.strikes(conditions.loss, "a packet is lost");
+        let is_twice = matches!(packet.body, Body::Datagram { .. })
+            && luck.strikes(conditions.duplication, "a datagram is doubled");
         match (is_lost, is_twice) {
             (true, _) => [None, None],
             (false, false) => [Some(first), None],

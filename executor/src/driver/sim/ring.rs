@@ -88,7 +88,7 @@ impl World {
             return Queue::default();
         };
         let (least, most) = (*range.start().min(range.end()), *range.end());
-        let drawn = u64::from(least) + self.faults.below_wide(u64::from(most - least) + 1);
+        let drawn = u64::from(least) + self.ring_luck.below_wide(u64::from(most - least) + 1);
         Queue {
             entries: drawn.max(1) as usize,
             has_overflown: false,
@@ -104,7 +104,12 @@ impl World {
         let is_connect = matches!(begun.operation, Operation::Connect { .. });
         match outcome {
             // The connection is made all the same: connect(2), under EINTR.
-            Outcome::Waits(..) if is_connect && self.happens(begun.core, |it| it.interrupted) => {
+            Outcome::Waits(..)
+                if is_connect
+                    && self.happens(begun.core, "an operation is interrupted", |it| {
+                        it.interrupted
+                    }) =>
+            {
                 Outcome::of(Err(libc::EINTR))
             }
             outcome => outcome,
@@ -112,8 +117,8 @@ impl World {
     }
 
     /// Whether what happens in this share of the cases happens now.
-    fn happens(&self, core: usize, share: impl Fn(&Habits) -> f64) -> bool {
-        self.faults.chance(share(self.habits(core)))
+    fn happens(&self, core: usize, what: &'static str, share: impl Fn(&Habits) -> f64) -> bool {
+        self.ring_luck.strikes(share(self.habits(core)), what)
     }
 
     /// What an operation ends with that is given up before it has an effect.
@@ -124,13 +129,17 @@ impl World {
         if !(is_accept || operation.transfers_data()) || begun.is_under_way {
             return None;
         }
-        if self.happens(begun.core, |it| it.cancelled) {
+        if self.happens(begun.core, "an operation is cancelled by nobody", |it| {
+            it.cancelled
+        }) {
             return Some(libc::ECANCELED);
         }
         if is_accept {
             return None;
         }
-        if self.happens(begun.core, |it| it.interrupted) {
+        if self.happens(begun.core, "an operation is interrupted", |it| {
+            it.interrupted
+        }) {
             return Some(libc::EINTR);
         }
         let takes_provided = matches!(
@@ -142,13 +151,17 @@ impl World {
         );
         if takes_provided {
             return self
-                .happens(begun.core, |it| it.starved)
+                .happens(begun.core, "a receive finds no buffer", |it| it.starved)
                 .then_some(libc::ENOBUFS);
         }
-        if self.is_on_disk(operation) || !self.happens(begun.core, |it| it.unready) {
+        if self.is_on_disk(operation)
+            || !self.happens(begun.core, "an operation is refused for now", |it| {
+                it.unready
+            })
+        {
             return None;
         }
-        let is_full = self.faults.below(2) == 0;
+        let is_full = self.ring_luck.below(2) == 0;
         Some(if is_full { libc::ENOBUFS } else { libc::EAGAIN })
     }
 
@@ -156,7 +169,12 @@ impl World {
     pub(super) fn conclude(&mut self, begun: &mut Begun, mut completion: Completion) -> bool {
         if completion.more {
             let has_overflown = self.cores[begun.core].queue.has_overflown;
-            completion.more = !has_overflown && !self.happens(begun.core, |it| it.ended);
+            completion.more = !has_overflown
+                && !self.happens(
+                    begun.core,
+                    "an operation with several completions ends",
+                    |it| it.ended,
+                );
         }
         self.complete(begun, completion);
         completion.more
@@ -164,7 +182,9 @@ impl World {
 
     /// Now and then less is moved than could be, as a kernel may do.
     pub(super) fn shortened(&mut self, host: usize, count: usize) -> usize {
-        let is_short = self.kernel.chance(self.machines[host].habits.short);
+        let is_short = self
+            .kernel
+            .strikes(self.machines[host].habits.short, "a transfer is short");
         let shorter = 1 + self.kernel.below_wide(count.max(1) as u64) as usize;
         if is_short { shorter.min(count) } else { count }
     }
@@ -174,17 +194,17 @@ impl World {
         if self.cores[core].whereabouts(key).is_none() {
             return false;
         }
-        if !self.happens(core, |it| it.late_cancels) {
+        if !self.happens(core, "a cancel is late", |it| it.late_cancels) {
             return self.cancel_now(core, key);
         }
-        let moment = self.elapsed() + self.faults.within(&self.habits(core).time);
+        let moment = self.elapsed() + self.ring_luck.within(&self.habits(core).time);
         self.plan(moment, Event::Cancel { core, key });
         true
     }
 
     /// What an operation ends with that was cancelled before it had an effect.
     pub(super) fn answer_to_cancel(&self, core: usize) -> Completion {
-        let is_interrupted = self.happens(core, |it| it.interrupted);
+        let is_interrupted = self.happens(core, "an operation is interrupted", |it| it.interrupted);
         let errno = if is_interrupted {
             libc::EINTR
         } else {

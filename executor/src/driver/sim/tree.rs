@@ -66,8 +66,8 @@ impl World {
         let disk = &mut self.machines[host].disk;
         let directory = disk.find(path, true)?.directory;
         let flaws = std::mem::take(&mut disk.flaws);
-        let synced = disk.sync(inode, &self.disk_chance);
-        let synced = synced.and(disk.sync(directory, &self.disk_chance));
+        let synced = disk.sync(inode, &self.disk_luck);
+        let synced = synced.and(disk.sync(directory, &self.disk_luck));
         disk.flaws = flaws;
         synced.map(drop)
     }

@@ -37,7 +37,7 @@ impl World {
             return;
         }
         if let Some(room) = room_for_received(&begun.operation) {
-            let junk = self.faults.next();
+            let junk = self.ring_luck.next();
             scribble(&room, SEALED, junk);
             begun.seal = Seal::Junk(junk);
         } else if let Some(room) = room_of_sent(&begun.operation) {
@@ -72,12 +72,15 @@ impl World {
             None => room_for_received(&begun.operation)?,
         };
         if count < room.length() {
-            scribble(&room.after(count), SCRIBBLED, self.faults.next());
+            scribble(&room.after(count), SCRIBBLED, self.ring_luck.next());
         }
-        if !self.faults.chance(self.habits(begun.core).late_memory) {
+        if !self.ring_luck.strikes(
+            self.habits(begun.core).late_memory,
+            "memory is written late",
+        ) {
             return None;
         }
-        let junk = self.faults.next();
+        let junk = self.ring_luck.next();
         let bytes = room.load(count);
         scribble(&room, count, junk);
         Some(Box::new(Late { room, bytes, junk }))

@@ -11,6 +11,7 @@ use super::delivery::Stalled;
 use super::departure::Leaving;
 use super::disk::Disk;
 use super::files::Pace;
+use super::luck::{Faults, Luck};
 use super::network::{Network, Packet};
 use super::objects::{Direction, ObjectId, Objects};
 use super::record::Recorder;
@@ -22,7 +23,7 @@ use crate::driver::{Completion, Key, Operation, Work};
 use crate::random::Random;
 
 /// What draws numbers. Each purpose has a stream of its own, so that one more draw for the one shifts no other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     /// Which core takes its turn, and how long that is.
     Schedule = 1,
@@ -40,6 +41,8 @@ pub(crate) enum Purpose {
     Application = 3,
     /// What rings may do at any time and seldom do.
     Faults = 8,
+    /// What a test plans draws nothing, but is counted among what goes wrong.
+    Plan = 9,
 }
 
 /// The first port that sockets get which want any, as Linux has it.
@@ -152,10 +155,11 @@ pub(crate) struct World {
     /// Where something has changed for those who wait.
     pub(super) stirred: VecDeque<(ObjectId, Direction)>,
     schedule: Random,
-    pub(super) kernel: Random,
-    pub(super) net: Random,
-    pub(super) disk_chance: Random,
-    pub(super) faults: Random,
+    pub(super) kernel: Luck,
+    pub(super) net: Luck,
+    pub(super) disk_luck: Luck,
+    pub(super) ring_luck: Luck,
+    faults: Rc<Faults>,
     trace: Trace,
     pub(super) recorder: Option<Box<Recorder>>,
     /// A test's rules are asked about every packet.
@@ -167,6 +171,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> World {
         let beginning = Instant::now();
+        let faults = Faults::of_thread();
+        let recorder = match faults.is_rehearsal() {
+            true => None,
+            false => Recorder::of_environment(seed),
+        };
         World {
             seed,
             beginning,
@@ -180,13 +189,14 @@ impl World {
             stalled: BTreeMap::new(),
             unix_names: BTreeMap::new(),
             stirred: VecDeque::new(),
-            net: Random::of_stream(seed, Purpose::Network as u64, 0),
-            disk_chance: Random::of_stream(seed, Purpose::Disk as u64, 0),
-            faults: Random::of_stream(seed, Purpose::Faults as u64, 0),
+            net: Luck::new(seed, Purpose::Network, &faults),
+            disk_luck: Luck::new(seed, Purpose::Disk, &faults),
+            ring_luck: Luck::new(seed, Purpose::Faults, &faults),
             schedule: Random::of_stream(seed, Purpose::Schedule as u64, 0),
-            kernel: Random::of_stream(seed, Purpose::Kernel as u64, 0),
+            kernel: Luck::new(seed, Purpose::Kernel, &faults),
+            faults,
             trace: Trace::new(),
-            recorder: Recorder::of_environment(seed),
+            recorder,
             is_judged: false,
             leaving: VecDeque::new(),
         }
@@ -199,6 +209,11 @@ impl World {
     /// The generator of a purpose that has several.
     pub(crate) fn stream(&self, purpose: Purpose, index: u64) -> Random {
         Random::of_stream(self.seed, purpose as u64, index)
+    }
+
+    /// What has gone wrong so far.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     pub(crate) fn schedule(&self) -> &Random {
@@ -252,7 +267,7 @@ impl World {
         self.machines[host].is_up = false;
         self.machines[host].forgotten = Some(self.objects.last_made());
         self.objects.remove_all_of(host);
-        self.machines[host].disk.crash(&self.disk_chance);
+        self.machines[host].disk.crash(&self.disk_luck);
         self.unix_names.retain(|(of, _), _| *of != host);
         for core in &mut self.cores {
             if core.host == host {
@@ -300,6 +315,7 @@ impl World {
     /// Lets time pass until `moment`; going back is ignored.
     pub(crate) fn advance_to(&mut self, moment: Duration) {
         self.elapsed = self.elapsed.max(moment);
+        self.faults.advance_to(self.elapsed);
         self.clock.set(self.beginning + self.elapsed);
     }
 
