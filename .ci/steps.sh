@@ -91,6 +91,14 @@ step_examples() {
     done
     unset KRUG_DRIVER
   done
+  # Nobody from outside can talk to a simulated program, but what needs nobody is the same, and a trace says what it was.
+  export KRUG_DRIVER=sim KRUG_SIM_TRACE=$scratch/run.txt
+  drive_cancel "$target/debug/examples/cancel"
+  grep -q '^# the end of seed ' "$KRUG_SIM_TRACE"
+  ! "$target/debug/examples/copy" README.md "$scratch/copy" 2>"$scratch/complaint"
+  grep -q 'README.md: No such file or directory' "$scratch/complaint"
+  unset KRUG_DRIVER KRUG_SIM_TRACE
+  echo "examples in a simulation: ok"
 }
 
 scratch= server= port= said=

@@ -431,6 +431,30 @@ fn a_plain_program_is_traced_too() {
 }
 
 #[test]
+fn the_environment_chooses_the_seed_of_a_plain_program_that_leaves_it_open() {
+    let end = |seed| {
+        let environment = [("KRUG_SIM_SEED", seed), ("KRUG_DRIVER", "sim")];
+        let text = String::from_utf8(trace("runs_by_itself_under_any_seed", "txt", &environment));
+        let text = text.unwrap();
+        text.lines().last().expect(&text).to_owned()
+    };
+    assert!(end("17").starts_with("# the end of seed 17 at "));
+    assert_eq!(end("17"), end("17"));
+    assert_ne!(end("17"), end("18"));
+    let wrong = [("KRUG_SIM_SEED", "x"), ("KRUG_DRIVER", "sim")];
+    let told = complaint(&run("runs_by_itself_under_any_seed", &wrong));
+    assert!(
+        told.contains("KRUG_SIM_SEED=x: it should be a whole number"),
+        "{told}"
+    );
+}
+
+#[krug::test]
+async fn runs_by_itself_under_any_seed() {
+    sleep(MS * rand::below(100) as u32).await;
+}
+
+#[test]
 fn runs_by_itself() {
     if !is_looked_at() {
         return;

@@ -16,6 +16,7 @@ impl Report {
         Json::object_text(|fields| {
             let driver = self.driver.map(|driver| match driver {
                 Driver::Uring => "uring",
+                Driver::Sim => "sim",
                 _ => "epoll",
             });
             fields.text("driver", driver);

@@ -396,6 +396,17 @@ fn who_asks_for_epoll_is_told_that_there_could_be_a_ring() {
 }
 
 #[test]
+fn who_asks_for_a_simulation_is_told_that_nothing_is_real() {
+    let report = healthy().wishes(Choice::Sim).report();
+    assert_eq!(report.driver(), Some(crate::runtime::Driver::Sim));
+    let text = report.to_string();
+    let first = "krug simulates everything here: KRUG_DRIVER=sim asks for it\n";
+    assert!(text.starts_with(first), "{text}");
+    let json = report.to_json();
+    assert!(json.contains("\"driver\": \"sim\""), "{json}");
+}
+
+#[test]
 fn a_quota_below_the_processors_is_found() {
     let report = healthy()
         .with("sys/fs/cgroup/system.slice/cpu.max", "150000 100000\n")

@@ -11,6 +11,7 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.driver {
             Some(Driver::Uring) => writeln!(f, "krug runs on io_uring here: {}", self.reason)?,
+            Some(Driver::Sim) => writeln!(f, "krug simulates everything here: {}", self.reason)?,
             Some(_) => writeln!(f, "krug runs on epoll here: {}", self.reason)?,
             None => writeln!(f, "krug does not run here: {}", self.reason)?,
         }

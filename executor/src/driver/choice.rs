@@ -52,6 +52,27 @@ impl Choice {
     }
 }
 
+/// Decides from what a simulation follows, for programs that leave it open.
+const SEED: &str = "KRUG_SIM_SEED";
+
+/// The seed that the environment names.
+///
+/// # Errors
+///
+/// `InvalidInput` if it is no number.
+pub(crate) fn seed_of_environment() -> io::Result<Option<u64>> {
+    env::var_os(SEED).map(|text| number(&text)).transpose()
+}
+
+fn number(text: &OsStr) -> io::Result<u64> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| {
+        let text = text.to_string_lossy();
+        let complaint = format!("the environment says {SEED}={text}: it should be a whole number");
+        io::Error::new(io::ErrorKind::InvalidInput, complaint)
+    })
+}
+
 /// The last reason that was told, so that a program that makes many runtimes says it once.
 static TOLD: AtomicI32 = AtomicI32::new(0);
 
@@ -66,6 +87,17 @@ pub(super) fn tell(refusal: &Refusal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seed_is_a_whole_number() {
+        let text = u64::MAX.to_string();
+        assert_eq!(number(OsStr::new(&text)).unwrap(), u64::MAX);
+        for text in ["", "-1", "17a"] {
+            let error = number(OsStr::new(text)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(&format!("={text}:")), "{error}");
+        }
+    }
 
     #[test]
     fn the_environment_names_a_driver_or_is_told_what_there_is() {

@@ -175,7 +175,7 @@ pub(crate) use bell::Bell;
 pub(crate) use blocking::IDLE_MAX;
 pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
-pub(crate) use choice::Choice;
+pub(crate) use choice::{Choice, seed_of_environment};
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
 pub(crate) use counters::DriverCounters;
 pub use examination::Ability;

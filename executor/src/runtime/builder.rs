@@ -29,7 +29,9 @@ pub enum Driver {
     Uring,
     /// epoll and non-blocking calls, with threads for what waits for a disk.
     Epoll,
-    /// A host of its own in a simulated world, made from the [seed](Builder::seed): see [`sim`](crate::sim).
+    /// Nothing is real: the runtime is a host of its own in a simulated world, with a loopback network, an empty disk, and a clock that jumps to
+    /// what comes next. What happens follows from the [seed](Builder::seed). A program meets nobody else there: for several hosts, and for faults,
+    /// see [`sim`](crate::sim). `KRUG_SIM_TRACE=file` writes down what happens.
     Sim,
 }
 
@@ -49,6 +51,8 @@ impl Driver {
 #[must_use = "a builder does nothing until build is called"]
 pub struct Builder {
     settings: Settings,
+    /// The program has chosen the seed.
+    is_seeded: bool,
     shutdown_deadline: Duration,
 }
 
@@ -74,6 +78,7 @@ impl Builder {
         };
         Builder {
             settings,
+            is_seeded: false,
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
         }
     }
@@ -111,9 +116,10 @@ impl Builder {
     }
 
     /// The seed of the runtime's choices, such as the order in which `select!` looks at its branches.
-    /// Random unless set.
+    /// With [`Driver::Sim`], everything follows from it. Unless set: what the variable `KRUG_SIM_SEED` says; else random.
     pub fn seed(mut self, seed: u64) -> Builder {
         self.settings.driver.seed = seed;
+        self.is_seeded = true;
         self
     }
 
@@ -218,7 +224,13 @@ impl Builder {
     /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do.
     /// `InvalidInput` if `KRUG_DRIVER` names no driver.
     pub fn build(&self) -> io::Result<Runtime> {
-        let worker = Worker::new(&self.settings)?;
+        let mut settings = self.settings.clone();
+        if !self.is_seeded
+            && let Some(seed) = crate::driver::seed_of_environment()?
+        {
+            settings.driver.seed = seed;
+        }
+        let worker = Worker::new(&settings)?;
         Ok(Runtime {
             worker: Some(worker),
             shutdown_deadline: self.shutdown_deadline,

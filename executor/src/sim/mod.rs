@@ -86,7 +86,14 @@
 //! captured a second time; what is sent again because of a partition, a host that is down or a [rule](Sim::rule) is.
 //!
 //! Each world begins its file anew. Of many seeds, the last one's trace remains, which is the one that has failed; with several tests in one
-//! process say which one you want. It works for a plain program with `KRUG_DRIVER=sim`, too.
+//! process say which one you want.
+//!
+//! # A plain program
+//!
+//! With `KRUG_DRIVER=sim` (or [`Driver::Sim`](crate::runtime::Driver::Sim)) any program runs in a world without a `Sim`: one host, its
+//! loopback network, an empty disk with a directory `/tmp`, and a clock that jumps. It shows what a program does with short reads, and with
+//! operations that are over in any order: `KRUG_DRIVER=sim KRUG_SIM_SEED=17 KRUG_SIM_TRACE=run.txt` says which run it is and writes it down. A server that nobody on its own
+//! host talks to waits for ever. Each runtime has a world of its own, and threads that the program starts are not part of it.
 
 #[doc = include_str!("chapter.md")]
 pub mod chapter {}

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const ACK: u8 = 16;
 
 #[derive(Debug)]
 pub(super) struct Capture {
-    file: BufWriter<File>,
+    file: File,
     ends: BTreeMap<ObjectId, End>,
     /// How many packets there were: the identification in their headers.
     packets: u16,
@@ -62,7 +62,7 @@ impl Capture {
     ///
     /// What the system says when the file is made.
     pub(super) fn new(path: &Path) -> io::Result<Capture> {
-        let mut file = BufWriter::new(make_anew(path)?);
+        let mut file = make_anew(path)?;
         file.write_all(&beginning())?;
         Ok(Capture {
             file,

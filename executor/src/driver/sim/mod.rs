@@ -598,7 +598,7 @@ mod tests {
         begin(&mut rig);
         assert_ne!(&buffer[..5], b"bytes");
         memory::store(Address::of_mut(&raw mut buffer[0]), b"b");
-        rig.complete(3);
+        rig.complete(4);
     }
 
     /// Begins what is staged, and lets no time pass.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, LineWriter, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -152,10 +152,10 @@ impl Names {
     }
 }
 
-/// A file that is written line by line.
+/// A file that is written line by line: it says where a program is that has to be killed.
 #[derive(Debug)]
 pub(super) struct Text {
-    file: BufWriter<File>,
+    file: LineWriter<File>,
     /// What is under way, by core and index of its key.
     under_way: BTreeMap<(usize, u32), String>,
 }
@@ -165,7 +165,7 @@ impl Text {
     ///
     /// What the system says when the file is made.
     pub(super) fn new(path: &Path, seed: u64) -> io::Result<Text> {
-        let mut file = BufWriter::new(make_anew(path)?);
+        let mut file = LineWriter::new(make_anew(path)?);
         writeln!(file, "# a simulation of krug, seed {seed}")?;
         writeln!(
             file,
@@ -275,7 +275,6 @@ impl Text {
             self.file,
             "# the end of seed {seed} at {moment:?}: {count} events, fingerprint {hash:016x}"
         );
-        let _ = self.file.flush();
     }
 }
 
