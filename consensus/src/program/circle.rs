@@ -25,7 +25,7 @@ use super::draws::Draws;
 use super::report::Narrator;
 use super::seeds;
 use crate::core::{Effect, Micros, Peer};
-use crate::node::{Node, Observer};
+use crate::node::{Node, Observer, Ways};
 use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Udp, Unix};
 
 /// What the heroes that `arguments` ask for will run on.
@@ -289,7 +289,8 @@ async fn live<T: Transport>(
     circle.linked.set(circle.linked.get() + 1);
     circle.changed.notify_one();
     if !is_stillborn {
-        Node::new(peer, links, circle.started, watcher).run().await;
+        let node = Node::new(peer, Ways::over(links), circle.started, None, watcher);
+        node.run().await;
     }
 }
 
