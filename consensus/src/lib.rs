@@ -30,6 +30,7 @@ pub mod core;
 pub mod log;
 pub mod lottery;
 pub mod node;
+pub mod oracle;
 pub mod program;
 pub mod transport;
 pub mod wire;
