@@ -32,6 +32,7 @@ pub mod lottery;
 pub mod node;
 pub mod oracle;
 pub mod program;
+pub mod sim;
 pub mod transport;
 pub mod wire;
 

@@ -70,6 +70,7 @@ pub use interpose::{clock_gettime, getrandom};
 pub use network::{Links, address_of};
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -84,6 +85,8 @@ pub struct Sim {
     hosts: Vec<Host>,
     /// What the test itself wants done, and when.
     plans: Agenda<Plan>,
+    /// The same, and after how much that has happened.
+    plans_by_count: BTreeMap<u64, Vec<Plan>>,
     checks: Vec<Check>,
     failure: Option<Failure>,
 }
@@ -101,6 +104,7 @@ impl Sim {
             world: Rc::new(RefCell::new(World::new(seed))),
             hosts: Vec::new(),
             plans: Agenda::new(),
+            plans_by_count: BTreeMap::new(),
             checks: Vec::new(),
             failure: None,
         }
@@ -186,6 +190,13 @@ impl Sim {
     /// Calls `action` when the world's clock shows `moment`; at once, when the simulation goes on, if it is past that.
     pub fn at(&mut self, moment: Duration, action: impl FnOnce(&mut Sim) + 'static) {
         self.plans.plan(moment, Box::new(action));
+    }
+
+    /// Calls `action` as soon as [`events`](Sim::events) is at least `count`: to do something between any one thing that happens and
+    /// the next.
+    pub fn at_event(&mut self, count: u64, action: impl FnOnce(&mut Sim) + 'static) {
+        let plans = self.plans_by_count.entry(count).or_default();
+        plans.push(Box::new(action));
     }
 
     /// Calls `check` after everything that happens: each turn of a core, each completion. What it panics with ends the

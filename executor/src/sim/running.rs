@@ -94,6 +94,13 @@ impl Sim {
             self.start(host);
             return self.checked();
         }
+        let by_count = self.plans_by_count.first_entry();
+        if let Some(plans) =
+            by_count.filter(|plans| *plans.key() <= self.world.borrow().trace().count())
+        {
+            plans.remove().into_iter().for_each(|plan| plan(self));
+            return self.checked();
+        }
         if let Some(plan) = self.plans.take_due(self.elapsed()) {
             plan(self);
             return self.checked();

@@ -1,0 +1,95 @@
+//! Many worlds, one seed each, on as many threads as there are processors.
+
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::plan::Plan;
+use super::stage::{self, Outcome};
+
+/// A world, and how long it took on this machine's clock.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its seed.
+    pub seed: u64,
+    /// What it has come to, or what was wrong.
+    pub outcome: Result<Outcome, String>,
+    /// What it cost.
+    pub took: Duration,
+}
+
+/// What a seed leads to.
+pub type Scenario = fn(u64) -> Result<Outcome, String>;
+
+/// Everything goes wrong, then all is mended.
+///
+/// # Errors
+///
+/// As [`stage::run`].
+pub fn storm(seed: u64) -> Result<Outcome, String> {
+    stage::run(&Plan::storm(seed), None)
+}
+
+/// One hero is removed for ever when any one thing happens, and nothing else goes wrong.
+///
+/// # Errors
+///
+/// As [`stage::run`].
+pub fn removal(seed: u64) -> Result<Outcome, String> {
+    /// So much happens until the word is spoken, or a little less.
+    const EVENTS: u64 = 60_000;
+    let (plan, hero) = Plan::removal(seed);
+    let events = crate::program::draws::Draws::stream(seed, 7 << 32).below(EVENTS);
+    stage::run(&plan, Some((hero, events)))
+}
+
+/// Runs all of `seeds`, each on a thread of its own, and calls `tell` with each as it ends, in no order. Stops early when
+/// `tell` says so.
+///
+/// # Panics
+///
+/// If no thread can be started.
+pub fn run(seeds: RangeInclusive<u64>, scenario: Scenario, tell: impl FnMut(Told) -> bool + Send) {
+    let (next, last) = (AtomicU64::new(*seeds.start()), *seeds.end());
+    let is_over = AtomicU64::new(0);
+    let tell = Mutex::new(tell);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed > last || is_over.load(Ordering::Relaxed) != 0 {
+                return;
+            }
+            let told = alone(seed, scenario);
+            let mut tell = tell.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if !tell(told) {
+                is_over.store(1, Ordering::Relaxed);
+            }
+        }
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(work);
+        }
+    });
+}
+
+/// On a thread of its own: what the standard library keeps for each thread is then the same for the same seed.
+fn alone(seed: u64, scenario: Scenario) -> Told {
+    let begin = Instant::now();
+    let outcome = thread::scope(|scope| {
+        let world = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| scenario(seed))));
+        match world.join() {
+            Ok(Ok(outcome)) => outcome,
+            _ => Err("the world itself has panicked".to_owned()),
+        }
+    });
+    Told {
+        seed,
+        outcome,
+        took: begin.elapsed(),
+    }
+}
