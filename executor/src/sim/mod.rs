@@ -88,6 +88,8 @@ pub struct Sim {
     /// The same, and after how much that has happened.
     plans_by_count: BTreeMap<u64, Vec<Plan>>,
     checks: Vec<Check>,
+    /// Memory for those that have something to do, used over and over.
+    ready: Vec<(usize, usize)>,
     failure: Option<Failure>,
 }
 
@@ -106,6 +108,7 @@ impl Sim {
             plans: Agenda::new(),
             plans_by_count: BTreeMap::new(),
             checks: Vec::new(),
+            ready: Vec::new(),
             failure: None,
         }
     }

@@ -1,6 +1,7 @@
 //! [`Objects`]: what is open in a world, and the numbers that programs know it by.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::datagrams::Datagrams;
 use super::files::OpenFile;
@@ -12,7 +13,7 @@ use crate::driver::{Descriptor, OptionName};
 const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;
 
 /// Names something that was opened: it is never used again for something else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ObjectId(u64);
 
 impl ObjectId {
@@ -80,9 +81,34 @@ impl Object {
     }
 }
 
+/// Numbers that are counted up need no better one. Nothing goes through the map in its order, so it decides nothing.
+#[derive(Default)]
+struct Counted(u64);
+
+impl Hasher for Counted {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The upper bits choose within a group, the lower ones the group: as Fibonacci hashing does it.
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Objects {
-    objects: BTreeMap<ObjectId, Object>,
+    objects: HashMap<ObjectId, Object, BuildHasherDefault<Counted>>,
+    /// What each host has open, in the order in which it was opened.
+    by_host: Vec<Vec<ObjectId>>,
     /// What each number names, from [`FIRST`] on.
     numbers: Vec<Option<ObjectId>>,
     made: u64,
@@ -104,6 +130,10 @@ impl Objects {
             sending: VecDeque::new(),
         };
         self.objects.insert(id, object);
+        if host >= self.by_host.len() {
+            self.by_host.resize(host + 1, Vec::new());
+        }
+        self.by_host[host].push(id);
         id
     }
 
@@ -147,6 +177,10 @@ impl Objects {
     /// It is gone, and so are the numbers that name it.
     pub(super) fn remove(&mut self, id: ObjectId) -> Option<Object> {
         let object = self.objects.remove(&id)?;
+        let of_host = &mut self.by_host[object.host];
+        if let Ok(place) = of_host.binary_search(&id) {
+            of_host.remove(place);
+        }
         if object.descriptors > 0 {
             let names_it = |number: &&mut Option<ObjectId>| **number == Some(id);
             self.numbers
@@ -178,18 +212,19 @@ impl Objects {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
-        self.objects.iter().map(|(id, object)| (*id, object))
+    /// What a host has open, in the order in which it was opened.
+    pub(super) fn of_host(&self, host: usize) -> &[ObjectId] {
+        self.by_host.get(host).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn of_host(&self, host: usize) -> Vec<ObjectId> {
-        let of_host = self.iter().filter(|(_, object)| object.host == host);
-        of_host.map(|(id, _)| id).collect()
+    pub(super) fn iter_of(&self, host: usize) -> impl Iterator<Item = (ObjectId, &Object)> {
+        let ids = self.of_host(host).iter();
+        ids.filter_map(|id| Some((*id, self.objects.get(id)?)))
     }
 
     /// Everything of a host is gone, without a word to anybody.
     pub(super) fn remove_all_of(&mut self, host: usize) {
-        for id in self.of_host(host) {
+        for id in self.of_host(host).to_vec() {
             self.remove(id);
         }
     }
