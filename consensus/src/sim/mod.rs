@@ -14,7 +14,7 @@ pub mod storm;
 use std::io;
 use std::net::SocketAddr;
 
-use krug::net::{TcpListener, UdpOptions};
+use krug::net::{TcpListener, UdpSocket};
 use krug::sim::address_of;
 
 use crate::node::Ways;
@@ -65,8 +65,7 @@ pub async fn ways(
             Ok(lasting.keep(draws.draw()))
         }
         Carrier::Udp => {
-            let options = UdpOptions::new().receive_ahead(true);
-            let socket = options.bind(own).await?;
+            let socket = UdpSocket::bind(own).await?;
             let udp = Udp {
                 socket,
                 own,

@@ -61,6 +61,8 @@ pub struct Plan {
     pub carrier: Carrier,
     /// Nobody takes the fast path.
     pub is_strict: bool,
+    /// Neighbours step in long before they should, so that many drive at once.
+    pub is_impatient: bool,
     /// What becomes of each hero.
     pub fates: [Fate; PEERS],
     /// The longest that a sync takes, on a disk that does not stall.
@@ -103,6 +105,18 @@ impl Plan {
         plan
     }
 
+    /// The plan of a world in which nothing goes wrong, over this carrier, with quick disks.
+    pub fn undisturbed(seed: u64, carrier: Carrier) -> Plan {
+        Plan {
+            carrier,
+            is_strict: false,
+            is_impatient: false,
+            sync_max: Duration::from_micros(500),
+            end: Duration::ZERO,
+            ..Plan::calm(seed, &mut Draws::stream(seed, PURPOSE))
+        }
+    }
+
     /// The plan of a world in which one hero is removed for ever, and nothing else goes wrong. When that is, the caller says.
     pub fn removal(seed: u64) -> (Plan, usize) {
         let mut draws = Draws::stream(seed, PURPOSE);
@@ -121,6 +135,7 @@ impl Plan {
                 _ => Carrier::Tcp,
             },
             is_strict: draws.below(5) == 0,
+            is_impatient: draws.below(5) == 0,
             fates: [Fate::Lives; PEERS],
             sync_max: Duration::from_micros([500, 3_000, 10_000][draws.below(3) as usize]),
             faults: Vec::new(),

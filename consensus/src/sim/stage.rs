@@ -44,6 +44,10 @@ pub struct Outcome {
     pub mute: usize,
     /// How many had stopped because of their disks.
     pub stopped: usize,
+    /// How many faults befell the world before the last letter was said.
+    pub faults_in_time: usize,
+    /// How many lives of heroes were not their first.
+    pub later_lives: u64,
 }
 
 /// What all hosts of a world share with who watches them.
@@ -57,6 +61,7 @@ struct Stage {
     seats: Vec<Seat>,
     /// Who has taken a step since they were looked at.
     stepped: RefCell<Vec<usize>>,
+    faults_in_time: Cell<usize>,
 }
 
 /// What is known of a hero.
@@ -92,7 +97,8 @@ pub fn run(plan: &Plan, remove: Option<(usize, u64)>) -> Result<Outcome, String>
         sim.at(*moment, move |sim| stage.befall(sim, &fault));
     }
     if let Some((hero, events)) = remove {
-        sim.at_event(events, move |sim| sim.crash(&host(hero)));
+        let stage = Rc::clone(&stage);
+        sim.at_event(events, move |sim| stage.befall(sim, &Fault::Crash(hero)));
     }
     let failed = |failure: Failure| failure.to_string();
     sim.run_for(plan.end).map_err(failed)?;
@@ -125,7 +131,10 @@ impl Stage {
         config.strict = plan.is_strict;
         // There and back, and a sync on either side.
         config.round_trip = 2_000 + 2 * plan.sync_max.as_micros() as u64;
-        config.patience = 5 * config.round_trip;
+        config.patience = match plan.is_impatient {
+            true => config.round_trip / 8,
+            false => 5 * config.round_trip,
+        };
         config.roll_patience = 10 * config.round_trip;
         Stage {
             oracle: RefCell::new(Oracle::new(config.clone())),
@@ -135,6 +144,7 @@ impl Stage {
             fates: plan.fates,
             seats: (0..PEERS).map(|_| Seat::default()).collect(),
             stepped: RefCell::new(Vec::new()),
+            faults_in_time: Cell::new(0),
         }
     }
 
@@ -155,6 +165,9 @@ impl Stage {
     }
 
     fn befall(&self, sim: &mut Sim, fault: &Fault) {
+        if self.oracle.borrow().transcript().len() < self.config.word.len() {
+            self.faults_in_time.set(self.faults_in_time.get() + 1);
+        }
         match fault {
             Fault::Crash(hero) => {
                 sim.crash(&host(*hero));
@@ -210,9 +223,10 @@ impl Stage {
         }
     }
 
-    /// Whoever runs has heard the whole word.
+    /// A majority runs, and whoever does has heard the whole word.
     fn is_finished(&self, sim: &Sim) -> bool {
-        self.running(sim).all(|hero| self.has_finished(hero))
+        let enough = self.running(sim).count() >= self.config.majority();
+        enough && self.running(sim).all(|hero| self.has_finished(hero))
     }
 
     fn running(&self, sim: &Sim) -> impl Iterator<Item = usize> {
@@ -249,6 +263,7 @@ impl Stage {
 
     fn outcome(&self, sim: &Sim) -> Outcome {
         let oracle = self.oracle.borrow();
+        let lives = self.seats.iter();
         Outcome {
             trace_hash: sim.trace_hash(),
             events: sim.events(),
@@ -260,6 +275,8 @@ impl Stage {
                 .iter()
                 .filter(|seat| seat.is_stopped.get())
                 .count(),
+            faults_in_time: self.faults_in_time.get(),
+            later_lives: lives.map(|seat| seat.lives.get().saturating_sub(1)).sum(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Carrier;
 use super::plan::Plan;
 use super::stage::{self, Outcome};
 
@@ -24,6 +25,15 @@ pub struct Told {
 /// What a seed leads to.
 pub type Scenario = fn(u64) -> Result<Outcome, String>;
 
+/// Nothing goes wrong, over TCP.
+///
+/// # Errors
+///
+/// As [`stage::run`].
+pub fn undisturbed(seed: u64) -> Result<Outcome, String> {
+    stage::run(&Plan::undisturbed(seed, Carrier::Tcp), None)
+}
+
 /// Everything goes wrong, then all is mended.
 ///
 /// # Errors
@@ -39,8 +49,8 @@ pub fn storm(seed: u64) -> Result<Outcome, String> {
 ///
 /// As [`stage::run`].
 pub fn removal(seed: u64) -> Result<Outcome, String> {
-    /// So much happens until the word is spoken, or a little less.
-    const EVENTS: u64 = 60_000;
+    /// So much happens until the word is spoken, or a little more.
+    const EVENTS: u64 = 40_000;
     let (plan, hero) = Plan::removal(seed);
     let events = crate::program::draws::Draws::stream(seed, 7 << 32).below(EVENTS);
     stage::run(&plan, Some((hero, events)))
