@@ -135,7 +135,7 @@ impl Plan {
                 _ => Carrier::Tcp,
             },
             is_strict: draws.below(5) == 0,
-            is_impatient: draws.below(5) == 0,
+            is_impatient: draws.below(8) == 0,
             fates: [Fate::Lives; PEERS],
             sync_max: Duration::from_micros([500, 3_000, 10_000][draws.below(3) as usize]),
             faults: Vec::new(),

@@ -132,7 +132,7 @@ impl Stage {
         // There and back, and a sync on either side.
         config.round_trip = 2_000 + 2 * plan.sync_max.as_micros() as u64;
         config.patience = match plan.is_impatient {
-            true => config.round_trip / 8,
+            true => config.round_trip,
             false => 5 * config.round_trip,
         };
         config.roll_patience = 10 * config.round_trip;
