@@ -98,7 +98,7 @@ impl Decree {
             .entry((attempt, step))
             .or_insert_with(question);
         assert!(
-            step % 4 == 0 || known.candidate == *candidate,
+            step.is_multiple_of(4) || known.candidate == *candidate,
             "one question, two candidates"
         );
         is_new

@@ -402,6 +402,58 @@ mod tests {
         assert!(arguments.fault.is_empty() && !arguments.strict && !arguments.json);
     }
 
+    fn expect_complaints(table: &[(&[&str], &str)]) {
+        for (line, expected) in table {
+            let text = complaint(line);
+            assert!(text.contains(expected), "{line:?}: {text}");
+            assert!(!text.contains(char::is_control), "{line:?}: {text}");
+            assert!(
+                !text.contains("error:") && !text.contains("Usage"),
+                "{line:?}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_one_line_that_says_so() {
+        expect_complaints(&[
+            (
+                &["--driver", "sim", "--transport", "memory"],
+                "leave out --driver sim",
+            ),
+            (
+                &["--driver", "sim", "--protocol", "lottery"],
+                "leave out --driver sim",
+            ),
+            (
+                &["--durable", "sync", "--transport", "memory"],
+                "leave out --durable",
+            ),
+            (&["--durable", "maybe"], "choose none or sync"),
+        ]);
+    }
+
+    #[test]
+    fn the_environment_chooses_the_simulated_world_where_nobody_else_has_chosen() {
+        let chosen = |line: &[&str], driver: Option<&str>| {
+            let arguments = read(line).unwrap();
+            let arguments = arguments.with_environment(driver.map(OsString::from));
+            (arguments.driver, arguments.transport())
+        };
+        assert_eq!(chosen(&[], Some("sim")), (Driver::Sim, Transport::Tcp));
+        assert_eq!(chosen(&[], Some("epoll")), (Driver::Auto, Transport::Unix));
+        assert_eq!(chosen(&[], None), (Driver::Auto, Transport::Unix));
+        let uring = ["--driver", "uring"];
+        assert_eq!(
+            chosen(&uring, Some("sim")),
+            (Driver::Uring, Transport::Unix)
+        );
+        let memory = ["--transport", "memory"];
+        assert_eq!(chosen(&memory, Some("sim")).0, Driver::Auto);
+        let pipes = ["--transport", "pipe"];
+        assert_eq!(chosen(&pipes, Some("sim")), (Driver::Sim, Transport::Pipe));
+    }
+
     #[test]
     fn every_bad_input_is_one_line_that_says_what_and_how() {
         let table: &[(&[&str], &str)] = &[
@@ -421,19 +473,6 @@ mod tests {
                 &["--transport", "udp", "--peers", "801"],
                 "carries at most 800 heroes",
             ),
-            (
-                &["--driver", "sim", "--transport", "memory"],
-                "leave out --driver sim",
-            ),
-            (
-                &["--driver", "sim", "--protocol", "lottery"],
-                "leave out --driver sim",
-            ),
-            (
-                &["--durable", "sync", "--transport", "memory"],
-                "leave out --durable",
-            ),
-            (&["--durable", "maybe"], "choose none or sync"),
             (
                 &["--driver", "kqueue"],
                 "`kqueue` is none of them; choose auto, uring, epoll or sim",
@@ -469,15 +508,7 @@ mod tests {
             (&["drizzle"], "drizzle"),
             (&["--seed", "1", "--seed", "2"], "--seed"),
         ];
-        for (line, expected) in table {
-            let text = complaint(line);
-            assert!(text.contains(expected), "{line:?}: {text}");
-            assert!(!text.contains(char::is_control), "{line:?}: {text}");
-            assert!(
-                !text.contains("error:") && !text.contains("Usage"),
-                "{line:?}: {text}"
-            );
-        }
+        expect_complaints(table);
     }
 
     #[test]
