@@ -15,6 +15,7 @@
 //! 7. [`program`]: arguments, faults, the harness that watches and never conducts, and what is printed. Its world in
 //!    memory ([`program::memory`]) has a network and a clock of its own and replays a run from its seed.
 //! 8. [`lottery`]: the obvious answer, which is wrong.
+//! 9. [`oracle`]: what must be true whatever happens, for whoever tests it; [`sim`]: worlds in which everything does.
 //!
 //! # What is promised
 //!

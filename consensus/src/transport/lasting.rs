@@ -211,7 +211,105 @@ async fn hear_greeting(stream: &TcpStream) -> Option<([u8; GREETING_SIZE], Vec<u
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use krug::sim::{Sim, address_of};
+
     use super::*;
+    use crate::core::Message;
+    use crate::wire;
+
+    /// When something was heard last, by each of two hosts.
+    type Heard = Rc<RefCell<[Duration; 2]>>;
+
+    const HOSTS: [&str; 2] = ["one", "two"];
+
+    /// Says something every 50 ms, and listens.
+    async fn talk(index: usize, heard: Heard, begin: std::time::Instant) {
+        let addresses = HOSTS.map(|name| SocketAddr::new(address_of(name), 7));
+        let own = addresses[index];
+        let lasting = Lasting {
+            listener: TcpListener::bind(own).await.unwrap(),
+            own,
+            addresses: addresses.to_vec(),
+        };
+        let mut ways = lasting.keep(krug::rand::u64());
+        let outbox = Rc::clone(&ways.outboxes[0]);
+        let mut frame = Vec::new();
+        wire::encode(&Message::Fetch { slot: index as u64 }, &mut frame);
+        let mut ticks = krug::time::interval(Duration::from_millis(50));
+        loop {
+            krug::select! {
+                arrival = ways.inbox.recv() => {
+                    let Message::Fetch { slot } = arrival.unwrap().message else {
+                        panic!("nobody says that");
+                    };
+                    assert_eq!(slot as usize, 1 - index);
+                    heard.borrow_mut()[index] = krug::time::now() - begin;
+                }
+                _ = ticks.tick() => outbox.push(&frame),
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_hear_each_other_again_after_a_crash_a_return_and_a_split() {
+        let second = Duration::from_secs(1);
+        for seed in 0..20 {
+            let mut sim = Sim::new(seed);
+            let heard = Heard::default();
+            let begin = std::time::Instant::now();
+            for (index, name) in HOSTS.into_iter().enumerate() {
+                let heard = Rc::clone(&heard);
+                sim.host(name, move || talk(index, Rc::clone(&heard), begin));
+            }
+            let hear_each_other = |since: Duration| heard.borrow().iter().all(|last| *last > since);
+            sim.run_for(second).unwrap();
+            assert!(hear_each_other(second * 9 / 10), "{seed}");
+            // Away for a moment, and for long.
+            for pause in [Duration::from_millis(1), second * 20] {
+                sim.crash("two");
+                sim.run_for(pause).unwrap();
+                sim.bounce("two");
+                sim.run_for(second * 2).unwrap();
+                let now = sim.elapsed();
+                assert!(hear_each_other(now - second), "{seed}");
+            }
+            sim.partition("one", "two");
+            sim.run_for(second).unwrap();
+            sim.heal();
+            sim.run_for(second * 3).unwrap();
+            let now = sim.elapsed();
+            assert!(hear_each_other(now - second), "{seed}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_not_listened_to() {
+        let mut sim = Sim::new(1);
+        let heard = Heard::default();
+        let of_host = Rc::clone(&heard);
+        let begin = std::time::Instant::now();
+        sim.host("one", move || talk(0, Rc::clone(&of_host), begin));
+        sim.host("two", || sleep(Duration::from_secs(60)));
+        sim.client("stranger", async {
+            sleep(Duration::from_millis(10)).await;
+            let mut frame = Vec::new();
+            wire::encode(&Message::Fetch { slot: 1 }, &mut frame);
+            let own: SocketAddr = "10.9.9.9:7".parse().unwrap();
+            for beginning in [greeting(own, 1).to_vec(), vec![0; 3], Vec::new()] {
+                let to = SocketAddr::new(address_of("one"), 7);
+                let stream = TcpStream::connect(to).await.unwrap();
+                let bytes = [beginning, frame.clone()].concat();
+                stream.write_all(bytes).await.0.unwrap();
+                let (result, _) = stream.read(Vec::with_capacity(9)).await;
+                // He hangs up.
+                assert!(!matches!(result, Ok(1..)));
+            }
+        });
+        sim.run().unwrap();
+        assert_eq!(heard.borrow()[0], Duration::ZERO);
+    }
 
     #[test]
     fn a_greeting_is_read_as_it_was_written() {
