@@ -330,6 +330,6 @@ fn what_is_planned_by_count_happens_between_one_event_and_the_next() {
         });
     }
     sim.run_for(MS * 200).unwrap();
-    // The end and the beginning of a host count as well.
-    assert_eq!(*seen.borrow(), [20, 21, 50]);
+    // A crash counts, and the last turn of what it ends.
+    assert_eq!(*seen.borrow(), [20, 22, 50]);
 }
