@@ -70,6 +70,12 @@ step_tests() {
   KRUG_DRIVER=epoll cargo test --locked -p krug --doc --features futures-io,bytes
 }
 
+# A thousand simulated worlds in which everything goes wrong, on all processors.
+step_storm() {
+  KRUG_STORMS="${KRUG_STORMS:-1000}" KRUG_REMOVALS="${KRUG_REMOVALS:-200}" \
+    cargo test --locked -p krug-consensus --test simulated -- --nocapture
+}
+
 # Every example does what its head says, on every driver: each has a function `drive_…` here, which is told where the
 # program is.
 step_examples() {
@@ -593,6 +599,10 @@ step_tests-long() {
   export KRUG_SCHEDULES=1000000 KRUG_DECREES=50000 KRUG_WORLDS=4000
   export KRUG_CIRCLES=20 KRUG_CRASHES=60 KRUG_RELABELLINGS=600
   cargo test --locked --workspace
+}
+
+step_storm-long() {
+  KRUG_STORMS=10000 KRUG_REMOVALS=2000 step_storm
 }
 
 step_loom-long() {

@@ -1,16 +1,21 @@
-//! A living hero: the pure [`Peer`] between a clock, an inbox and its links.
+//! A living hero: the pure [`Peer`] between a clock, an inbox, its links and its log.
 //!
 //! The only file in which the agreement meets `await`.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use krug::sync::mpsc;
 use krug::time::timeout_at;
 
-use crate::advance::{Hands, advance};
-use crate::core::{Effect, Event, Message, Micros, Peer, Port};
+use crate::advance::{Batch, Hands, begin, conclude};
+use crate::core::{Effect, Event, LogRecord, Message, Micros, Peer, Port};
+use crate::log::Log;
 use crate::transport::{Arrival, Link, Outbox, Tasks, carry};
 use crate::wire;
 
@@ -24,17 +29,72 @@ pub trait Observer {
 
     /// The peer took a step, and learned this.
     fn stepped(&mut self, peer: &Peer, learned: &[Effect]);
+
+    /// These records are durable, after those of the calls before.
+    fn persisted(&mut self, _records: &[LogRecord]) {}
+
+    /// The peer says this, to one or to all.
+    fn says(&mut self, _message: &Message) {}
 }
 
-/// A peer, its links and its clock.
+/// What reaches a hero, and how he reaches the others.
 #[derive(Debug)]
+pub struct Ways {
+    /// What came over any of his ports.
+    pub inbox: mpsc::Receiver<Arrival>,
+    /// What is to go over each of his ports.
+    pub outboxes: Vec<Rc<Outbox>>,
+    /// Carry both, and end with the hero.
+    pub tasks: Tasks,
+}
+
+impl Ways {
+    /// None yet, and where to put what comes.
+    pub fn new() -> (Ways, mpsc::Sender<Arrival>) {
+        let (sender, inbox) = mpsc::channel(INBOX_SIZE);
+        let ways = Ways {
+            inbox,
+            outboxes: Vec::new(),
+            tasks: Tasks::new(),
+        };
+        (ways, sender)
+    }
+
+    /// Port `i` is link `i`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub fn over(links: Vec<impl Link>) -> Ways {
+        let (mut ways, sender) = Ways::new();
+        ways.outboxes = links
+            .into_iter()
+            .enumerate()
+            .map(|(port, link)| carry(Port(port), link, sender.clone(), &mut ways.tasks))
+            .collect();
+        ways
+    }
+}
+
+/// A peer, its links, its clock, and its log if it has one.
 pub struct Node<O> {
     peer: Rc<RefCell<Peer>>,
     epoch: Instant,
     inbox: mpsc::Receiver<Arrival>,
     links: Links<O>,
+    log: Option<Log>,
+    /// Batches that wait until the disk has done with those before.
+    waiting: VecDeque<Batch>,
+    syncing: Option<Syncing>,
     /// Aborts the tasks of the links when the node is dropped, and so closes them.
     _tasks: Tasks,
+}
+
+/// Batches that are being written.
+struct Syncing {
+    batches: Vec<Batch>,
+    records: Vec<LogRecord>,
+    append: Pin<Box<dyn Future<Output = io::Result<()>>>>,
 }
 
 /// The outboxes of all links, and who watches them.
@@ -47,92 +107,185 @@ struct Links<O> {
     frame: Vec<u8>,
 }
 
+/// What a node waits for.
+enum Next {
+    Event(Event),
+    Synced(io::Result<()>),
+}
+
 impl<O: Observer> Node<O> {
-    /// A node for `peer`, whose port `i` is link `i`. Its clock shows microseconds since `epoch`.
+    /// A node for `peer`. Its clock shows microseconds since `epoch`, on the clock of [`krug::time::now`].
     ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
+    /// With a `log` nothing leaves that depends on what is not durable in it. Without one, memory must do.
     pub fn new(
         peer: Rc<RefCell<Peer>>,
-        links: Vec<impl Link>,
+        ways: Ways,
         epoch: Instant,
+        log: Option<Log>,
         observer: O,
     ) -> Node<O> {
-        let (sender, inbox) = mpsc::channel(INBOX_SIZE);
-        let mut tasks = Tasks::new();
-        let outboxes = links
-            .into_iter()
-            .enumerate()
-            .map(|(port, link)| carry(Port(port), link, sender.clone(), &mut tasks))
-            .collect();
-        let links = Links {
+        let Ways {
+            inbox,
             outboxes,
-            observer,
-            learned: Vec::new(),
-            frame: Vec::new(),
-        };
+            tasks,
+        } = ways;
         Node {
             peer,
             epoch,
             inbox,
-            links,
+            links: Links {
+                outboxes,
+                observer,
+                learned: Vec::new(),
+                frame: Vec::new(),
+            },
+            log,
+            waiting: VecDeque::new(),
+            syncing: None,
             _tasks: tasks,
         }
     }
 
-    /// Lives: for ever, for a peer that holds the whole word still answers the others.
-    /// Dropping this future is the hero's death.
-    pub async fn run(mut self) {
+    /// Lives, until his log fails: a hero without one lives for ever, for a peer that holds the whole word still answers the
+    /// others. Dropping this future is the hero's death, too.
+    ///
+    /// Returns why the log has failed. What was not durable was not spoken of, and nobody may live with this log again:
+    /// what it holds is not known any more.
+    pub async fn run(mut self) -> io::Error {
         self.step(Event::Start);
         loop {
-            let event = self.next_event().await;
-            self.step(event);
+            self.begin_sync();
+            match self.next().await {
+                Next::Event(event) => self.step(event),
+                Next::Synced(Ok(())) => self.end_sync(),
+                Next::Synced(Err(error)) => return error,
+            }
         }
     }
 
-    async fn next_event(&mut self) -> Event {
+    async fn next(&mut self) -> Next {
         let deadline = self
             .peer
             .borrow()
             .deadline()
             .map(|at| self.epoch + Duration::from_micros(at));
-        // An inbox that is never empty must not hold the clock up.
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Event::Timer;
-        }
-        let received = match deadline {
-            Some(deadline) => match timeout_at(deadline, self.inbox.recv()).await {
-                Ok(received) => received,
-                Err(_) => return Event::Timer,
+        let event = next_event(&mut self.inbox, deadline);
+        match &mut self.syncing {
+            None => Next::Event(event.await),
+            Some(syncing) => krug::select! {
+                event = event => Next::Event(event),
+                result = &mut syncing.append => Next::Synced(result),
             },
-            None => self.inbox.recv().await,
-        };
-        match (received, deadline) {
-            (Some(Arrival { port, message }), _) => Event::Received { port, message },
-            // All links are gone. The peer may still have something to say to himself.
-            (None, Some(deadline)) => {
-                krug::time::sleep_until(deadline).await;
-                Event::Timer
-            }
-            (None, None) => std::future::pending().await,
         }
     }
 
     fn step(&mut self, event: Event) {
-        let now = self.epoch.elapsed().as_micros() as Micros;
-        let mut peer = self.peer.borrow_mut();
-        advance(&mut peer, now, event, &mut self.links);
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            next = self.begin(event);
+        }
+    }
+
+    /// What follows at once, if something does.
+    fn begin(&mut self, event: Event) -> Option<Event> {
+        let now = krug::time::now().saturating_duration_since(self.epoch);
+        let batch = begin(
+            &mut self.peer.borrow_mut(),
+            now.as_micros() as Micros,
+            event,
+            &mut self.links,
+        );
+        self.show();
+        let batch = batch?;
+        let is_written = self.log.is_none();
+        let waits_for_nothing =
+            batch.records().is_empty() && self.syncing.is_none() && self.waiting.is_empty();
+        if is_written || waits_for_nothing {
+            self.links.observer.persisted(batch.records());
+            return Some(conclude(batch, &mut self.links));
+        }
+        self.waiting.push_back(batch);
+        None
+    }
+
+    /// Shows the observer what a step has come to.
+    fn show(&mut self) {
         let Links {
             observer, learned, ..
         } = &mut self.links;
-        observer.stepped(&peer, learned);
+        observer.stepped(&self.peer.borrow(), learned);
         learned.clear();
+    }
+
+    /// Writes all that waits, if the disk is free.
+    fn begin_sync(&mut self) {
+        let Some(log) = self.log.as_ref().filter(|_| self.syncing.is_none()) else {
+            return;
+        };
+        if self.waiting.is_empty() {
+            return;
+        }
+        let batches: Vec<Batch> = self.waiting.drain(..).collect();
+        let records: Vec<LogRecord> = batches
+            .iter()
+            .flat_map(|batch| batch.records().iter().cloned())
+            .collect();
+        let (log, to_write) = (log.clone(), records.clone());
+        let append = Box::pin(async move {
+            // What came without records waits for the disk like the rest, and writes nothing.
+            match to_write.is_empty() {
+                true => Ok(()),
+                false => log.append(&to_write).await,
+            }
+        });
+        self.syncing = Some(Syncing {
+            batches,
+            records,
+            append,
+        });
+    }
+
+    fn end_sync(&mut self) {
+        let Some(Syncing {
+            batches, records, ..
+        }) = self.syncing.take()
+        else {
+            return;
+        };
+        self.links.observer.persisted(&records);
+        for batch in batches {
+            let event = conclude(batch, &mut self.links);
+            self.step(event);
+        }
+    }
+}
+
+async fn next_event(inbox: &mut mpsc::Receiver<Arrival>, deadline: Option<Instant>) -> Event {
+    // An inbox that is never empty must not hold the clock up.
+    if deadline.is_some_and(|deadline| deadline <= krug::time::now()) {
+        return Event::Timer;
+    }
+    let received = match deadline {
+        Some(deadline) => match timeout_at(deadline, inbox.recv()).await {
+            Ok(received) => received,
+            Err(_) => return Event::Timer,
+        },
+        None => inbox.recv().await,
+    };
+    match (received, deadline) {
+        (Some(Arrival { port, message }), _) => Event::Received { port, message },
+        // All links are gone. The peer may still have something to say to himself.
+        (None, Some(deadline)) => {
+            krug::time::sleep_until(deadline).await;
+            Event::Timer
+        }
+        (None, None) => std::future::pending().await,
     }
 }
 
 impl<O: Observer> Links<O> {
     fn encode(&mut self, message: &Message) {
+        self.observer.says(message);
         self.frame.clear();
         wire::encode(message, &mut self.frame);
     }
@@ -160,5 +313,15 @@ impl<O: Observer> Hands for Links<O> {
 
     fn learned(&mut self, effect: &Effect) {
         self.learned.push(effect.clone());
+    }
+}
+
+impl<O> std::fmt::Debug for Node<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("log", &self.log)
+            .field("waiting", &self.waiting.len())
+            .field("is_syncing", &self.syncing.is_some())
+            .finish_non_exhaustive()
     }
 }

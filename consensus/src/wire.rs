@@ -13,7 +13,7 @@
 //! Whatever arrives, decoding ends in a message or in a [`WireError`]: it never
 //! panics, and never allocates more than the bytes that are there can fill.
 
-mod codec;
+pub(crate) mod codec;
 mod crc32c;
 
 #[cfg(test)]

@@ -68,8 +68,8 @@ fn strict_peers_never_take_the_fast_path() {
     let mut world = World::new(setup);
     assert!(world.run_until(PATIENCE));
     assert_eq!(said(&world), "strict");
-    assert_eq!(world.oracle.fast, 0);
-    assert!(world.oracle.slow >= 7);
+    assert_eq!(world.oracle.fast(), 0);
+    assert!(world.oracle.slow() >= 7);
 }
 
 /// Loss, doubling, slow disks, crashes with and without return, a partition: at the end everybody alive has heard the
@@ -122,8 +122,8 @@ fn random_worlds_keep_the_invariants_and_finish_with_the_fast_path() {
     let (mut fast, mut slow) = (0, 0);
     for_each_seed("KRUG_WORLDS", 400, |seed| {
         let world = random_world(seed, false);
-        fast += world.oracle.fast;
-        slow += world.oracle.slow;
+        fast += world.oracle.fast();
+        slow += world.oracle.slow();
     });
     println!("{fast} fast and {slow} slow decisions");
 }
@@ -132,7 +132,7 @@ fn random_worlds_keep_the_invariants_and_finish_with_the_fast_path() {
 fn random_worlds_keep_the_invariants_and_finish_without_the_fast_path() {
     for_each_seed("KRUG_WORLDS", 400, |seed| {
         let world = random_world(seed, true);
-        assert_eq!(world.oracle.fast, 0);
+        assert_eq!(world.oracle.fast(), 0);
     });
 }
 
@@ -402,9 +402,9 @@ fn the_same_seed_gives_the_same_bytes() {
             sync_max: 500,
             ..Setup::new(7, "bytes", seed)
         });
-        world.oracle.is_traced = true;
+        world.oracle.trace();
         assert!(world.run_until(PATIENCE));
-        world.oracle.fingerprint
+        world.oracle.fingerprint()
     };
     for seed in 0..10 {
         assert_eq!(run(seed), run(seed), "seed {seed}");

@@ -32,8 +32,19 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
             &["--transport", "udp", "--peers", "801"],
             "carries at most 800 heroes",
         ),
-        (&["--driver", "kqueue"], "choose auto, uring or epoll"),
-        (&["--driver", "sim"], "later version"),
+        (&["--driver", "kqueue"], "choose auto, uring, epoll or sim"),
+        (
+            &["--driver", "sim", "--transport", "memory"],
+            "leave out --driver sim",
+        ),
+        (
+            &["--durable", "sync", "--transport", "memory"],
+            "leave out --durable",
+        ),
+        (&["storm", "--seeds", "9..1"], "give `1..9`"),
+        (&["storm", "--seeds", "some"], "give `17` or `1..1000`"),
+        (&["storm", "--seeds"], "see --help"),
+        (&["storm", "--faults"], "--faults"),
         (&["--view", "ring"], "later version"),
         (&["--protocol", "raft"], "choose consensus or lottery"),
         (
@@ -91,9 +102,11 @@ fn help_names_every_flag_and_ends_with_0() {
         "--fault",
         "--view",
         "--json",
+        "--durable",
         "--driver",
         "--limit",
         "kill 7 @ letter 5",
+        "storm",
         "Exit status",
     ] {
         assert!(run.stdout.contains(flag), "{flag} in {run}");
@@ -192,6 +205,120 @@ fn in_memory_the_seed_fixes_every_byte_of_the_output() {
             assert_eq!(first.stdout, second.stdout);
         }
     }
+}
+
+/// The trace of a run in a simulated world.
+fn simulated(arguments: &[&str]) -> (Value, String) {
+    let arguments = [&["--driver", "sim", "--json"], arguments].concat();
+    let json = run(&arguments).expect_spoken(ALPHABET);
+    let trace = json["trace_hash"].as_str().unwrap().to_owned();
+    (json, trace)
+}
+
+#[test]
+fn in_a_simulated_world_the_seed_fixes_every_byte_of_the_output() {
+    for transport in ["tcp", "udp", "unix", "pipe"] {
+        let world = |seed: &str| simulated(&["--transport", transport, "--seed", seed]);
+        let first = world("7");
+        assert_eq!(first.0["driver"], "sim");
+        assert_eq!(world("7"), first, "{transport}");
+        assert_ne!(world("8").1, first.1, "{transport}");
+    }
+    let faults = [
+        "--seed",
+        "9",
+        "--fault",
+        "kill 7 @ letter 5; kill 1..3; loss 10%",
+    ];
+    let first = simulated(&faults);
+    assert_eq!(first.0["roster"], 30);
+    assert_eq!(simulated(&faults), first);
+}
+
+/// The same however the program is built and wherever it runs. It changes, as it may, with whatever the executor, the simulation or the
+/// heroes do differently: one more operation, draw or turn. Then say here what the new program says.
+#[test]
+fn in_a_simulated_world_seed_7_leaves_the_trace_that_it_always_has() {
+    assert_eq!(simulated(&["--seed", "7"]).1, "77553e4917cdf1e9");
+    let durable = simulated(&["--seed", "7", "--durable", "sync"]);
+    assert_eq!(durable.1, "9bf50f4875c2a93e");
+}
+
+#[test]
+fn the_environment_may_ask_for_the_simulated_world() {
+    let arguments = ["--json", "--seed", "7"];
+    let run = finish(command(&arguments).env("KRUG_DRIVER", "sim"), &arguments);
+    let json = run.expect_spoken(ALPHABET);
+    assert_eq!(json["trace_hash"], simulated(&["--seed", "7"]).1);
+    assert!(
+        json["replay"].as_str().unwrap().contains("--driver sim"),
+        "{run}"
+    );
+    // Memory is a world of its own.
+    let arguments = ["--json", "--seed", "7", "--transport", "memory"];
+    let run = finish(command(&arguments).env("KRUG_DRIVER", "sim"), &arguments);
+    assert_eq!(run.expect_spoken(ALPHABET)["driver"], "none");
+}
+
+#[test]
+fn the_card_of_a_simulated_world_shows_its_trace() {
+    let run = run(&["--driver", "sim", "--seed", "7"]);
+    assert_eq!(run.status, 0, "{run}");
+    for part in [
+        "TCP between 33 simulated hosts",
+        "7 (fixes the whole run)",
+        "trace      77553e4917cdf1e9",
+        "--driver sim --seed 7",
+    ] {
+        assert!(run.stdout.contains(part), "{part} in {run}");
+    }
+}
+
+#[test]
+fn in_a_simulated_world_a_minority_ends_with_3_and_the_reason() {
+    let run = run(&["--driver", "sim", "--fault", "kill 1..17 @ letter 5"]);
+    assert_eq!(run.status, 3, "{run}");
+    assert_eq!(
+        run.stderr, "consensus: stuck: 16 of 33 hear each other, 17 needed\n",
+        "{run}"
+    );
+}
+
+#[test]
+fn a_storm_says_what_it_saw() {
+    for arguments in [
+        &["storm", "--seeds", "3..5"][..],
+        &["storm", "--calm", "--seeds", "3..5"],
+    ] {
+        let run = run(arguments);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run}");
+        for part in ["3 worlds, and nothing was seen", "ms in the median"] {
+            assert!(run.stdout.contains(part), "{part} in {run}");
+        }
+    }
+    let help = run(&["storm", "--help"]);
+    assert!(
+        help.status == 0 && help.stdout.contains("--seeds"),
+        "{help}"
+    );
+}
+
+#[test]
+fn heroes_with_logs_speak_and_leave_nothing_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let arguments = [
+        "--durable",
+        "sync",
+        "--json",
+        "--peers",
+        "5",
+        "--limit",
+        "60s",
+    ];
+    let run = finish(command(&arguments).env("TMPDIR", place.path()), &arguments);
+    run.expect_spoken(ALPHABET);
+    assert_eq!(run.stderr, "", "{run}");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -21,6 +21,7 @@ const WITHOUT_RUNTIME: &[&str] = &[
     "consensus/tests/decree_schedules.rs",
     "consensus/tests/peers.rs",
     "consensus/tests/refused.rs",
+    "consensus/tests/simulated.rs",
 ];
 
 fn top() -> PathBuf {

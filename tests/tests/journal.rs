@@ -215,6 +215,46 @@ fn tear(segment: &Path, count: usize, random: &Random) -> usize {
 }
 
 #[test]
+fn records_that_are_appended_together_are_one_batch_and_betray_damage_before_them() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let place = folder();
+            let journal = small().open(place.path()).await.expect("a journal");
+            let first = journal.append_all(&["one", "two"]).await;
+            assert_eq!(first.expect("an append"), 0);
+            let second = journal.append_all(&["three", "four", "five"]).await;
+            assert_eq!(second.expect("an append"), 2);
+            let long = vec![0; 2 * SMALL as usize];
+            let refused = journal.append_all(&[&b"six"[..], &long]).await;
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(journal.batches(), 2);
+            journal.close().await.expect("a close");
+
+            let segment = segments(place.path()).pop().expect("a segment");
+            let whole = std::fs::read(&segment).expect("a segment");
+            let header = 4096;
+            let payload_of = |number: usize| header + 16 * number + 8;
+            for (damaged, stray, next) in [
+                (None, None, 5),
+                // The last one may as well have been torn.
+                (Some(4), None, 4),
+                (Some(1), Some(payload_of(2) as u64 - 8), 1),
+            ] {
+                let mut bytes = whole.clone();
+                damaged
+                    .map(payload_of)
+                    .into_iter()
+                    .for_each(|at| bytes[at] ^= 4);
+                std::fs::write(&segment, bytes).expect("a segment");
+                let mut recovery = small().recover(place.path()).await.expect("a journal");
+                assert_eq!(recovery.stray().await.expect("a good journal"), stray);
+                assert_eq!(recovery.next_sequence(), next);
+            }
+        });
+    });
+}
+
+#[test]
 fn damage_before_the_last_segment_is_an_error_that_says_where() {
     run(|runtime| {
         let folder = folder();

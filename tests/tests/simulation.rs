@@ -314,3 +314,24 @@ fn a_failure_names_its_seed_and_each_seed_has_a_world() {
     };
     assert_eq!(seeds.into_inner().unwrap(), expected);
 }
+
+#[test]
+fn what_is_planned_by_count_happens_between_one_event_and_the_next() {
+    let mut sim = Sim::new(3);
+    sim.host("clock", || async {
+        loop {
+            sleep(MS).await;
+        }
+    });
+    let seen: Rc<RefCell<Vec<u64>>> = Rc::default();
+    for count in [50, 20, 20] {
+        let seen = Rc::clone(&seen);
+        sim.at_event(count, move |sim| {
+            seen.borrow_mut().push(sim.events());
+            sim.bounce("clock");
+        });
+    }
+    sim.run_for(MS * 200).unwrap();
+    // A crash counts, and the last turn of what it ends.
+    assert_eq!(*seen.borrow(), [20, 22, 50]);
+}

@@ -27,11 +27,11 @@ pub struct Arguments {
     #[arg(long, value_name = "WORD", default_value_t, hide_default_value = true)]
     pub word: Word,
 
-    /// Fixes names, tickets and ranks; with `--transport memory` the whole run [default: drawn].
+    /// Fixes names, tickets and ranks; with `--driver sim` or `--transport memory` the whole run [default: drawn].
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_seed)]
     pub seed: Option<u64>,
 
-    /// What carries their messages: memory, unix, tcp, udp or pipe [default: unix].
+    /// What carries their messages: memory, unix, tcp, udp or pipe [default: unix; with `--driver sim`: tcp].
     #[arg(long, value_name = "KIND", value_parser = parse_transport)]
     transport: Option<Transport>,
 
@@ -61,7 +61,11 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
 
-    /// What drives the executor: auto, uring or epoll. The variable KRUG_DRIVER decides what auto is.
+    /// What a hero keeps for the case that he comes back: none, or sync, a log that is durable before he promises anything.
+    #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse_durable)]
+    pub durable: Durable,
+
+    /// What drives the executor: auto, uring, epoll, or sim, a simulated world. The variable KRUG_DRIVER decides what auto is.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = parse_driver)]
     pub driver: Driver,
 
@@ -84,7 +88,8 @@ Exit status:
 Try:
   consensus --fault 'kill 7 @ letter 5; loss 10%'
   consensus --fault 'kill 1..17'
-  consensus --transport memory --seed 1
+  consensus --driver sim --seed 1
+  consensus storm --seeds 1..100
   consensus --protocol lottery";
 
 /// What carries the messages.
@@ -129,6 +134,17 @@ pub enum Driver {
     Uring,
     /// epoll.
     Epoll,
+    /// A simulated world, in which the seed fixes everything.
+    Sim,
+}
+
+/// What a hero keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Durable {
+    /// Nothing.
+    None,
+    /// A log, synced before anything leaves that depends on it.
+    Sync,
 }
 
 /// Why there is nothing to run: the text, and whether it is an answer or a complaint.
@@ -147,12 +163,7 @@ impl Arguments {
     ///
     /// Help that was asked for, or one line that says what is wrong and how to mend it.
     pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, Refusal> {
-        let arguments = Arguments::try_parse_from(line).map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                Refusal::Answer(error.render().to_string())
-            }
-            _ => Refusal::Complaint(one_line(&error)),
-        })?;
+        let arguments = Arguments::try_parse_from(line).map_err(|error| refusal_of(&error))?;
         arguments
             .fault
             .check(arguments.peers, arguments.word.count())
@@ -163,6 +174,17 @@ impl Arguments {
             let text = "the lottery is drawn in memory only; leave out --transport";
             return Err(Refusal::Complaint(text.into()));
         }
+        if arguments.transport() == Transport::Memory {
+            if arguments.driver == Driver::Sim {
+                let text = "memory is a simulated world already; leave out --driver sim, or --transport and --protocol";
+                return Err(Refusal::Complaint(text.into()));
+            }
+            if arguments.durable != Durable::None {
+                let text =
+                    "nobody has a disk in memory; leave out --durable, or take another --transport";
+                return Err(Refusal::Complaint(text.into()));
+            }
+        }
         if arguments.transport() == Transport::Udp && arguments.peers > UDP_PEERS_MAX {
             return Err(Refusal::Complaint(format!(
                 "--transport udp carries at most {UDP_PEERS_MAX} heroes: what they say of each other has to fit into one datagram"
@@ -172,12 +194,23 @@ impl Arguments {
     }
 
     /// What carries the messages. The lottery shows one broadcast cut short, to which
-    /// sockets would add nothing: it is drawn in memory.
+    /// sockets would add nothing: it is drawn in memory. In a simulated world each hero gets a host.
     pub fn transport(&self) -> Transport {
-        self.transport.unwrap_or(match self.protocol {
-            Protocol::Consensus => Transport::Unix,
-            Protocol::Lottery => Transport::Memory,
-        })
+        self.transport
+            .unwrap_or(match (self.protocol, self.driver) {
+                (Protocol::Lottery, _) => Transport::Memory,
+                (Protocol::Consensus, Driver::Sim) => Transport::Tcp,
+                (Protocol::Consensus, _) => Transport::Unix,
+            })
+    }
+
+    /// Where the choice was left to the environment: `KRUG_DRIVER=sim` is `--driver sim`.
+    pub fn with_environment(mut self, driver: Option<OsString>) -> Arguments {
+        let is_open = self.driver == Driver::Auto && self.transport() != Transport::Memory;
+        if is_open && driver.is_some_and(|driver| driver == "sim") {
+            self.driver = Driver::Sim;
+        }
+        self
     }
 
     /// The command that repeats this run with `seed`.
@@ -206,6 +239,9 @@ impl Arguments {
         if !self.fault.is_empty() {
             add(format_args!("--fault {}", quoted(&self.fault.to_string())));
         }
+        if self.durable != plain.durable {
+            add(format_args!("--durable {}", name(self.durable)));
+        }
         if self.driver != plain.driver {
             add(format_args!("--driver {}", name(self.driver)));
         }
@@ -221,6 +257,16 @@ impl Arguments {
 pub fn name(choice: impl ValueEnum) -> String {
     let value = choice.to_possible_value().expect("no choice is hidden");
     value.get_name().to_owned()
+}
+
+/// What clap says, as an answer or a complaint.
+pub(super) fn refusal_of(error: &clap::Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            Refusal::Answer(error.render().to_string())
+        }
+        _ => Refusal::Complaint(one_line(error)),
+    }
 }
 
 /// clap explains itself in a paragraph; a program that is called by programs says it in a line.
@@ -296,7 +342,11 @@ fn parse_view(text: &str) -> Result<View, String> {
 }
 
 fn parse_driver(text: &str) -> Result<Driver, String> {
-    choice(text, &["sim"])
+    choice(text, &[])
+}
+
+fn parse_durable(text: &str) -> Result<Durable, String> {
+    choice(text, &[])
 }
 
 /// One of the values of `C`; those in `later` are promised, and refused today.
@@ -352,6 +402,58 @@ mod tests {
         assert!(arguments.fault.is_empty() && !arguments.strict && !arguments.json);
     }
 
+    fn expect_complaints(table: &[(&[&str], &str)]) {
+        for (line, expected) in table {
+            let text = complaint(line);
+            assert!(text.contains(expected), "{line:?}: {text}");
+            assert!(!text.contains(char::is_control), "{line:?}: {text}");
+            assert!(
+                !text.contains("error:") && !text.contains("Usage"),
+                "{line:?}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_one_line_that_says_so() {
+        expect_complaints(&[
+            (
+                &["--driver", "sim", "--transport", "memory"],
+                "leave out --driver sim",
+            ),
+            (
+                &["--driver", "sim", "--protocol", "lottery"],
+                "leave out --driver sim",
+            ),
+            (
+                &["--durable", "sync", "--transport", "memory"],
+                "leave out --durable",
+            ),
+            (&["--durable", "maybe"], "choose none or sync"),
+        ]);
+    }
+
+    #[test]
+    fn the_environment_chooses_the_simulated_world_where_nobody_else_has_chosen() {
+        let chosen = |line: &[&str], driver: Option<&str>| {
+            let arguments = read(line).unwrap();
+            let arguments = arguments.with_environment(driver.map(OsString::from));
+            (arguments.driver, arguments.transport())
+        };
+        assert_eq!(chosen(&[], Some("sim")), (Driver::Sim, Transport::Tcp));
+        assert_eq!(chosen(&[], Some("epoll")), (Driver::Auto, Transport::Unix));
+        assert_eq!(chosen(&[], None), (Driver::Auto, Transport::Unix));
+        let uring = ["--driver", "uring"];
+        assert_eq!(
+            chosen(&uring, Some("sim")),
+            (Driver::Uring, Transport::Unix)
+        );
+        let memory = ["--transport", "memory"];
+        assert_eq!(chosen(&memory, Some("sim")).0, Driver::Auto);
+        let pipes = ["--transport", "pipe"];
+        assert_eq!(chosen(&pipes, Some("sim")), (Driver::Sim, Transport::Pipe));
+    }
+
     #[test]
     fn every_bad_input_is_one_line_that_says_what_and_how() {
         let table: &[(&[&str], &str)] = &[
@@ -371,10 +473,9 @@ mod tests {
                 &["--transport", "udp", "--peers", "801"],
                 "carries at most 800 heroes",
             ),
-            (&["--driver", "sim"], "`sim` arrives in a later version"),
             (
                 &["--driver", "kqueue"],
-                "`kqueue` is none of them; choose auto, uring or epoll",
+                "`kqueue` is none of them; choose auto, uring, epoll or sim",
             ),
             (
                 &["--view", "ring"],
@@ -404,18 +505,10 @@ mod tests {
             (&["--bogus"], "--bogus"),
             (&["--bo\x1b[2Jgus\n"], "--bo"),
             (&["--peers"], "--peers"),
-            (&["storm"], "storm"),
+            (&["drizzle"], "drizzle"),
             (&["--seed", "1", "--seed", "2"], "--seed"),
         ];
-        for (line, expected) in table {
-            let text = complaint(line);
-            assert!(text.contains(expected), "{line:?}: {text}");
-            assert!(!text.contains(char::is_control), "{line:?}: {text}");
-            assert!(
-                !text.contains("error:") && !text.contains("Usage"),
-                "{line:?}: {text}"
-            );
-        }
+        expect_complaints(table);
     }
 
     #[test]

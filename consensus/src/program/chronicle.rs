@@ -225,6 +225,15 @@ impl Chronicle {
         dead
     }
 
+    /// A hero, counted from 0, has stopped by himself.
+    pub fn fell(&mut self, hero: usize, now: Duration) {
+        if std::mem::replace(&mut self.heroes[hero].alive, false) {
+            self.trace.number(hero as u64);
+            let (first, last) = (hero + 1, hero + 1);
+            self.narrator.tell(&Happening::Killed { first, last }, now);
+        }
+    }
+
     /// The next moment at which a fault happens by the clock.
     pub fn next_kill(&self) -> Option<Duration> {
         let moments = self.kills.iter().filter_map(|kill| match kill.moment {

@@ -5,9 +5,10 @@
 //! nothing a hero could ask it. What a hero is born with is the address board of the
 //! circle, or his ends of the pipes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,17 +16,18 @@ use krug::net::{TcpListener, UdpOptions, UnixListener};
 use krug::runtime::{self, Runtime};
 use krug::sync::Notify;
 use krug::task::JoinHandle;
-use krug::time::timeout_at;
+use krug::time::{now, timeout_at};
 use tempfile::TempDir;
 
-use super::arguments::{Arguments, Driver, Transport as Kind};
+use super::arguments::{Arguments, Driver, Durable, Transport as Kind};
 use super::chronicle::Chronicle;
 use super::course::{Course, MessageCounts};
 use super::draws::Draws;
 use super::report::Narrator;
 use super::seeds;
 use crate::core::{Effect, Micros, Peer};
-use crate::node::{Node, Observer};
+use crate::log::{Life, Log, Opened};
+use crate::node::{Node, Observer, Ways};
 use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Udp, Unix};
 
 /// What the heroes that `arguments` ask for will run on.
@@ -38,6 +40,7 @@ pub fn runtime(arguments: &Arguments, seed: u64) -> io::Result<Runtime> {
         Driver::Auto => runtime::Driver::Auto,
         Driver::Uring => runtime::Driver::Uring,
         Driver::Epoll => runtime::Driver::Epoll,
+        Driver::Sim => runtime::Driver::Sim,
     };
     // What the heroes still had to say when all is said is nobody's loss.
     let linger = Duration::from_millis(100);
@@ -63,33 +66,64 @@ pub fn run(
     seed: u64,
     narrator: Narrator,
 ) -> io::Result<Course> {
-    let circle = Rc::new(Circle {
-        driver: match runtime.driver() {
-            runtime::Driver::Epoll => "epoll",
-            _ => "uring",
-        },
-        chronicle: RefCell::new(Chronicle::new(arguments, narrator)),
-        changed: Notify::new(),
-        started: Instant::now(),
-        linked: Cell::new(0),
-        failure: RefCell::new(None),
-        place: RefCell::new(None),
-    });
-    runtime.block_on(async {
-        match arguments.transport() {
-            Kind::Memory => unreachable!("memory is a world of its own"),
-            Kind::Unix => over_unix(arguments, seed, circle).await,
-            Kind::Tcp => over_tcp(arguments, seed, circle).await,
-            Kind::Udp => over_udp(arguments, seed, circle).await,
-            Kind::Pipe => over_pipes(arguments, seed, circle).await,
-        }
-    })
+    let driver = match runtime.driver() {
+        runtime::Driver::Epoll => "epoll",
+        _ => "uring",
+    };
+    let circle = Rc::new(Circle::new(arguments, narrator, driver));
+    let temporary = |is_needed: bool| {
+        let place = || tempfile::Builder::new().prefix("krug-").tempdir();
+        is_needed.then(place).transpose()
+    };
+    let sockets = temporary(arguments.transport() == Kind::Unix)?;
+    let logs = temporary(arguments.durable == Durable::Sync)?;
+    let places = Places {
+        sockets: sockets.as_ref().map(|place| place.path().to_owned()),
+        logs: logs.as_ref().map(|place| place.path().to_owned()),
+    };
+    circle.place.replace(sockets);
+    runtime.block_on(meet(arguments, seed, circle, places))
 }
 
-async fn over_unix(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::Result<Course> {
-    let place = tempfile::Builder::new().prefix("krug-").tempdir()?;
-    let directory = place.path().to_owned();
-    circle.place.replace(Some(place));
+/// Where heroes put what has a name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    /// Where Unix sockets listen.
+    pub(super) sockets: Option<PathBuf>,
+    /// Where each hero has his log, if they have any.
+    pub(super) logs: Option<PathBuf>,
+}
+
+/// All heroes on one host, which is this one.
+///
+/// # Errors
+///
+/// If there is no place to listen.
+pub(super) async fn meet(
+    arguments: &Arguments,
+    seed: u64,
+    circle: Rc<Circle>,
+    places: Places,
+) -> io::Result<Course> {
+    circle.logs.replace(places.logs);
+    match arguments.transport() {
+        Kind::Memory => unreachable!("memory is a world of its own"),
+        Kind::Unix => {
+            let directory = places.sockets.unwrap_or_else(std::env::temp_dir);
+            over_unix(arguments, seed, circle, directory).await
+        }
+        Kind::Tcp => over_tcp(arguments, seed, circle).await,
+        Kind::Udp => over_udp(arguments, seed, circle).await,
+        Kind::Pipe => over_pipes(arguments, seed, circle).await,
+    }
+}
+
+async fn over_unix(
+    arguments: &Arguments,
+    seed: u64,
+    circle: Rc<Circle>,
+    directory: PathBuf,
+) -> io::Result<Course> {
     let board = Rc::new(Board::new(arguments, seed));
     let mut names = seeds::draws(seed, seeds::PATHS);
     let prepare = |_| {
@@ -194,26 +228,66 @@ impl<A: Clone> Board<A> {
     }
 }
 
-/// What all tasks of a run share.
-struct Circle {
+/// What all heroes of a run share with the harness.
+pub(super) struct Circle {
     /// What the executor runs on.
     driver: &'static str,
     chronicle: RefCell<Chronicle>,
     /// There is something new in the chronicle, or a hero could not be born.
-    changed: Notify,
-    started: Instant,
+    pub(super) changed: Notify,
+    /// When somebody looked at the clock first.
+    started: OnceCell<Instant>,
     /// How many heroes have their links, or have given up on the rest of them.
     linked: Cell<usize>,
     /// What kept a hero from being born.
-    failure: RefCell<Option<io::Error>>,
+    pub(super) failure: RefCell<Option<io::Error>>,
     /// Where Unix sockets listen, until all heroes have their links: whoever breaks the
     /// program off later finds nothing left behind.
     place: RefCell<Option<TempDir>>,
+    /// Where the heroes have their logs, if they have any.
+    logs: RefCell<Option<PathBuf>>,
 }
 
 impl Circle {
-    fn now(&self) -> Duration {
-        self.started.elapsed()
+    pub(super) fn new(arguments: &Arguments, narrator: Narrator, driver: &'static str) -> Circle {
+        Circle {
+            driver,
+            chronicle: RefCell::new(Chronicle::new(arguments, narrator)),
+            changed: Notify::new(),
+            started: OnceCell::new(),
+            linked: Cell::new(0),
+            failure: RefCell::new(None),
+            place: RefCell::new(None),
+            logs: RefCell::new(None),
+        }
+    }
+
+    /// Inside of a runtime, whose clock it is.
+    pub(super) fn started(&self) -> Instant {
+        *self.started.get_or_init(now)
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        now().saturating_duration_since(self.started())
+    }
+
+    /// One more hero has what he needs to reach the others.
+    pub(super) fn has_linked(&self) {
+        self.linked.set(self.linked.get() + 1);
+        self.changed.notify_one();
+    }
+
+    /// Something went wrong that was not asked for: the run is over.
+    pub(super) fn fail(&self, error: io::Error) {
+        self.failure.borrow_mut().get_or_insert(error);
+        self.changed.notify_one();
+    }
+
+    /// A hero's log has failed, and so has he.
+    pub(super) fn fell(&self, hero: usize, error: &io::Error) {
+        eprintln!("hero {} stops: {error}", hero + 1);
+        self.chronicle.borrow_mut().fell(hero, self.now());
+        self.changed.notify_one();
     }
 }
 
@@ -238,19 +312,15 @@ where
         .map(|hero| {
             let random = seeds::of_hero(seed, hero, arguments.peers);
             let peer = Rc::new(RefCell::new(Peer::new(config.clone(), random)));
-            let watcher = Watcher {
-                hero,
-                circle: Rc::clone(&circle),
-                loss_per_million: arguments.fault.loss.per_million,
-                losses: seeds::draws(seed, seeds::LOSSES + hero as u64),
-            };
+            let watcher = Watcher::new(arguments, seed, &circle, hero);
             let is_stillborn = arguments.fault.is_stillborn(hero + 1);
             let task = krug::spawn(live(prepare(hero), Rc::clone(&peer), watcher, is_stillborn));
             Hero { peer, task }
         })
         .collect();
 
-    watch(arguments, &circle, &heroes).await;
+    let end = |hero: usize| heroes[hero].task.abort();
+    watch(arguments, &circle, end).await;
     let elapsed = circle.now();
     for hero in &heroes {
         hero.task.abort();
@@ -277,28 +347,55 @@ async fn live<T: Transport>(
     is_stillborn: bool,
 ) {
     let circle = Rc::clone(&watcher.circle);
-    let transport = match prepared.await {
-        Ok(transport) => transport,
-        Err(error) => {
-            circle.failure.borrow_mut().get_or_insert(error);
-            circle.changed.notify_one();
-            return;
-        }
+    let folder = circle.logs.borrow().clone();
+    let folder = folder.map(|place| place.join((watcher.hero + 1).to_string()));
+    let peers = watcher.peers;
+    let born = async {
+        let transport = prepared.await?;
+        let log = match folder {
+            Some(folder) => Some(first_log(&folder, peers).await?),
+            None => None,
+        };
+        Ok((transport, log))
+    };
+    let (transport, log) = match born.await {
+        Ok(born) => born,
+        Err(error) => return circle.fail(error),
     };
     let links = transport.connect().await;
-    circle.linked.set(circle.linked.get() + 1);
-    circle.changed.notify_one();
+    circle.has_linked();
     if !is_stillborn {
-        Node::new(peer, links, circle.started, watcher).run().await;
+        speak(peer, Ways::over(links), log, watcher).await;
     }
 }
 
+/// A log in `folder`, where none was before.
+///
+/// # Errors
+///
+/// What the system says, or that there was one.
+pub(super) async fn first_log(folder: &Path, peers: usize) -> io::Result<Log> {
+    match Log::open(folder, peers, Life::First).await? {
+        Opened::Whole { log, .. } => Ok(log),
+        Opened::Damaged(why) => Err(io::Error::other(why)),
+    }
+}
+
+/// The rest of a hero's life: it ends if his log fails.
+pub(super) async fn speak(peer: Rc<RefCell<Peer>>, ways: Ways, log: Option<Log>, watcher: Watcher) {
+    let (circle, hero) = (Rc::clone(&watcher.circle), watcher.hero);
+    let node = Node::new(peer, ways, circle.started(), log, watcher);
+    let error = node.run().await;
+    circle.fell(hero, &error);
+}
+
 /// Returns when nothing more is to be expected.
-async fn watch(arguments: &Arguments, circle: &Circle, heroes: &[Hero]) {
+/// `end` ends a hero.
+pub(super) async fn watch(arguments: &Arguments, circle: &Circle, end: impl Fn(usize)) {
     let mut all_linked = false;
-    while let Some(next) = look(arguments, circle, heroes, &mut all_linked) {
+    while let Some(next) = look(arguments, circle, &end, &mut all_linked) {
         // In time or not: the next look finds what there is to do.
-        let _ = timeout_at(circle.started + next, circle.changed.notified()).await;
+        let _ = timeout_at(circle.started() + next, circle.changed.notified()).await;
     }
 }
 
@@ -307,7 +404,7 @@ async fn watch(arguments: &Arguments, circle: &Circle, heroes: &[Hero]) {
 fn look(
     arguments: &Arguments,
     circle: &Circle,
-    heroes: &[Hero],
+    end: &impl Fn(usize),
     all_linked: &mut bool,
 ) -> Option<Duration> {
     let now = circle.now();
@@ -322,16 +419,14 @@ fn look(
         // Nobody dies on the way to his place: the others would only wait for him there.
         return (now < last && circle.failure.borrow().is_none()).then_some(last);
     }
-    for hero in chronicle.take_due_kills(now) {
-        heroes[hero].task.abort();
-    }
+    chronicle.take_due_kills(now).into_iter().for_each(end);
     if chronicle.is_over() || now >= last {
         return None;
     }
     Some(chronicle.next_kill().map_or(last, |kill| kill.min(last)))
 }
 
-fn close(
+pub(super) fn close(
     arguments: &Arguments,
     circle: &Circle,
     peers: &[Rc<RefCell<Peer>>],
@@ -352,11 +447,29 @@ fn close(
 }
 
 /// The harness's eye on one hero, and the fault that takes his messages.
-struct Watcher {
+pub(super) struct Watcher {
     hero: usize,
+    peers: usize,
     circle: Rc<Circle>,
     loss_per_million: u32,
     losses: Draws,
+}
+
+impl Watcher {
+    pub(super) fn new(
+        arguments: &Arguments,
+        seed: u64,
+        circle: &Rc<Circle>,
+        hero: usize,
+    ) -> Watcher {
+        Watcher {
+            hero,
+            peers: arguments.peers,
+            circle: Rc::clone(circle),
+            loss_per_million: arguments.fault.loss.per_million,
+            losses: seeds::draws(seed, seeds::LOSSES + hero as u64),
+        }
+    }
 }
 
 impl Observer for Watcher {

@@ -1,4 +1,4 @@
-//! The program `consensus`: arguments, faults, the two worlds it runs in, and what it prints.
+//! The program `consensus`: arguments, faults, the worlds it runs in, and what it prints.
 
 pub mod arguments;
 pub mod chronicle;
@@ -11,15 +11,18 @@ pub mod limits;
 pub mod memory;
 pub mod report;
 pub mod seeds;
+pub mod storms;
 pub mod word;
+pub mod world;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use arguments::{Arguments, Protocol, Refusal, Transport, View};
+use arguments::{Arguments, Driver, Protocol, Refusal, Transport, View};
 use course::{Course, End};
 use report::{Narrator, Paint, Report};
+use storms::{StormArguments, Weather};
 
 /// The word is spoken.
 const SPOKEN: u8 = 0;
@@ -60,24 +63,23 @@ impl From<io::Error> for Failure {
 
 fn run(line: Vec<OsString>) -> Result<u8, Failure> {
     let program = program_name(line.first());
+    if line.get(1).is_some_and(|word| word == storms::COMMAND) {
+        return match StormArguments::read(line.into_iter().skip(1)) {
+            Ok(arguments) => Ok(storm(&arguments, &program)),
+            Err(refusal) => refused(refusal),
+        };
+    }
     let arguments = match Arguments::read(line) {
-        Ok(arguments) => arguments,
-        Err(Refusal::Answer(text)) => {
-            print(&text);
-            return Ok(SPOKEN);
-        }
-        Err(Refusal::Complaint(line)) => {
-            return Err(Failure {
-                status: REFUSED,
-                line,
-            });
-        }
+        Ok(arguments) => arguments.with_environment(std::env::var_os("KRUG_DRIVER")),
+        Err(refusal) => return refused(refusal),
     };
-    let needed = limits::descriptors_needed(arguments.peers, arguments.transport());
-    limits::raise_descriptor_limit(needed).map_err(|error| Failure {
-        status: REFUSED,
-        line: error.to_string(),
-    })?;
+    if arguments.driver != Driver::Sim {
+        let needed = limits::descriptors_needed(arguments.peers, arguments.transport());
+        limits::raise_descriptor_limit(needed).map_err(|error| Failure {
+            status: REFUSED,
+            line: error.to_string(),
+        })?;
+    }
     let seed = match arguments.seed {
         Some(seed) => seed,
         None => drawn_seed()?,
@@ -86,17 +88,38 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
         show_foil(&arguments, &program, seed);
         return Ok(SPOKEN);
     }
-    let runtime = match arguments.transport() {
-        Transport::Memory => None,
-        _ => Some(circle::runtime(&arguments, seed)?),
+    let is_real = arguments.transport() != Transport::Memory && arguments.driver != Driver::Sim;
+    let runtime = match is_real {
+        true => Some(circle::runtime(&arguments, seed)?),
+        false => None,
     };
     let narrator = Narrator::new(&arguments);
     narrator.opening(&arguments, seed);
     let course = match &runtime {
-        None => memory::run(&arguments, seed, narrator),
         Some(runtime) => circle::run(runtime, &arguments, seed, narrator)?,
+        None if arguments.driver == Driver::Sim => world::run(&arguments, seed, narrator)?,
+        None => memory::run(&arguments, seed, narrator),
     };
     Ok(show(&arguments, &program, seed, &course))
+}
+
+fn refused(refusal: Refusal) -> Result<u8, Failure> {
+    match refusal {
+        Refusal::Answer(text) => {
+            print(&text);
+            Ok(SPOKEN)
+        }
+        Refusal::Complaint(line) => Err(Failure {
+            status: REFUSED,
+            line,
+        }),
+    }
+}
+
+fn storm(arguments: &StormArguments, program: &str) -> u8 {
+    let weather = Weather::of(arguments);
+    print(&weather.report(arguments, program));
+    if weather.is_good() { SPOKEN } else { BROKEN }
 }
 
 /// The lottery has done its work when it has shown what comes of it, whatever that is.

@@ -138,7 +138,11 @@ impl Report {
 
     fn over_text(&self) -> String {
         let pairs = self.peers * (self.peers - 1) / 2;
+        let hosts = count(self.peers, "simulated host");
         match self.transport.as_str() {
+            "tcp" if self.is_simulated() => format!("TCP between {hosts}"),
+            "udp" if self.is_simulated() => format!("UDP between {hosts}"),
+            other if self.is_simulated() => format!("{other} on a simulated host"),
             "memory" => "memory, in virtual time".to_owned(),
             "unix" => format!("{} on {}", count(pairs, "unix socket"), self.driver),
             "tcp" => format!("{} on {}", count(pairs, "TCP connection"), self.driver),
@@ -148,8 +152,12 @@ impl Report {
         }
     }
 
+    fn is_simulated(&self) -> bool {
+        self.driver == "sim"
+    }
+
     fn seed_text(&self) -> String {
-        let reach = if self.transport == name(Transport::Memory) {
+        let reach = if self.is_simulated() || self.transport == name(Transport::Memory) {
             "fixes the whole run"
         } else {
             "fixes names, tickets and ranks; who comes first is up to the kernel"

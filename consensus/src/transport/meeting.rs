@@ -9,7 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use krug::sync::mpsc;
-use krug::time::{sleep, timeout_at};
+use krug::time::{now, sleep, timeout_at};
 
 use super::{Link, Tasks, Transport};
 
@@ -56,7 +56,7 @@ impl<S: Socket> Transport for Sockets<S> {
             own,
             addresses,
         } = self;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = now() + PATIENCE;
         let (up, mut coming) = mpsc::unbounded();
         let mut tasks = Tasks::new();
         let mut smaller = 0;
@@ -88,7 +88,7 @@ async fn dial_until<S: Socket>(
     up: mpsc::UnboundedSender<S::Stream>,
 ) {
     let mut pause = PAUSE_MIN;
-    while Instant::now() < deadline {
+    while now() < deadline {
         if let Ok(stream) = S::dial(address.clone()).await {
             // Nobody takes it only if the hero is dead or out of patience: then it closes.
             let _ = up.send(stream);

@@ -34,7 +34,7 @@ pub fn carry(
     let link = Rc::new(link);
     let outbox = Rc::new(Outbox::new());
     tasks.spawn(send_all(Rc::clone(&link), Rc::clone(&outbox)));
-    tasks.spawn(receive_all(port, link, inbox));
+    tasks.spawn(receive_all(port, link, inbox, Vec::new()));
     outbox
 }
 
@@ -51,15 +51,16 @@ async fn send_all(link: Rc<impl Link>, outbox: Rc<Outbox>) {
     }
 }
 
-async fn receive_all(port: Port, link: Rc<impl Link>, inbox: mpsc::Sender<Arrival>) {
+/// `first` was received already.
+pub(super) async fn receive_all(
+    port: Port,
+    link: Rc<impl Link>,
+    inbox: mpsc::Sender<Arrival>,
+    first: Vec<u8>,
+) {
     let mut decoder = Decoder::new();
-    let mut buffer = Vec::with_capacity(RECEIVE_SIZE);
+    let mut buffer = first;
     loop {
-        let (result, received) = link.receive(buffer).await;
-        buffer = received;
-        if !matches!(result, Ok(1..)) {
-            return;
-        }
         decoder.push(&buffer);
         loop {
             match decoder.next_message() {
@@ -72,6 +73,13 @@ async fn receive_all(port: Port, link: Rc<impl Link>, inbox: mpsc::Sender<Arriva
                 Ok(None) => break,
                 Err(_) => return,
             }
+        }
+        buffer.clear();
+        buffer.reserve(RECEIVE_SIZE);
+        let (result, received) = link.receive(buffer).await;
+        buffer = received;
+        if !matches!(result, Ok(1..)) {
+            return;
         }
     }
 }

@@ -86,13 +86,13 @@ pub(super) fn write_body(message: &Message, out: &mut Vec<u8>) {
     }
 }
 
-fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
+pub(crate) fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
     out.extend_from_slice(&claim.ticket.0.to_le_bytes());
     out.extend_from_slice(&claim.name.0.to_le_bytes());
     out.extend_from_slice(&claim.redraws.to_le_bytes());
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) {
+pub(crate) fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Roll(claims) => {
             out.push(VALUE_ROLL);
@@ -106,7 +106,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-fn write_candidate(candidate: &Candidate<Value>, out: &mut Vec<u8>) {
+pub(crate) fn write_candidate(candidate: &Candidate<Value>, out: &mut Vec<u8>) {
     out.extend_from_slice(&candidate.rank.0.to_le_bytes());
     write_value(&candidate.value, out);
 }
@@ -114,7 +114,11 @@ fn write_candidate(candidate: &Candidate<Value>, out: &mut Vec<u8>) {
 fn write_answer(answer: &Answer<Value>, out: &mut Vec<u8>) {
     out.extend_from_slice(&answer.step.to_le_bytes());
     write_candidate(&answer.first, out);
-    match &answer.prev {
+    write_prev(answer.prev.as_ref(), out);
+}
+
+pub(crate) fn write_prev(prev: Option<&Candidate<Value>>, out: &mut Vec<u8>) {
+    match prev {
         None => out.push(0),
         Some(prev) => {
             out.push(1);
@@ -124,7 +128,7 @@ fn write_answer(answer: &Answer<Value>, out: &mut Vec<u8>) {
 }
 
 pub(super) fn read_body(kind: Kind, body: &[u8]) -> Result<Message, WireError> {
-    let mut fields = Fields { rest: body };
+    let mut fields = Fields::new(body);
     let message = match kind {
         Kind::Claim => Message::Claim(fields.claim()?),
         Kind::Decided => Message::Decided {
@@ -147,15 +151,19 @@ pub(super) fn read_body(kind: Kind, body: &[u8]) -> Result<Message, WireError> {
             slot: fields.u64()?,
         },
     };
-    match fields.rest.len() {
-        0 => Ok(message),
-        left => Err(WireError::BodyTooLong(left)),
-    }
+    fields.end()?;
+    Ok(message)
 }
 
 /// What was not read of a body.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(body: &'a [u8]) -> Fields<'a> {
+        Fields { rest: body }
+    }
 }
 
 impl Fields<'_> {
@@ -168,15 +176,15 @@ impl Fields<'_> {
         Ok(*array)
     }
 
-    fn u8(&mut self) -> Result<u8, WireError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, WireError> {
         self.array().map(u8::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, WireError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, WireError> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, WireError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, WireError> {
         self.array().map(u64::from_le_bytes)
     }
 
@@ -184,7 +192,7 @@ impl Fields<'_> {
         self.array().map(u128::from_le_bytes)
     }
 
-    fn claim(&mut self) -> Result<Claim, WireError> {
+    pub(crate) fn claim(&mut self) -> Result<Claim, WireError> {
         Ok(Claim {
             ticket: Ticket(self.u128()?),
             name: Name(self.u128()?),
@@ -192,7 +200,7 @@ impl Fields<'_> {
         })
     }
 
-    fn value(&mut self) -> Result<Value, WireError> {
+    pub(crate) fn value(&mut self) -> Result<Value, WireError> {
         match self.u8()? {
             VALUE_ROLL => {
                 let count = self.u32()? as usize;
@@ -208,7 +216,7 @@ impl Fields<'_> {
         }
     }
 
-    fn candidate(&mut self) -> Result<Candidate<Value>, WireError> {
+    pub(crate) fn candidate(&mut self) -> Result<Candidate<Value>, WireError> {
         Ok(Candidate {
             rank: Rank(self.u64()?),
             value: self.value()?,
@@ -218,11 +226,24 @@ impl Fields<'_> {
     fn answer(&mut self) -> Result<Answer<Value>, WireError> {
         let step = self.u32()?;
         let first = self.candidate()?;
-        let prev = match self.u8()? {
-            0 => None,
-            1 => Some(self.candidate()?),
-            _ => return Err(WireError::Field("prev")),
-        };
+        let prev = self.prev()?;
         Ok(Answer { step, first, prev })
+    }
+
+    /// The greatest candidate of the step before, if there was one.
+    pub(crate) fn prev(&mut self) -> Result<Option<Candidate<Value>>, WireError> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => self.candidate().map(Some),
+            _ => Err(WireError::Field("prev")),
+        }
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn end(self) -> Result<(), WireError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(WireError::BodyTooLong(left)),
+        }
     }
 }

@@ -4,8 +4,6 @@
 //! Peers have an *identity* here that they do not know themselves. All chance of the world hangs on identities, never
 //! on the order in which things are stored, so a world can be relabelled and must go on the same.
 
-mod oracle;
-
 use std::collections::{BTreeMap, VecDeque};
 
 use krug_consensus::core::{
@@ -13,7 +11,7 @@ use krug_consensus::core::{
 };
 
 use crate::support::Chance;
-pub(crate) use oracle::Oracle;
+pub(crate) use krug_consensus::oracle::Oracle;
 
 /// How the world treats its peers.
 #[derive(Clone, Debug)]
@@ -270,6 +268,7 @@ impl World {
             return;
         };
         let effects = peer.step(now, event);
+        self.oracle.looks_at(identity, peer);
         self.perform(identity, effects);
     }
 
@@ -302,7 +301,7 @@ impl World {
                         self.schedule(identity, identity, at.max(self.now), Happening::Timer);
                     }
                 }
-                effect => self.oracle.says(identity, &effect),
+                effect => self.oracle.learned(identity, &effect),
             }
         }
     }
@@ -312,7 +311,7 @@ impl World {
         if body.peer.is_none() {
             return;
         }
-        self.oracle.sends(from, body.is_mute, &message, &body.disk);
+        self.oracle.says(from, &message);
         body.sends += 1;
         let crashes = body.crash_after_sends == Some(body.sends);
         let (now, loss, doubling, round_trip) = (
@@ -408,7 +407,11 @@ impl World {
         if self.bodies[identity].peer.is_some() {
             return;
         }
-        let peer = self.bodies[identity].born(identity, &self.setup);
+        let body = &self.bodies[identity];
+        let peer = body.born(identity, &self.setup);
+        if !body.is_mute {
+            self.oracle.reloads(identity, &body.disk);
+        }
         self.oracle.restarts(identity, &peer);
         self.bodies[identity].peer = Some(peer);
         self.step(identity, Event::Start);

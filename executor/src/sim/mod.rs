@@ -121,6 +121,7 @@ pub use ring::Rings;
 pub use rule::{Packet, Protocol, Rule, Verdict};
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -137,7 +138,11 @@ pub struct Sim {
     hosts: Vec<Host>,
     /// What the test itself wants done, and when.
     plans: Agenda<Plan>,
+    /// The same, and after how much that has happened.
+    plans_by_count: BTreeMap<u64, Vec<Plan>>,
     checks: Vec<Check>,
+    /// Memory for those that have something to do, used over and over.
+    ready: Vec<(usize, usize)>,
     failure: Option<Failure>,
     rules: Rules,
     /// When the clients are to have finished.
@@ -167,7 +172,9 @@ impl Sim {
             world: Rc::new(RefCell::new(World::new(seed))),
             hosts: Vec::new(),
             plans: Agenda::new(),
+            plans_by_count: BTreeMap::new(),
             checks: Vec::new(),
+            ready: Vec::new(),
             failure: None,
             rules: Rules::default(),
             limit: None,
@@ -262,6 +269,16 @@ impl Sim {
     fn plan(&mut self, moment: Duration, is_fault: bool, action: impl FnOnce(&mut Sim) + 'static) {
         let action = Box::new(action);
         self.plans.plan(moment, Plan { action, is_fault });
+    }
+
+    /// Calls `action` as soon as [`events`](Sim::events) is at least `count`: to do something between any one thing that happens and
+    /// the next.
+    pub fn at_event(&mut self, count: u64, action: impl FnOnce(&mut Sim) + 'static) {
+        let plan = Plan {
+            action: Box::new(action),
+            is_fault: true,
+        };
+        self.plans_by_count.entry(count).or_default().push(plan);
     }
 
     /// Calls `check` after everything that happens: each turn of a core, each completion. What it panics with ends the

@@ -88,6 +88,14 @@ impl Sim {
             self.start(host);
             return self.checked();
         }
+        let by_count = self.plans_by_count.first_entry();
+        if let Some(plans) =
+            by_count.filter(|plans| *plans.key() <= self.world.borrow().trace().count())
+        {
+            let plans = plans.remove();
+            plans.into_iter().for_each(|plan| self.carry_out(plan));
+            return self.checked();
+        }
         if let Some(plan) = self.plans.take_due(self.elapsed()) {
             self.carry_out(plan);
             return self.checked();
@@ -132,20 +140,17 @@ impl Sim {
     }
 
     /// One of the cores that have something to do.
-    fn draw_core(&self) -> Option<(usize, usize)> {
+    fn draw_core(&mut self) -> Option<(usize, usize)> {
         let world = self.world.borrow();
         let is_ready = |running: &Running| running.stepped.is_ready(world.has_news(running.number));
-        let ready = || {
-            self.hosts.iter().enumerate().flat_map(|(index, host)| {
-                let cores = host.running.iter().enumerate();
-                cores
-                    .filter(|(_, running)| is_ready(running))
-                    .map(move |(core, _)| (index, core))
-            })
-        };
-        let count = ready().count();
-        let chosen = world.schedule().below(count.max(1) as u32);
-        ready().nth(chosen as usize)
+        self.ready.clear();
+        for (index, host) in self.hosts.iter().enumerate() {
+            let cores = host.running.iter().enumerate();
+            let ready = cores.filter(|(_, running)| is_ready(running));
+            self.ready.extend(ready.map(|(core, _)| (index, core)));
+        }
+        let chosen = world.schedule().below(self.ready.len().max(1) as u32);
+        self.ready.get(chosen as usize).copied()
     }
 
     /// When something happens next, if nothing happens before.

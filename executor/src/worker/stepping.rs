@@ -1,5 +1,6 @@
 //! A core whose turns somebody else takes: a simulation has many on one thread.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ pub(crate) struct Stepped {
     worker: Worker,
     main: MainTask,
     state: State,
+    /// What [`Stepped::next_moment`] has found since the last turn: nothing else changes it.
+    next_moment: Cell<Option<Option<Instant>>>,
 }
 
 enum State {
@@ -53,12 +56,14 @@ impl Stepped {
             worker,
             main,
             state: State::Running(future),
+            next_moment: Cell::new(None),
         })
     }
 
     /// One turn of the core.
     pub(crate) fn turn(&mut self) -> Turn {
         let _inside = self.worker.enter();
+        self.next_moment.set(None);
         match &mut self.state {
             State::Ending(ending) => match self.worker.go_on_ending(ending) {
                 true => Turn::GoesOn,
@@ -104,10 +109,15 @@ impl Stepped {
 
     /// When a turn would come to something, even if nothing happens.
     pub(crate) fn next_moment(&self) -> Option<Instant> {
-        match &self.state {
+        if let Some(known) = self.next_moment.get() {
+            return known;
+        }
+        let found = match &self.state {
             State::Running(_) => self.worker.next_timer(),
             State::Ending(ending) => Some(self.worker.next_moment_of(ending)),
-        }
+        };
+        self.next_moment.set(Some(found));
+        found
     }
 
     pub(crate) fn remains(&self) -> Remains {
@@ -120,6 +130,7 @@ impl Stepped {
             worker,
             main,
             state,
+            ..
         } = self;
         let inside = worker.enter();
         let ending = match state {

@@ -87,11 +87,12 @@ impl World {
             return false;
         };
         let is_datagrams = matches!(own.kind, Kind::Datagrams(_));
-        let conflicts = |other: ObjectId| -> bool {
-            let Some(object) = self.objects.get(other).filter(|_| other != id) else {
-                return false;
-            };
-            if object.host != host || matches!(object.kind, Kind::Datagrams(_)) != is_datagrams {
+        let conflicts = |(other, object): (ObjectId, &Object)| -> bool {
+            // The end of a connection takes nobody's place: it is known by both of its names.
+            let is_connection =
+                matches!(&object.kind, Kind::Stream(stream) if stream.remote.is_some());
+            let is_same_kind = matches!(object.kind, Kind::Datagrams(_)) == is_datagrams;
+            if other == id || is_connection || !is_same_kind {
                 return false;
             }
             let Some(bound) = self.local_name(other).and_then(|name| name.internet()) else {
@@ -103,12 +104,9 @@ impl World {
             let shares = both(OptionName::ReusePort)
                 || both(OptionName::ReuseAddress)
                     && (is_datagrams || !matches!(object.kind, Kind::Listener(_)));
-            // The end of a connection takes nobody's place: it is known by both of its names.
-            let is_connection =
-                matches!(&object.kind, Kind::Stream(stream) if stream.remote.is_some());
-            overlaps && !shares && !is_connection
+            overlaps && !shares
         };
-        !self.objects.iter().any(|(other, _)| conflicts(other))
+        !self.objects.iter_of(host).any(conflicts)
     }
 
     pub(super) fn local_name(&self, id: ObjectId) -> Option<SocketName> {
@@ -187,9 +185,9 @@ impl World {
             let bound = listener.local.internet()?;
             let only_v6 = object.is_on(OptionName::OnlyV6);
             let is_reached = name::is_reached(bound, target, only_v6);
-            (object.host == host && is_reached && !listener.is_shut).then_some(id)
+            (is_reached && !listener.is_shut).then_some(id)
         };
-        let found: Vec<ObjectId> = self.objects.iter().filter_map(is_it).collect();
+        let found: Vec<ObjectId> = self.objects.iter_of(host).filter_map(is_it).collect();
         self.one_of(&found)
     }
 
@@ -202,11 +200,7 @@ impl World {
     ) -> Option<ObjectId> {
         let target = target.internet()?;
         let mut open = Vec::new();
-        for (id, object) in self
-            .objects
-            .iter()
-            .filter(|(_, object)| object.host == host)
-        {
+        for (id, object) in self.objects.iter_of(host) {
             let Kind::Datagrams(datagrams) = &object.kind else {
                 continue;
             };

@@ -1,6 +1,5 @@
 //! [`Network`]: the ways between hosts, how long they are, and what gets lost on them.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -151,7 +150,7 @@ pub(super) fn resend_pause(tries: u32) -> Duration {
 }
 
 /// The way from one host to another.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Way {
     conditions: Option<Conditions>,
     is_cut: bool,
@@ -165,12 +164,24 @@ struct Way {
 #[derive(Default)]
 pub(super) struct Network {
     conditions: Conditions,
-    ways: BTreeMap<(usize, usize), Way>,
+    /// By the host where it begins, and the one where it ends.
+    ways: Vec<Vec<Way>>,
 }
 
 impl Network {
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
-        self.ways.entry((from, to)).or_default()
+        if from >= self.ways.len() {
+            self.ways.resize(from + 1, Vec::new());
+        }
+        let ways = &mut self.ways[from];
+        if to >= ways.len() {
+            ways.resize(to + 1, Way::default());
+        }
+        &mut ways[to]
+    }
+
+    fn known_way(&self, from: usize, to: usize) -> Option<&Way> {
+        self.ways.get(from)?.get(to)
     }
 
     /// How all ways are that have no conditions of their own.
@@ -187,10 +198,8 @@ impl Network {
     }
 
     pub(super) fn conditions_of(&self, from: usize, to: usize) -> Conditions {
-        let own = self
-            .ways
-            .get(&(from, to))
-            .and_then(|way| way.conditions.clone());
+        let way = self.known_way(from, to);
+        let own = way.and_then(|way| way.conditions.clone());
         own.unwrap_or_else(|| self.conditions.clone())
     }
 
@@ -211,19 +220,23 @@ impl Network {
 
     /// Every way on which something is held or that is cut.
     pub(super) fn disturbed(&self) -> Vec<(usize, usize)> {
-        let ways = self.ways.iter();
-        let disturbed = ways.filter(|(_, way)| way.is_cut || way.is_held);
-        disturbed.map(|(ends, _)| *ends).collect()
+        let mut disturbed = Vec::new();
+        for (from, ways) in self.ways.iter().enumerate() {
+            let is_disturbed = |to: &usize| ways[*to].is_cut || ways[*to].is_held;
+            let ends = (0..ways.len()).filter(is_disturbed);
+            disturbed.extend(ends.map(|to| (from, to)));
+        }
+        disturbed
     }
 
     pub(super) fn is_cut(&self, from: usize, to: usize) -> bool {
-        from != to && self.ways.get(&(from, to)).is_some_and(|way| way.is_cut)
+        from != to && self.known_way(from, to).is_some_and(|way| way.is_cut)
     }
 
     /// Whether a packet that has arrived waits on a way that is held.
     pub(super) fn holds(&self, packet: &Packet) -> bool {
         let (from, to) = (packet.from_host, packet.to_host);
-        from != to && self.ways.get(&(from, to)).is_some_and(|way| way.is_held)
+        from != to && self.known_way(from, to).is_some_and(|way| way.is_held)
     }
 
     /// Keeps it until the way is released.
@@ -243,9 +256,9 @@ impl Network {
         if from == to {
             return [Some(now + luck.within(&LOOPBACK)), None];
         }
-        let usual = self.conditions.clone();
-        let way = self.way(from, to);
-        let conditions = way.conditions.clone().unwrap_or(usual);
+        self.way(from, to);
+        let way = &mut self.ways[from][to];
+        let conditions = way.conditions.as_ref().unwrap_or(&self.conditions);
         let mut leaves = now;
         if let Some(bandwidth) = conditions.bandwidth {
             let nanoseconds = packet.size() as u128 * 1_000_000_000 / u128::from(bandwidth.max(1));

@@ -89,6 +89,8 @@ pub(super) struct Objects {
     objects: Vec<Option<(u64, Object)>>,
     /// Places that are free.
     free: Vec<usize>,
+    /// What each host has open, in the order in which it was opened.
+    by_host: Vec<Vec<ObjectId>>,
     /// What each number names, from [`FIRST`] on.
     numbers: Vec<Option<ObjectId>>,
     made: u64,
@@ -117,6 +119,10 @@ impl Objects {
             sending: VecDeque::new(),
         };
         self.objects[place] = Some((id.number, object));
+        if host >= self.by_host.len() {
+            self.by_host.resize(host + 1, Vec::new());
+        }
+        self.by_host[host].push(id);
         id
     }
 
@@ -176,6 +182,10 @@ impl Objects {
         self.get(id)?;
         let (_, object) = self.objects[id.place].take()?;
         self.free.push(id.place);
+        let of_host = &mut self.by_host[object.host];
+        if let Ok(place) = of_host.binary_search(&id) {
+            of_host.remove(place);
+        }
         if object.descriptors > 0 {
             let names_it = |number: &&mut Option<ObjectId>| **number == Some(id);
             self.numbers
@@ -207,26 +217,19 @@ impl Objects {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
-        let places = self.objects.iter().enumerate();
-        places.filter_map(|(place, entry)| {
-            let (number, object) = entry.as_ref()?;
-            let number = *number;
-            Some((ObjectId { number, place }, object))
-        })
+    /// What a host has open, in the order in which it was opened.
+    pub(super) fn of_host(&self, host: usize) -> &[ObjectId] {
+        self.by_host.get(host).map_or(&[], Vec::as_slice)
     }
 
-    /// In the order in which they were made.
-    pub(super) fn of_host(&self, host: usize) -> Vec<ObjectId> {
-        let of_host = self.iter().filter(|(_, object)| object.host == host);
-        let mut of_host: Vec<ObjectId> = of_host.map(|(id, _)| id).collect();
-        of_host.sort_unstable();
-        of_host
+    pub(super) fn iter_of(&self, host: usize) -> impl Iterator<Item = (ObjectId, &Object)> {
+        let ids = self.of_host(host).iter();
+        ids.filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
     /// Everything of a host is gone, without a word to anybody.
     pub(super) fn remove_all_of(&mut self, host: usize) {
-        for id in self.of_host(host) {
+        for id in self.of_host(host).to_vec() {
             self.remove(id);
         }
     }

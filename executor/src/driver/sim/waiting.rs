@@ -11,7 +11,9 @@ use crate::driver::Operation;
 impl World {
     /// What the operations of a host wait for, a line for each, in the order in which they began.
     pub(crate) fn what_waits(&self, host: usize) -> Vec<String> {
-        let objects = self.objects.iter();
+        // Of every host: a listener's peers, for one, may be waiting at it.
+        let hosts = 0..self.machines.len();
+        let objects = hosts.flat_map(|host| self.objects.iter_of(host));
         let mut waiting: Vec<(&Begun, &Object)> = objects
             .flat_map(|(_, object)| {
                 let queues = object.receiving.iter().chain(&object.sending);
@@ -29,8 +31,10 @@ impl World {
 
     /// What a host has open, a line for each.
     pub(crate) fn what_is_open(&self, host: usize) -> Vec<String> {
-        let of_host = self.objects.iter().filter(|(_, it)| it.host == host);
-        let named = of_host.filter(|(_, object)| object.descriptors > 0);
+        let named = self
+            .objects
+            .iter_of(host)
+            .filter(|(_, object)| object.descriptors > 0);
         named.map(|(_, object)| object.to_string()).collect()
     }
 }

@@ -279,7 +279,7 @@ impl World {
     /// The programs of a host have ended: what they had open is closed.
     pub(crate) fn end_host(&mut self, host: usize) {
         self.note(Happening::HostEnded { host });
-        for id in self.objects.of_host(host) {
+        for id in self.objects.of_host(host).to_vec() {
             self.close_object(id);
         }
         self.settle();

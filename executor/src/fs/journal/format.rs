@@ -202,6 +202,26 @@ pub(super) fn find(bytes: &[u8], left: u64, seal: Seal) -> Found<'_> {
     Found::Record { payload, size }
 }
 
+/// Where a good record stands in `bytes`, the rest of a segment, although there is none of the number that `first` names at their
+/// beginning: one of that number elsewhere, or of a later one.
+pub(super) fn stray(bytes: &[u8], first: Seal) -> Option<usize> {
+    let places = (0..bytes.len()).step_by(8);
+    places.into_iter().find(|&at| {
+        let rest = &bytes[at..];
+        // Between here and the beginning is room for so many records.
+        let most = (at / PREFIX_SIZE) as u64;
+        let is_like_one = rest.len() >= PREFIX_SIZE && number32(rest) & PRESENT != 0;
+        is_like_one
+            && (0..=most).any(|ahead| {
+                let seal = Seal {
+                    sequence: first.sequence + ahead,
+                    ..first
+                };
+                matches!(find(rest, rest.len() as u64, seal), Found::Record { .. })
+            })
+    })
+}
+
 fn number32(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
@@ -335,6 +355,27 @@ mod tests {
         assert!(!is_record(&bytes, at(42)), "another place");
         let elsewhere = Seal { salt: 1, ..SEAL };
         assert!(!is_record(&bytes, elsewhere), "another file");
+    }
+
+    #[test]
+    fn a_good_record_behind_the_end_is_found_and_nothing_else_is() {
+        let mut bytes = batch(&[b"one", b"the second", b"3"]);
+        seal(&mut bytes, SEAL, u64::MAX);
+        let second = record_size(3);
+        assert_eq!(stray(&bytes, SEAL), Some(0));
+        bytes[8] ^= 1;
+        assert_eq!(stray(&bytes, SEAL), Some(second));
+        bytes[second + 8] ^= 1;
+        assert_eq!(stray(&bytes, SEAL), Some(second + record_size(10)));
+        let elsewhere = Seal { salt: 1, ..SEAL };
+        assert_eq!(stray(&bytes, elsewhere), None);
+        bytes.truncate(second + record_size(10));
+        assert_eq!(stray(&bytes, SEAL), None);
+        // What was to come first, somewhere else.
+        let mut moved = batch(&[b"one"]);
+        seal(&mut moved, SEAL, u64::MAX);
+        moved.splice(0..0, [0; 24]);
+        assert_eq!(stray(&moved, SEAL), Some(24));
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! | the process or the machine stops | the next recovery returns every acknowledged record, possibly some that were not acknowledged, and nothing after the first gap |
 //! | a write or a sync fails | this append and all others, waiting and later, fail with the same error: nobody can know what a disk has kept after a failed sync, so nothing is added to it. Open the journal anew |
 //! | a journal is opened anew | its last segment is written again and synced before anything is added: after a failed sync the kernel shows bytes that are not on the disk |
-//! | the tail is torn, or a bit of it has flipped | recovery stops before the first damaged record ([`Recovery::torn`]), and appending goes on there |
+//! | the tail is torn, or a bit of it has flipped | recovery stops before the first damaged record ([`Recovery::torn`]), and appending goes on there; [`Recovery::stray`] helps to tell the one from the other |
 //! | damage before the last segment | recovery returns an error that says where: acknowledged records would be lost by going on |
 //! | the last [`Journal`] is dropped | what was appended is written in the background, as long as the runtime runs |
 //! | another process has the journal open | an error says so |
@@ -153,14 +153,29 @@ impl Journal {
     /// `InvalidInput` if the record does not fit into a segment ([`JournalOptions::record_length_max`]); the error of the write or
     /// sync that failed, now or earlier; also after [`close`](Journal::close).
     pub async fn append(&self, payload: impl AsRef<[u8]>) -> io::Result<u64> {
-        let sequence = self.enqueue(payload.as_ref()).await?;
+        self.append_all(&[payload]).await
+    }
+
+    /// Appends several records, one behind the other, and waits until all are on the disk. Returns the number of the first.
+    ///
+    /// They are written together, with one sync, unless a segment ends between them. A crash may leave the first of them
+    /// without the rest.
+    ///
+    /// Dropping this future: as with [`append`](Journal::append), all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Journal::append), if one of them does not fit, before any has its place.
+    pub async fn append_all(&self, payloads: &[impl AsRef<[u8]>]) -> io::Result<u64> {
+        let first = self.enqueue(payloads).await?;
+        let end = first + payloads.len() as u64;
         let shared = &self.handle.shared;
         loop {
             let settled = shared.settled.notified();
             {
                 let state = shared.state.borrow();
-                if state.durable > sequence {
-                    return Ok(sequence);
+                if state.durable >= end {
+                    return Ok(first);
                 }
                 if state.end.is_some() {
                     state.check()?;
@@ -170,19 +185,19 @@ impl Journal {
         }
     }
 
-    /// Gives the record its place in the next batch.
-    async fn enqueue(&self, payload: &[u8]) -> io::Result<u64> {
+    /// Gives the records their places in the next batch.
+    async fn enqueue(&self, payloads: &[impl AsRef<[u8]>]) -> io::Result<u64> {
+        let lengths = || payloads.iter().map(|payload| payload.as_ref().len());
         let most = self.handle.record_length_max;
-        if payload.len() > most {
+        if let Some(length) = lengths().find(|length| *length > most) {
             let text = format!(
-                "a record of {} bytes is too long for this journal: {most} fit into a segment",
-                payload.len()
+                "a record of {length} bytes is too long for this journal: {most} fit into a segment"
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let shared = &self.handle.shared;
         let _turn = shared.door.acquire().await;
-        let size = format::record_size(payload.len());
+        let size: usize = lengths().map(format::record_size).sum();
         loop {
             let taken = shared.taken.notified();
             {
@@ -190,12 +205,14 @@ impl Journal {
                 state.check()?;
                 let has_room = state.pending.len() + size <= self.handle.pending_max;
                 if has_room || state.pending.is_empty() {
-                    format::push_unsealed(&mut state.pending, payload);
-                    let sequence = state.next;
-                    state.next += 1;
+                    for payload in payloads {
+                        format::push_unsealed(&mut state.pending, payload.as_ref());
+                    }
+                    let first = state.next;
+                    state.next += payloads.len() as u64;
                     drop(state);
                     shared.arrived.notify_one();
-                    return Ok(sequence);
+                    return Ok(first);
                 }
             }
             taken.await;

@@ -132,6 +132,27 @@ impl Recovery {
         self.torn.as_ref()
     }
 
+    /// Where, in the last segment, a good record stands behind the end of the journal, if one does: its first byte. Reads the records
+    /// that are left first.
+    ///
+    /// Such a record was written, and cannot be reached: what stood before it is damaged. A write that was
+    /// interrupted leaves one only where a disk has written the later part of it, and not the earlier one. So whoever
+    /// waits for each batch ([`append_all`](Journal::append_all)) before he appends the next, and ends each with a record that says so, can
+    /// tell records that were never acknowledged from those that were and are damaged.
+    ///
+    /// Dropping this future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Recovery::next).
+    pub async fn stray(&mut self) -> io::Result<Option<u64>> {
+        while self.next().await?.is_some() {}
+        match &self.reader {
+            Some(reader) => reader.stray(self.next).await,
+            None => Ok(None),
+        }
+    }
+
     /// Skips the records that are left and opens the journal for appending. First the last segment is written again and synced, with zeros
     /// after its last good record: after a sync that failed, the kernel may show records that are not on the disk.
     ///
@@ -254,6 +275,29 @@ impl Reader {
         }
         self.block = block;
         Ok(())
+    }
+
+    /// Where a good record stands that is not the one of number `sequence`, which is missing, but any later one.
+    async fn stray(&self, sequence: u64) -> io::Result<Option<u64>> {
+        let Header { size, salt, .. } = self.segment.header;
+        let wanted = size.saturating_sub(self.at) as usize;
+        let mut rest = Vec::with_capacity(wanted);
+        while rest.len() < wanted {
+            let have = rest.len();
+            let offset = self.at + have as u64;
+            let (read, slice) = self
+                .segment
+                .file
+                .read_at(rest.slice(have..wanted), offset)
+                .await;
+            rest = slice.into_inner();
+            if read? == 0 {
+                // The file is shorter than its header says.
+                break;
+            }
+        }
+        let place = format::stray(&rest, Seal { salt, sequence });
+        Ok(place.map(|place| self.at + place as u64))
     }
 
     /// The segment, ready for the next record. All of it is written again: its records because the kernel may show bytes that it
