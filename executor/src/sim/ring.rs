@@ -55,7 +55,7 @@ impl Rings {
     }
 
     /// Which share of the transfers, connects and cancelled operations ends with `EINTR`; 0.01 at first. A connect goes on all the same,
-    /// as connect(2) says.
+    /// as connect(2) says; a receive may have taken a provided buffer.
     pub fn interrupted(&mut self, share: f64) -> &mut Rings {
         self.habits.interrupted = share;
         self

@@ -228,8 +228,7 @@ impl Sim {
     /// Descriptors whose owners were dropped are closed without an operation.
     fn close_dropped(&mut self) {
         for fd in crate::sys::simulated::take_closed() {
-            let mut world = self.place.world.borrow_mut();
-            world.close_unheard(self.place.core, fd);
+            self.place.world.borrow_mut().close_dropped(fd);
         }
     }
 

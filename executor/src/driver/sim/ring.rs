@@ -98,7 +98,7 @@ impl World {
     /// A try at an operation; now and then it ends without an effect and for no reason.
     pub(super) fn attempt_or_fail(&mut self, begun: &mut Begun) -> Outcome {
         if let Some(errno) = self.mishap(begun) {
-            return Outcome::of(Err(errno));
+            return Outcome::Completed(self.failed(begun, errno));
         }
         let outcome = self.attempt(begun);
         let is_connect = matches!(begun.operation, Operation::Connect { .. });
@@ -142,14 +142,7 @@ impl World {
         }) {
             return Some(libc::EINTR);
         }
-        let takes_provided = matches!(
-            operation,
-            O::ReceiveProvided { .. }
-                | O::ReceiveMultishot { .. }
-                | O::ReadProvided { .. }
-                | O::ReceiveMessageMultishot { .. }
-        );
-        if takes_provided {
+        if group_of(operation).is_some() {
             return self
                 .happens(begun.core, "a receive finds no buffer", |it| it.starved)
                 .then_some(libc::ENOBUFS);
@@ -163,6 +156,20 @@ impl World {
         }
         let is_full = self.ring_luck.below(2) == 0;
         Some(if is_full { libc::ENOBUFS } else { libc::EAGAIN })
+    }
+
+    /// What an operation ends with that was given up with this. Some have taken a provided buffer already.
+    fn failed(&mut self, begun: &Begun, errno: i32) -> Completion {
+        let mut completion = Completion::last(-errno);
+        let takes_one = errno == libc::EINTR && self.ring_luck.below(2) == 0;
+        if let Some(group) = group_of(&begun.operation).filter(|_| takes_one) {
+            let groups = &mut self.cores[begun.core].groups;
+            completion.buffer = groups.next(group).map(|buffer| buffer.id);
+            if completion.buffer.is_some() {
+                groups.take(group);
+            }
+        }
+        completion
     }
 
     /// A try has come to something. True if more follows.
@@ -211,5 +218,17 @@ impl World {
             libc::ECANCELED
         };
         Completion::last(-errno)
+    }
+}
+
+/// From where an operation takes its buffers, if it brings none.
+pub(super) fn group_of(operation: &Operation) -> Option<u16> {
+    use Operation as O;
+    match *operation {
+        O::ReceiveProvided { group, .. }
+        | O::ReceiveMultishot { group, .. }
+        | O::ReadProvided { group, .. }
+        | O::ReceiveMessageMultishot { group, .. } => Some(group),
+        _ => None,
     }
 }

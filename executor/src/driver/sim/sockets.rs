@@ -148,6 +148,14 @@ impl World {
         }
     }
 
+    /// The owner of a descriptor was dropped, on whichever core's turn.
+    pub(super) fn close_dropped(&mut self, fd: Descriptor) {
+        if let Some(id) = self.objects.forget(fd) {
+            self.close_object(id);
+            self.settle();
+        }
+    }
+
     /// Nobody has it open any more.
     pub(super) fn close_object(&mut self, id: ObjectId) {
         match self.objects.get(id).map(|object| &object.kind) {

@@ -1,6 +1,7 @@
 //! Watches over the memory of operations: it is written to when nobody expects it, and nobody else may touch it meanwhile.
 
 use super::memory::{self, Room};
+use super::ring::group_of;
 use super::world::{Begun, World};
 use crate::driver::{Completion, Operation};
 use crate::random::Random;
@@ -87,13 +88,7 @@ impl World {
     }
 
     fn provided_room(&self, begun: &Begun, id: u16) -> Option<Room> {
-        let (Operation::ReceiveProvided { group, .. }
-        | Operation::ReceiveMultishot { group, .. }
-        | Operation::ReadProvided { group, .. }
-        | Operation::ReceiveMessageMultishot { group, .. }) = begun.operation
-        else {
-            return None;
-        };
+        let group = group_of(&begun.operation)?;
         let buffer = self.cores[begun.core].groups.last_provided(group, id)?;
         Some(memory::at(buffer.address, buffer.length))
     }

@@ -27,6 +27,7 @@
 //! | … and after that | the record is written with its batch all the same; nobody is told |
 //! | the process or the machine stops | the next recovery returns every acknowledged record, possibly some that were not acknowledged, and nothing after the first gap |
 //! | a write or a sync fails | this append and all others, waiting and later, fail with the same error: nobody can know what a disk has kept after a failed sync, so nothing is added to it. Open the journal anew |
+//! | a journal is opened anew | its last segment is written again and synced before anything is added: after a failed sync the kernel shows bytes that are not on the disk |
 //! | the tail is torn, or a bit of it has flipped | recovery stops before the first damaged record ([`Recovery::torn`]), and appending goes on there |
 //! | damage before the last segment | recovery returns an error that says where: acknowledged records would be lost by going on |
 //! | the last [`Journal`] is dropped | what was appended is written in the background, as long as the runtime runs |

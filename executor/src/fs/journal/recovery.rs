@@ -132,8 +132,8 @@ impl Recovery {
         self.torn.as_ref()
     }
 
-    /// Skips the records that are left and opens the journal for appending. What stands after the last good record
-    /// is overwritten with zeros first.
+    /// Skips the records that are left and opens the journal for appending. First the last segment is written again and synced, with zeros
+    /// after its last good record: after a sync that failed, the kernel may show records that are not on the disk.
     ///
     /// Dropping this future leaves the journal on the disk as it was, closed.
     ///
@@ -143,7 +143,12 @@ impl Recovery {
     pub async fn finish(mut self) -> io::Result<Journal> {
         while self.next().await?.is_some() {}
         let segment = match self.reader.take() {
-            Some(reader) => reader.into_clean_segment().await?,
+            Some(reader) => {
+                let segment = reader.into_clean_segment().await?;
+                // Its name may be one that a failed sync has left in memory only.
+                segment::sync_folder(&self.folder).await?;
+                segment
+            }
             None => {
                 let file = segment::prepare(self.folder.clone(), self.options.segment_size).await?;
                 let header = self.options.header(self.next);
@@ -251,29 +256,29 @@ impl Reader {
         Ok(())
     }
 
-    /// The segment, ready for the next record: what an interrupted write has left behind its last record could
-    /// otherwise look like good records once more.
+    /// The segment, ready for the next record. All of it is written again: its records because the kernel may show bytes that it
+    /// could not write when a sync failed, and would never write by itself; zeros behind them because what an
+    /// interrupted write has left there could look like good records once more.
     async fn into_clean_segment(mut self) -> io::Result<Segment> {
         let Header { size, .. } = self.segment.header;
         let file = &self.segment.file;
-        let mut is_clean = true;
         let mut block = Vec::with_capacity(READ_SIZE);
-        let mut at = self.at;
-        while at < size {
-            let wanted = (size - at).min(READ_SIZE as u64) as usize;
+        let mut at = 0;
+        while at < self.at {
+            let wanted = (self.at - at).min(READ_SIZE as u64) as usize;
             let (read, slice) = file.read_at(block.slice(..wanted), at).await;
-            let count = read?;
-            block = slice.into_inner();
-            if count == 0 || block[..count].iter().any(|byte| *byte != 0) {
-                segment::fill_with_zeros(file, at, at + wanted as u64).await?;
-                is_clean = false;
+            let count = read? as u64;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            at += if count == 0 { wanted } else { count } as u64;
+            let (written, slice) = file.write_all_at(slice, at).await;
+            written?;
+            block = slice.into_inner();
             block.clear();
+            at += count;
         }
-        if !is_clean {
-            file.sync_all().await?;
-        }
+        segment::fill_with_zeros(file, self.at, size.max(self.at)).await?;
+        file.sync_all().await?;
         self.segment.end = self.at;
         Ok(self.segment)
     }
