@@ -65,3 +65,17 @@ fn a_driver_that_there_is_not_is_refused_in_one_line() {
     );
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn a_simulation_tells_how_much_it_completes_in_a_second() {
+    let output = run("sim --quick");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    for place in ["one host, a plain runtime", "two hosts of a world"] {
+        let line = told.lines().find(|line| line.starts_with(place));
+        let line = line.unwrap_or_else(|| panic!("nothing of {place} in {told}"));
+        let words = line[place.len()..].split_whitespace().next();
+        let thousands: f64 = words.unwrap().parse().expect(line);
+        assert!(thousands > 0.0, "{line}");
+    }
+}
