@@ -16,8 +16,11 @@ krug::interpose!();
 
 const PORT: u16 = 7000;
 
-/// Each of the things that may happen, far too often.
-const HABITS: &[(&str, fn(&mut Rings))] = &[
+/// Makes rings do something far too often.
+type Habit = fn(&mut Rings);
+
+/// Each of the things that may happen.
+const HABITS: &[(&str, Habit)] = &[
     ("short", |rings| _ = rings.short(0.9)),
     ("interrupted", |rings| _ = rings.interrupted(0.5)),
     ("unready", |rings| _ = rings.unready(0.5)),
@@ -161,7 +164,8 @@ async fn pipes() {
             }
         }
     );
-    (read_rest.unwrap(), read_other.unwrap());
+    read_rest.unwrap();
+    read_other.unwrap();
     sending.await.unwrap();
     assert!(
         first == pattern(100_000) && second == first,

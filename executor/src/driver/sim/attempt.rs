@@ -2,8 +2,9 @@
 
 use super::memory;
 use super::objects::{Direction, Kind, ObjectId};
+use super::progress::Begun;
 use super::transfer::{Sink, Source};
-use super::world::{Begun, World};
+use super::world::World;
 use crate::driver::{Completion, Descriptor, Operation};
 
 /// What a try comes to.

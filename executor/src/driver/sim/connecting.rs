@@ -7,8 +7,9 @@ use super::listener::Listener;
 use super::memory;
 use super::name::SocketName;
 use super::objects::{Direction, Kind, ObjectId};
+use super::progress::Begun;
 use super::stream::{Carrier, Stage};
-use super::world::{Begun, World};
+use super::world::World;
 use crate::driver::{Address, Completion, Descriptor};
 
 impl World {

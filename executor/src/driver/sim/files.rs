@@ -7,7 +7,8 @@ use super::disk::Found;
 use super::inode::{Change, Content, Inode, InodeId};
 use super::memory::{self, Room};
 use super::objects::{Kind, ObjectId};
-use super::world::{Begun, Whereabouts, World};
+use super::progress::{Begun, Whereabouts};
+use super::world::World;
 use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation, Status};
 
 /// An open file.

@@ -5,9 +5,10 @@
 //! runtime that is made outside of a simulation is the only core of a world of its own; when it sleeps, the
 //! time of its world goes on.
 //!
-//! - `world`: time, chance, and the operations that were begun;
+//! - `world`: time, chance, and who is there;
 //! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
-//! - `attempt`: one try at an operation; `memory`: what it names by address; `watch`: whether nobody else touches that;
+//! - `progress`: operations from their begin to their end; `attempt`: one try at one; `memory`: what it names by address;
+//!   `watch`: whether nobody else touches that;
 //! - `ring`: what rings may do at any time and seldom do;
 //! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
 //! - `sockets`, `naming`, `connecting`, `transfer`, `settings`: the calls;
@@ -36,6 +37,7 @@ mod name;
 mod naming;
 mod network;
 mod objects;
+mod progress;
 mod record;
 mod ring;
 mod settings;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::datagrams::Datagrams;
 use super::files::OpenFile;
 use super::listener::Listener;
+use super::progress::Begun;
 use super::stream::Stream;
-use super::world::Begun;
 use crate::driver::{Descriptor, OptionName};
 
 const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;

@@ -5,7 +5,8 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use super::attempt::Outcome;
-use super::world::{Begun, Event, World};
+use super::progress::Begun;
+use super::world::{Event, World};
 use crate::driver::{Completion, Key, Operation};
 
 /// How the rings of a host are. Shares are from 0 to 1.

@@ -4,8 +4,9 @@ use std::fmt::{self, Write};
 
 use super::name::SocketName;
 use super::objects::{Kind, Object};
+use super::progress::Begun;
 use super::stream::Carrier;
-use super::world::{Begun, World};
+use super::world::World;
 use crate::driver::Operation;
 
 impl World {

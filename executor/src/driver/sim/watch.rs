@@ -1,8 +1,9 @@
 //! Watches over the memory of operations: it is written to when nobody expects it, and nobody else may touch it meanwhile.
 
 use super::memory::{self, Room};
+use super::progress::Begun;
 use super::ring::group_of;
-use super::world::{Begun, World};
+use super::world::World;
 use crate::driver::{Completion, Operation};
 use crate::random::Random;
 
