@@ -480,7 +480,7 @@ impl Driver {
     pub(crate) fn order_of_tasks(&self) -> Option<Random> {
         match self {
             Driver::Uring(_) | Driver::Epoll(_) => None,
-            Driver::Sim(sim) => Some(sim.order_of_tasks()),
+            Driver::Sim(sim) => sim.order_of_tasks(),
         }
     }
 

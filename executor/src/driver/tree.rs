@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -105,7 +105,13 @@ pub(crate) fn set_permissions_of_open(file: OwnedDescriptor, mode: u32) -> io::R
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<u64> {
     match sim::here() {
         None => std::fs::copy(from, to),
-        Some(here) => here.copy(bytes(from), bytes(to)),
+        Some(here) => here.copy(bytes(from), bytes(to)).map_err(|error| {
+            // As the standard library says of what is no file.
+            match error.raw_os_error() {
+                Some(libc::EINVAL) => io::Error::new(ErrorKind::InvalidInput, "it is no file"),
+                _ => error,
+            }
+        }),
     }
 }
 

@@ -1,13 +1,17 @@
 //! The disks of a simulation, as tests see and disturb them.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Sim;
-use crate::driver::sim::{Flaws, Pace};
+use crate::driver::sim::{self, Flaws, Pace, World};
 
 /// How the disk of a host is. At first it is healthy, and a crash loses or tears what was not synced.
 ///
@@ -94,10 +98,31 @@ impl Disks {
 }
 
 /// The files of a host, for tests: what its programs see, without any delay.
-#[derive(Debug)]
 pub struct HostFs<'a> {
-    sim: &'a Sim,
+    world: Rc<RefCell<World>>,
     host: usize,
+    /// The host is in there.
+    _of: PhantomData<&'a Sim>,
+}
+
+/// The files of the host that a runtime with [`Driver::Sim`](crate::runtime::Driver::Sim) is alone on: of the runtime that was made
+/// last on this thread. They outlive it. `None` if there was none.
+///
+/// ```
+/// use krug::runtime::Driver;
+///
+/// let runtime = krug::Runtime::builder().driver(Driver::Sim).build()?;
+/// runtime.block_on(krug::fs::write("/tmp/greeting", "hello"))?;
+/// let files = krug::sim::own_fs().expect("the runtime is there");
+/// assert_eq!(files.read("/tmp/greeting")?, b"hello");
+/// # std::io::Result::Ok(())
+/// ```
+pub fn own_fs() -> Option<HostFs<'static>> {
+    Some(HostFs {
+        world: sim::world_of_its_own()?,
+        host: 0,
+        _of: PhantomData,
+    })
 }
 
 impl HostFs<'_> {
@@ -107,7 +132,7 @@ impl HostFs<'_> {
     ///
     /// As `std::fs::read`.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let world = self.sim.world.borrow();
+        let world = self.world.borrow();
         let contents = world.contents(self.host, path.as_ref().as_os_str().as_bytes());
         contents.map_err(io::Error::from_raw_os_error)
     }
@@ -118,10 +143,34 @@ impl HostFs<'_> {
     ///
     /// As `std::fs::write`.
     pub fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        let mut world = self.sim.world.borrow_mut();
+        let mut world = self.world.borrow_mut();
         let path = path.as_ref().as_os_str().as_bytes();
         let put = world.put(self.host, path, bytes.as_ref());
         put.map_err(io::Error::from_raw_os_error)
+    }
+
+    /// Makes a directory, and all above it that are missing.
+    ///
+    /// # Errors
+    ///
+    /// As `std::fs::create_dir_all`.
+    pub fn create_dir_all(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let path = path.as_ref().as_os_str().as_bytes();
+        let made = world.make_directories(self.host, path);
+        made.map_err(io::Error::from_raw_os_error)
+    }
+
+    /// Removes a name of a file.
+    ///
+    /// # Errors
+    ///
+    /// As `std::fs::remove_file`.
+    pub fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let path = path.as_ref().as_os_str().as_bytes();
+        let removed = world.remove_name(self.host, path);
+        removed.map_err(io::Error::from_raw_os_error)
     }
 
     /// The names in a directory, sorted.
@@ -130,13 +179,22 @@ impl HostFs<'_> {
     ///
     /// As `std::fs::read_dir`.
     pub fn names(&self, directory: impl AsRef<Path>) -> io::Result<Vec<std::ffi::OsString>> {
-        let world = self.sim.world.borrow();
+        let world = self.world.borrow();
         let entries = world.entries(self.host, directory.as_ref().as_os_str().as_bytes());
         let entries = entries.map_err(io::Error::from_raw_os_error)?;
         let names = entries
             .into_iter()
             .map(|(name, ..)| OsStringExt::from_vec(name));
         Ok(names.collect())
+    }
+}
+
+impl fmt::Debug for HostFs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host;
+        f.debug_struct("HostFs")
+            .field("host", &host)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,6 +230,10 @@ impl Sim {
     /// If there is no host of this name.
     pub fn host_fs(&self, host: &str) -> HostFs<'_> {
         let host = self.find(host);
-        HostFs { sim: self, host }
+        HostFs {
+            world: Rc::clone(&self.world),
+            host,
+            _of: PhantomData,
+        }
     }
 }

@@ -112,7 +112,7 @@ mod shrink;
 mod twice;
 
 pub use check::{check, seed};
-pub use disk::{Disks, HostFs};
+pub use disk::{Disks, HostFs, own_fs};
 pub use failure::Failure;
 #[doc(hidden)]
 pub use interpose::{clock_gettime, getrandom};

@@ -14,5 +14,6 @@ pub(super) fn has_been_closed(fd: i32) {
 
 /// Those that were closed on this thread since this was last asked.
 pub(crate) fn take_closed() -> Vec<i32> {
-    CLOSED.take()
+    // As above.
+    CLOSED.try_with(RefCell::take).unwrap_or_default()
 }

@@ -79,11 +79,24 @@ impl World {
         }
     }
 
+    /// Whoever a socket for Unix datagrams is connected with, if there is no room for one more.
+    fn full_receiver(&mut self, id: ObjectId) -> Option<ObjectId> {
+        let datagrams = self.objects.datagrams(id)?;
+        let receiver = datagrams.peer.filter(|_| datagrams.is_unix)?;
+        let is_full = !self.objects.datagrams(receiver)?.has_room(0, usize::MAX);
+        is_full.then_some(receiver)
+    }
+
     fn poll(&mut self, core: usize, fd: Descriptor, wanted: u32) -> Outcome {
         let id = match self.object(core, fd) {
             Ok(id) => id,
             Err(errno) => return Outcome::of(Err(errno)),
         };
+        if wanted & libc::POLLOUT as u32 != 0
+            && let Some(receiver) = self.full_receiver(id)
+        {
+            return Outcome::Waits(receiver, Direction::Sending);
+        }
         let there = match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Stream(stream)) => stream.events(),
             Some(Kind::Datagrams(datagrams)) => datagrams.events(),

@@ -10,7 +10,7 @@ use super::objects::{Direction, Kind, ObjectId};
 use super::progress::Begun;
 use super::stream::{Carrier, Stage};
 use super::world::World;
-use crate::driver::{Address, Completion, Descriptor};
+use crate::driver::{Address, Completion, Descriptor, OptionName};
 
 impl World {
     pub(super) fn listen(&mut self, core: usize, fd: Descriptor, backlog: i32) -> Result<i32, i32> {
@@ -73,7 +73,8 @@ impl World {
         if let Some(datagrams) = self.objects.datagrams(id)
             && bytes.get(..2) == Some(&(libc::AF_UNSPEC as u16).to_ne_bytes()[..])
         {
-            (datagrams.remote, datagrams.peer) = (None, None);
+            datagrams.remote = None;
+            self.part_from(id, None);
             return Outcome::of(Ok(0));
         }
         let target = match SocketName::read(&bytes, domain) {
@@ -89,14 +90,21 @@ impl World {
     }
 
     fn connect_datagrams(&mut self, id: ObjectId, target: SocketName) -> Result<i32, i32> {
-        let host = self.objects.get(id).ok_or(libc::EBADF)?.host;
+        let object = self.objects.get(id).ok_or(libc::EBADF)?;
+        let (host, may_broadcast) = (object.host, object.is_on(OptionName::Broadcast));
         let peer = match &target {
             SocketName::Unix(name) => {
                 let peer = self.bound_to(host, name)?;
                 self.objects.datagrams(peer).ok_or(libc::EPROTOTYPE)?;
+                self.may_send(id, peer)?;
+                self.part_from(id, Some(peer));
                 Some(peer)
             }
             SocketName::Internet(address) => {
+                let is_broadcast = address.ip() == Ipv4Addr::BROADCAST;
+                if is_broadcast && !may_broadcast {
+                    return Err(libc::EACCES);
+                }
                 self.host_of(address.ip(), host).ok_or(libc::ENETUNREACH)?;
                 let bound = self.bound_or_any(id, address.ip())?;
                 let seen = self.seen_from(bound, host, address.ip());
@@ -109,6 +117,40 @@ impl World {
         datagrams.remote = Some(target);
         datagrams.peer = peer;
         Ok(0)
+    }
+
+    /// Who is connected with somebody takes Unix datagrams of nobody else.
+    ///
+    /// # Errors
+    ///
+    /// EPERM.
+    pub(super) fn may_send(&mut self, sender: ObjectId, receiver: ObjectId) -> Result<(), i32> {
+        let datagrams = self.objects.datagrams(receiver);
+        match datagrams.and_then(|datagrams| datagrams.peer) {
+            Some(only) if only != sender => Err(libc::EPERM),
+            _ => Ok(()),
+        }
+    }
+
+    /// A socket for Unix datagrams has another peer from now on. What the old one has sent is lost, and that is told to it.
+    pub(super) fn part_from(&mut self, id: ObjectId, next: Option<ObjectId>) {
+        let Some(datagrams) = self.objects.datagrams(id) else {
+            return;
+        };
+        let Some(before) = std::mem::replace(&mut datagrams.peer, next) else {
+            return;
+        };
+        if next == Some(before) || datagrams.queue.is_empty() {
+            return;
+        }
+        datagrams.queue.clear();
+        if let Some(other) = self.objects.datagrams(before)
+            && other.peer == Some(id)
+        {
+            other.error = Some(libc::ECONNRESET);
+            self.stir(before);
+        }
+        self.stir(id);
     }
 
     fn connect_stream(&mut self, begun: &mut Begun, id: ObjectId, target: SocketName) -> Outcome {
@@ -167,6 +209,9 @@ impl World {
             Ok(listener) => listener,
             Err(errno) => return Outcome::of(Err(errno)),
         };
+        if self.objects.datagrams(listener).is_some() {
+            return Outcome::of(Err(libc::EPROTOTYPE));
+        }
         match self.objects.listener(listener) {
             None => return Outcome::of(Err(libc::ECONNREFUSED)),
             Some(found) if found.is_shut => return Outcome::of(Err(libc::ECONNREFUSED)),

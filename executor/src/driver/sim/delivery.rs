@@ -144,6 +144,11 @@ impl World {
             return;
         };
         match segment {
+            // Who has ended both directions takes no bytes any more.
+            Segment::Data(_) if stream.is_shut_for_reading && stream.is_shut_for_writing => {
+                self.break_stream(to, libc::ECONNRESET);
+                self.send_reset(to_host, from_host, to, from);
+            }
             Segment::Data(bytes) => {
                 stream.incoming.extend(bytes);
                 self.stirred.push_back((to, Direction::Receiving));
@@ -303,26 +308,21 @@ impl World {
         to: &SocketName,
         bytes: Vec<u8>,
     ) {
+        if let Some(group) = to.internet().filter(|to| to.ip().is_multicast()) {
+            return self.deliver_to_group(host, &from, group, &bytes);
+        }
         let Some(receiver) = self.datagrams_at(host, to, &from) else {
             let body = Body::Unreachable { sender };
             let is_connected = self
                 .objects
                 .datagrams(sender)
-                .is_some_and(|datagrams| datagrams.remote.is_some());
+                .is_some_and(|datagrams| datagrams.remote.as_ref() == Some(to));
             if is_connected {
                 self.dispatch(Packet::new(host, from_host, body));
             }
             return;
         };
-        let buffer = self.objects.get(receiver).map_or(0, |object| {
-            object.option(crate::driver::OptionName::ReceiveBuffer)
-        });
-        if let Some(datagrams) = self.objects.datagrams(receiver)
-            && datagrams.has_room(bytes.len(), buffer.max(0) as usize)
-        {
-            datagrams.queue.push_back((from, bytes));
-            self.stirred.push_back((receiver, Direction::Receiving));
-        }
+        self.put_datagram(receiver, from, bytes);
     }
 
     // What a test does to the ways between hosts.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::inode::{Change, Content, Inode, InodeId, Lock};
 use super::luck::Luck;
+use super::paths::{Found, Last};
 
 /// What a disk does wrong. See the public type of the simulation's settings.
 #[derive(Clone, Debug)]
@@ -39,33 +40,19 @@ impl Default for Flaws {
 
 /// What reaches the disk in one piece, or not at all.
 pub(super) const SECTOR: u64 = 512;
-/// How many symbolic links one path may lead through, as in Linux.
-const LINKS_MAX: usize = 40;
-/// The longest name in a directory (`NAME_MAX`).
-const NAME_LENGTH_MAX: usize = 255;
 
 /// A change of names that becomes durable as a whole: what each name in a directory means from then on.
 type Renaming = Vec<(InodeId, Vec<u8>, Option<InodeId>)>;
 
 pub(super) struct Disk {
     pub(super) flaws: Flaws,
-    inodes: BTreeMap<InodeId, Inode>,
+    pub(super) inodes: BTreeMap<InodeId, Inode>,
     made: u64,
     /// Changes of names that are not durable.
     renamings: Vec<Renaming>,
 }
 
-/// Where a path leads.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) directory: InodeId,
-    pub(super) name: Vec<u8>,
-    pub(super) inode: Option<InodeId>,
-    /// It ends with a slash: it can only be a directory.
-    pub(super) is_directory_wanted: bool,
-}
-
-const ROOT: InodeId = InodeId(1);
+pub(super) const ROOT: InodeId = InodeId(1);
 
 impl Disk {
     pub(super) fn new() -> Disk {
@@ -99,106 +86,11 @@ impl Disk {
         self.inodes.get_mut(&id).ok_or(libc::EIO)
     }
 
-    fn names(&self, directory: InodeId) -> Result<&BTreeMap<Vec<u8>, InodeId>, i32> {
+    pub(super) fn names(&self, directory: InodeId) -> Result<&BTreeMap<Vec<u8>, InodeId>, i32> {
         match &self.inode(directory)?.content {
             Content::Directory { names, .. } => Ok(names),
-            Content::File { .. } | Content::Link(_) => Err(libc::ENOTDIR),
+            Content::File { .. } | Content::Link(_) | Content::Socket => Err(libc::ENOTDIR),
         }
-    }
-
-    /// # Errors
-    ///
-    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG.
-    pub(super) fn find(&self, path: &[u8], follows_last: bool) -> Result<Found, i32> {
-        if path.is_empty() {
-            return Err(libc::ENOENT);
-        }
-        self.find_from(ROOT, path, follows_last, LINKS_MAX)
-    }
-
-    fn find_from(
-        &self,
-        start: InodeId,
-        path: &[u8],
-        follows_last: bool,
-        links_left: usize,
-    ) -> Result<Found, i32> {
-        let mut directory = if path.first() == Some(&b'/') {
-            ROOT
-        } else {
-            start
-        };
-        let parts: Vec<&[u8]> = path
-            .split(|byte| *byte == b'/')
-            .filter(|part| !part.is_empty() && *part != b".")
-            .collect();
-        let is_directory_wanted = path.last() == Some(&b'/') || path.ends_with(b"/.");
-        let Some((last, before)) = parts.split_last() else {
-            return Ok(Found {
-                directory,
-                name: Vec::new(),
-                inode: Some(directory),
-                is_directory_wanted: true,
-            });
-        };
-        for part in before {
-            let next = self.child(directory, part)?.ok_or(libc::ENOENT)?;
-            directory = self.through_links(directory, next, links_left)?;
-            self.names(directory)?;
-        }
-        if *last == b".." {
-            let parent = self.child(directory, last)?;
-            return Ok(Found {
-                directory,
-                name: Vec::new(),
-                inode: parent,
-                is_directory_wanted: true,
-            });
-        }
-        let inode = self.child(directory, last)?;
-        let follows = follows_last || is_directory_wanted;
-        if let (Some(inode), true) = (inode, follows)
-            && let Content::Link(target) = &self.inode(inode)?.content
-        {
-            let left = links_left.checked_sub(1).ok_or(libc::ELOOP)?;
-            return self.find_from(directory, target, true, left);
-        }
-        Ok(Found {
-            directory,
-            name: last.to_vec(),
-            inode,
-            is_directory_wanted,
-        })
-    }
-
-    fn child(&self, directory: InodeId, name: &[u8]) -> Result<Option<InodeId>, i32> {
-        if name.len() > NAME_LENGTH_MAX {
-            return Err(libc::ENAMETOOLONG);
-        }
-        let names = self.names(directory)?;
-        if name == b".." {
-            let is_parent = |(_, inode): &(&InodeId, &Inode)| match &inode.content {
-                Content::Directory { names, .. } => names.values().any(|id| *id == directory),
-                _ => false,
-            };
-            let parent = self.inodes.iter().find(is_parent).map(|(id, _)| *id);
-            return Ok(parent.or(Some(ROOT)));
-        }
-        Ok(names.get(name).copied())
-    }
-
-    fn through_links(
-        &self,
-        directory: InodeId,
-        inode: InodeId,
-        links_left: usize,
-    ) -> Result<InodeId, i32> {
-        let Content::Link(target) = &self.inode(inode)?.content else {
-            return Ok(inode);
-        };
-        let left = links_left.checked_sub(1).ok_or(libc::ELOOP)?;
-        let found = self.find_from(directory, target, true, left)?;
-        found.inode.ok_or(libc::ENOENT)
     }
 
     /// A new thing under a name.
@@ -209,13 +101,8 @@ impl Disk {
         mode: u32,
         now: Duration,
     ) -> Result<InodeId, i32> {
-        if found.inode.is_some() {
-            return Err(libc::EEXIST);
-        }
         let is_directory = matches!(content, Content::Directory { .. });
-        if found.is_directory_wanted && !is_directory {
-            return Err(libc::EISDIR);
-        }
+        found.check_new(is_directory)?;
         let id = self.add(content, mode, now);
         self.set_name(found.directory, &found.name, Some(id));
         Ok(id)
@@ -245,28 +132,32 @@ impl Disk {
 
     pub(super) fn hard_link(&mut self, from: &Found, to: &Found) -> Result<i32, i32> {
         let inode = from.inode.ok_or(libc::ENOENT)?;
+        to.check_new(false)?;
         if matches!(self.inode(inode)?.content, Content::Directory { .. }) {
             return Err(libc::EPERM);
-        }
-        if to.inode.is_some() {
-            return Err(libc::EEXIST);
         }
         self.set_name(to.directory, &to.name, Some(inode));
         Ok(0)
     }
 
     pub(super) fn rename(&mut self, from: &Found, to: &Found) -> Result<i32, i32> {
-        let moved = from.inode.ok_or(libc::ENOENT)?;
-        if from.name.is_empty() || to.name.is_empty() {
+        if from.last != Last::Name || to.last != Last::Name {
             return Err(libc::EBUSY);
         }
+        let moved = from.inode.ok_or(libc::ENOENT)?;
         let is_directory = |id| -> Result<bool, i32> {
             Ok(matches!(self.inode(id)?.content, Content::Directory { .. }))
         };
         if !is_directory(moved)? && (from.is_directory_wanted || to.is_directory_wanted) {
             return Err(libc::ENOTDIR);
         }
+        if is_directory(moved)? && self.is_below(to.directory, moved)? {
+            return Err(libc::EINVAL);
+        }
         if let Some(replaced) = to.inode {
+            if is_directory(replaced)? && self.is_below(from.directory, replaced)? {
+                return Err(libc::ENOTEMPTY);
+            }
             match (is_directory(moved)?, is_directory(replaced)?) {
                 _ if moved == replaced => return Ok(0),
                 (true, false) => return Err(libc::ENOTDIR),
@@ -274,9 +165,6 @@ impl Disk {
                 (true, true) if !self.names(replaced)?.is_empty() => return Err(libc::ENOTEMPTY),
                 _ => {}
             }
-        }
-        if is_directory(moved)? && self.is_below(to.directory, moved)? {
-            return Err(libc::EINVAL);
         }
         self.rename_all(vec![
             (from.directory, from.name.clone(), None),
@@ -296,8 +184,12 @@ impl Disk {
 
     pub(super) fn remove(&mut self, found: &Found, directory: bool) -> Result<i32, i32> {
         let inode = found.inode.ok_or(libc::ENOENT)?;
-        if found.name.is_empty() {
-            return Err(libc::EBUSY);
+        match (found.last, directory) {
+            (Last::Name, _) => {}
+            (_, false) => return Err(libc::EISDIR),
+            (Last::Dot, true) => return Err(libc::EINVAL),
+            (Last::Parent, true) => return Err(libc::ENOTEMPTY),
+            (Last::Root, true) => return Err(libc::EBUSY),
         }
         match (&self.inode(inode)?.content, directory) {
             (Content::Directory { .. }, false) => return Err(libc::EISDIR),
@@ -311,6 +203,25 @@ impl Disk {
         }
         self.set_name(found.directory, &found.name, None);
         Ok(0)
+    }
+
+    /// Removes everything that is in a directory.
+    pub(super) fn empty(&mut self, directory: InodeId) -> Result<(), i32> {
+        for (name, inode) in self.names(directory)?.clone() {
+            let is_directory = matches!(self.inode(inode)?.content, Content::Directory { .. });
+            if is_directory {
+                self.empty(inode)?;
+            }
+            let found = Found {
+                directory,
+                name,
+                inode: Some(inode),
+                is_directory_wanted: false,
+                last: Last::Name,
+            };
+            self.remove(&found, is_directory)?;
+        }
+        Ok(())
     }
 
     /// The path from the root to something; `None` if no name leads there any more.
@@ -339,7 +250,7 @@ impl Disk {
             Content::Directory { names, .. } => {
                 names.values().filter(|named| **named == id).count()
             }
-            Content::File { .. } | Content::Link(_) => 0,
+            Content::File { .. } | Content::Link(_) | Content::Socket => 0,
         };
         self.inodes.values().map(named).sum()
     }

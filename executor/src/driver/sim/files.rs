@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::disk::Found;
 use super::inode::{Change, Content, Inode, InodeId};
 use super::memory::{self, Room};
 use super::objects::{Kind, ObjectId};
+use super::paths::Found;
 use super::progress::{Begun, Whereabouts};
 use super::world::World;
 use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation, Status};
@@ -28,6 +28,19 @@ pub(crate) struct Pace {
     /// How often something takes much longer, and how long that is.
     pub(crate) stalls: f64,
     pub(crate) stall: Range<Duration>,
+}
+
+impl Pace {
+    /// A disk that takes no time.
+    pub(super) fn prompt() -> Pace {
+        let none = Duration::ZERO..Duration::ZERO;
+        Pace {
+            reads: none.clone(),
+            writes: none.clone(),
+            syncs: none,
+            ..Pace::default()
+        }
+    }
 }
 
 impl Default for Pace {
@@ -120,17 +133,22 @@ impl World {
             O::Open { path, flags, mode } => self.open_file(host, &memory::c_string(path), flags, mode),
             O::Status { fd, path, flags, status } => self.status(core, fd, &memory::c_string(path), flags, status),
             O::Rename { from, to } => {
-                let (from, to) = (self.found(host, from, false)?, self.found(host, to, false)?);
+                let (from, to) = (self.named(host, from)?, self.named(host, to)?);
                 self.machines[host].disk.rename(&from, &to)
             }
             O::HardLink { from, to } => {
-                let (from, to) = (self.found(host, from, false)?, self.found(host, to, false)?);
+                let from = self.machines[host].disk.find(&memory::c_string(from), false)?;
+                from.inode.ok_or(libc::ENOENT)?;
+                let to = self.named(host, to)?;
                 self.machines[host].disk.hard_link(&from, &to)
             }
             O::Remove { path, flags } => self.remove(host, path, flags),
             O::MakeDirectory { path, mode } => self.create(host, path, Content::directory(), mode),
             O::SymbolicLink { target, link } => {
                 let target = memory::c_string(target);
+                if target.is_empty() {
+                    return Err(libc::ENOENT);
+                }
                 self.create(host, link, Content::Link(target), 0o777)
             }
             O::Read { fd, address, length, offset } | O::ReadFixed { fd, address, length, offset, .. } => self.read_file(core, fd, &memory::at(address, length), offset),
@@ -147,9 +165,9 @@ impl World {
         }
     }
 
-    fn found(&self, host: usize, path: Address, follows_last: bool) -> Result<Found, i32> {
+    fn named(&self, host: usize, path: Address) -> Result<Found, i32> {
         let path = memory::c_string(path);
-        self.machines[host].disk.find(&path, follows_last)
+        self.machines[host].disk.find_name(&path)
     }
 
     /// The open file of a number, and what it is.
@@ -174,7 +192,11 @@ impl World {
         let disk = &mut self.machines[host].disk;
         let creates = has(libc::O_CREAT);
         let follows = !(has(libc::O_NOFOLLOW) || creates && has(libc::O_EXCL));
-        let found = disk.find(path, follows)?;
+        let found = match creates {
+            // What is to be made is no directory.
+            true => disk.find_to_create(path, follows)?,
+            false => disk.find(path, follows)?,
+        };
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
         let inode = match found.inode {
             Some(_) if creates && has(libc::O_EXCL) => return Err(libc::EEXIST),
@@ -184,6 +206,7 @@ impl World {
         };
         match &disk.inode(inode)?.content {
             Content::Link(_) => return Err(libc::ELOOP),
+            Content::Socket => return Err(libc::ENXIO),
             Content::Directory { .. } if writes || creates => return Err(libc::EISDIR),
             Content::Directory { .. } => {}
             Content::File { .. } if has(libc::O_DIRECTORY) || found.is_directory_wanted => {
@@ -211,7 +234,7 @@ impl World {
         content: Content,
         mode: u32,
     ) -> Result<i32, i32> {
-        let found = self.found(host, path, false)?;
+        let found = self.named(host, path)?;
         let now = self.elapsed();
         let disk = &mut self.machines[host].disk;
         disk.create(&found, content, mode & !0o022, now)?;
@@ -219,11 +242,7 @@ impl World {
     }
 
     fn remove(&mut self, host: usize, path: Address, flags: i32) -> Result<i32, i32> {
-        let name = (host, memory::c_string(path));
-        if flags & libc::AT_REMOVEDIR == 0 && self.unix_names.remove(&name).is_some() {
-            return Ok(0);
-        }
-        let found = self.found(host, path, false)?;
+        let found = self.named(host, path)?;
         let is_directory = flags & libc::AT_REMOVEDIR != 0;
         self.machines[host].disk.remove(&found, is_directory)
     }
@@ -239,7 +258,7 @@ impl World {
         if self.flags(id) & libc::O_ACCMODE == libc::O_WRONLY {
             return Err(libc::EBADF);
         }
-        self.check_direct(id, room, offset)?;
+        self.check_range(id, room, offset)?;
         let at = self.start(id, offset);
         let disk = &self.machines[self.cores[core].host].disk;
         if matches!(disk.inode(inode)?.content, Content::Directory { .. }) {
@@ -263,7 +282,7 @@ impl World {
         if flags & libc::O_ACCMODE == libc::O_RDONLY {
             return Err(libc::EBADF);
         }
-        self.check_direct(id, room, offset)?;
+        self.check_range(id, room, offset)?;
         let now = self.elapsed();
         let host = self.cores[core].host;
         let at = match flags & libc::O_APPEND {
@@ -277,8 +296,12 @@ impl World {
         Ok(count as i32)
     }
 
-    /// Past the cache, everything has to lie at borders of sectors.
-    fn check_direct(&self, id: ObjectId, room: &Room, offset: u64) -> Result<(), i32> {
+    /// No file is longer than an offset can say. Past the cache, everything has to lie at borders of sectors.
+    fn check_range(&self, id: ObjectId, room: &Room, offset: u64) -> Result<(), i32> {
+        let end = self.start(id, offset).checked_add(room.length() as u64);
+        if end.is_none_or(|end| end > i64::MAX as u64) {
+            return Err(libc::EINVAL);
+        }
         if self.flags(id) & libc::O_DIRECT == 0 {
             return Ok(());
         }
@@ -331,6 +354,7 @@ impl World {
         let disk = &mut self.machines[self.cores[core].host].disk;
         let inode = disk.inode_mut(inode)?;
         inode.change(Change::Resize(length))?;
+        inode.reserved = 0;
         inode.modified = now;
         Ok(0)
     }
@@ -365,10 +389,12 @@ impl World {
             }
             return Ok(0);
         }
-        match keeps_length || end <= present {
-            true => Ok(0),
-            false => self.resize(core, inode, end),
+        if keeps_length || end <= present {
+            let inode = disk.inode_mut(inode)?;
+            inode.reserved = inode.reserved.max(end);
+            return Ok(0);
         }
+        self.resize(core, inode, end)
     }
 
     fn status(
@@ -408,6 +434,7 @@ fn describe(id: InodeId, inode: &Inode, links: usize) -> Status {
         Content::File { .. } => libc::S_IFREG,
         Content::Directory { .. } => libc::S_IFDIR,
         Content::Link(_) => libc::S_IFLNK,
+        Content::Socket => libc::S_IFSOCK,
     };
     let mut status = Status::empty();
     let found = &mut status.0;
@@ -417,7 +444,7 @@ fn describe(id: InodeId, inode: &Inode, links: usize) -> Status {
     found.stx_mode = (kind | inode.mode) as u16;
     found.stx_ino = id.0;
     found.stx_size = inode.length();
-    found.stx_blocks = inode.length().div_ceil(512);
+    found.stx_blocks = inode.length().max(inode.reserved).div_ceil(512);
     found.stx_btime = moment(inode.born);
     found.stx_mtime = moment(inode.modified);
     found.stx_ctime = moment(inode.modified);

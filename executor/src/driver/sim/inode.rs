@@ -20,6 +20,8 @@ pub(super) struct Inode {
     pub(super) content: Content,
     /// Permissions.
     pub(super) mode: u32,
+    /// So many bytes have a place on the disk, if that is more than there are.
+    pub(super) reserved: u64,
     /// On the clock of the world.
     pub(super) born: Duration,
     pub(super) modified: Duration,
@@ -38,6 +40,8 @@ pub(super) enum Content {
         durable: BTreeMap<Vec<u8>, InodeId>,
     },
     Link(Vec<u8>),
+    /// The name of a Unix socket, or what is left of one.
+    Socket,
 }
 
 impl Content {
@@ -68,6 +72,7 @@ impl Inode {
         Inode {
             content,
             mode,
+            reserved: 0,
             born: now,
             modified: now,
             lock: Lock::default(),
@@ -78,7 +83,7 @@ impl Inode {
         match &self.content {
             Content::File { bytes, .. } => bytes.len() as u64,
             Content::Link(target) => target.len() as u64,
-            Content::Directory { .. } => 0,
+            Content::Directory { .. } | Content::Socket => 0,
         }
     }
 
@@ -104,7 +109,7 @@ impl Inode {
                 Ok(())
             }
             Content::Directory { .. } => Err(libc::EISDIR),
-            Content::Link(_) => Err(libc::EINVAL),
+            Content::Link(_) | Content::Socket => Err(libc::EINVAL),
         }
     }
 
@@ -142,7 +147,7 @@ impl Inode {
                 bytes.clone_from(durable);
             }
             Content::Directory { names, durable } => names.clone_from(durable),
-            Content::Link(_) => {}
+            Content::Link(_) | Content::Socket => {}
         }
     }
 }

@@ -12,11 +12,11 @@
 //! - `ring`: what rings may do at any time and seldom do;
 //! - `objects`: what is open: `stream`, `listener`, `datagrams`; `name`: by what it is known;
 //! - `sockets`, `naming`, `connecting`, `transfer`, `settings`: the calls;
-//! - `disk`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
+//! - `disk`, `paths`, `inode`: what is on it, and what would be after a crash; `files`: the calls on it;
 //!   `tree`: what threads and tests do to it in one go;
 //! - `luck`: what goes wrong, counted, so that less can;
 //! - `waiting`: who waits for what;
-//! - `network`, `departure`, `delivery`: the ways between hosts, and what becomes of packets;
+//! - `network`, `departure`, `delivery`, `multicast`: the ways between hosts, and what becomes of packets;
 //! - `record`: what is kept or written down of a run: `telling` for people, `capture` for programs that know networks.
 
 mod agenda;
@@ -33,10 +33,12 @@ mod inode;
 mod listener;
 mod luck;
 mod memory;
+mod multicast;
 mod name;
 mod naming;
 mod network;
 mod objects;
+mod paths;
 mod progress;
 mod record;
 mod ring;
@@ -83,6 +85,8 @@ use super::{
 thread_local! {
     /// Where the next driver belongs that is made on this thread.
     static NEXT: Cell<Option<Place>> = const { Cell::new(None) };
+    /// The host of the core that was last made on this thread without a simulation.
+    static ALONE: RefCell<Option<Rc<RefCell<World>>>> = const { RefCell::new(None) };
     /// Whose work this thread does as if it were one of its threads.
     static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
 }
@@ -109,7 +113,14 @@ impl Here {
 
 /// The host whose work this thread does, if it is a simulated one's.
 pub(crate) fn here() -> Option<Here> {
-    HERE.with_borrow(Option::clone)
+    // At the end of a thread it does nobody's work.
+    let here = HERE.try_with(|here| here.borrow().clone());
+    here.ok().flatten()
+}
+
+/// The world of the core that was last made on this thread without a simulation. It has one host, whose disk outlives the core.
+pub(crate) fn world_of_its_own() -> Option<Rc<RefCell<World>>> {
+    ALONE.with_borrow(Option::clone)
 }
 
 /// A core of a world.
@@ -124,7 +135,10 @@ impl Place {
         let mut world = World::new(seed);
         let host = world.add_host("localhost");
         let core = world.add_core(host);
+        // What a plain program is to see is a kernel; disorder is what simulations are for.
+        world.be_prompt();
         let world = Rc::new(RefCell::new(world));
+        let _ = ALONE.try_with(|alone| alone.replace(Some(Rc::clone(&world))));
         Place { world, core }
     }
 }
@@ -219,6 +233,9 @@ impl Sim {
             return Ok(());
         }
         let before = completions.len();
+        if self.is_alone {
+            self.let_time_pass(Wait::No);
+        }
         self.reap(completions);
         if self.is_alone && completions.len() == before {
             self.let_time_pass(wait);
@@ -262,6 +279,8 @@ impl Sim {
                 }
                 Next::Cancel(key) => {
                     self.counters.cancels += 1;
+                    // It is answered, as each entry of a ring.
+                    self.counters.completions += 1;
                     let is_found = world.cancel(self.place.core, key);
                     self.counters.cancels_too_late += u64::from(!is_found);
                     world.record_cancel(self.place.core, key, is_found);
@@ -385,9 +404,10 @@ impl Sim {
         TimeSource::World(self.place.world.borrow().clock())
     }
 
-    pub(crate) fn order_of_tasks(&self) -> Random {
+    pub(crate) fn order_of_tasks(&self) -> Option<Random> {
         let world = self.place.world.borrow();
-        world.stream(Purpose::Tasks, self.place.core as u64)
+        let order = world.stream(Purpose::Tasks, self.place.core as u64);
+        (!self.is_alone).then_some(order)
     }
 
     #[cfg(any(test, feature = "fault-injection"))]
@@ -403,6 +423,15 @@ impl Sim {
             if !self.has_staged() {
                 return;
             }
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if self.is_alone {
+            let left = self.place.world.borrow_mut().end();
+            drop(left);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::inode::Content;
 use super::memory;
 use super::name::{self, SocketName};
 use super::objects::{Kind, Object, ObjectId};
@@ -35,11 +36,11 @@ impl World {
                 SocketName::Internet(self.free_address(id, host, address)?)
             }
             SocketName::Unix(path) => {
-                let key = (host, path.clone());
+                let key = self.new_unix_key(host, &path)?;
                 if self.unix_names.contains_key(&key) {
                     return Err(libc::EADDRINUSE);
                 }
-                self.unix_names.insert(key, Some(id));
+                self.unix_names.insert(key, id);
                 SocketName::Unix(path)
             }
             SocketName::Unnamed => return Err(libc::EINVAL),
@@ -167,12 +168,37 @@ impl World {
     ///
     /// ENOENT or ECONNREFUSED.
     pub(super) fn bound_to(&self, host: usize, name: &[u8]) -> Result<ObjectId, i32> {
-        match self.unix_names.get(&(host, name.to_vec())) {
-            Some(Some(id)) => Ok(*id),
-            Some(None) => Err(libc::ECONNREFUSED),
-            None if name.first() == Some(&0) => Err(libc::ECONNREFUSED),
-            None => Err(libc::ENOENT),
+        let key = self.unix_key(host, name)?;
+        let bound = self.unix_names.get(&key);
+        bound.copied().ok_or(libc::ECONNREFUSED)
+    }
+
+    /// By what the socket of a name is known: an abstract name, or the number of what is on the disk under a path.
+    fn unix_key(&self, host: usize, name: &[u8]) -> Result<(usize, Vec<u8>), i32> {
+        if name.first() == Some(&0) {
+            return Ok((host, name.to_vec()));
         }
+        let disk = &self.machines[host].disk;
+        let inode = disk.find(name, true)?.inode.ok_or(libc::ENOENT)?;
+        match disk.inode(inode)?.content {
+            Content::Socket => Ok((host, inode.0.to_be_bytes().to_vec())),
+            _ => Err(libc::ECONNREFUSED),
+        }
+    }
+
+    /// As the above, of a name that nobody has.
+    fn new_unix_key(&mut self, host: usize, name: &[u8]) -> Result<(usize, Vec<u8>), i32> {
+        if name.first() == Some(&0) {
+            return self.unix_key(host, name);
+        }
+        let now = self.elapsed();
+        let disk = &mut self.machines[host].disk;
+        let found = disk.find_name(name)?;
+        if found.inode.is_some() {
+            return Err(libc::EADDRINUSE);
+        }
+        disk.create(&found, Content::Socket, 0o755, now)?;
+        self.unix_key(host, name)
     }
 
     /// The listener that is reached by this address; among several that share it one is drawn.

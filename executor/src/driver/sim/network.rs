@@ -1,5 +1,6 @@
 //! [`Network`]: the ways between hosts, how long they are, and what gets lost on them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -164,6 +165,10 @@ struct Way {
 #[derive(Default)]
 pub(super) struct Network {
     conditions: Conditions,
+    /// Ways that do not leave their host take no time.
+    is_prompt: bool,
+    /// When the last packet arrives that does not leave its host, by host: none overtakes another there.
+    last_at_home: BTreeMap<usize, Duration>,
     /// By the host where it begins, and the one where it ends.
     ways: Vec<Vec<Way>>,
 }
@@ -182,6 +187,10 @@ impl Network {
 
     fn known_way(&self, from: usize, to: usize) -> Option<&Way> {
         self.ways.get(from)?.get(to)
+    }
+
+    pub(super) fn be_prompt(&mut self) {
+        self.is_prompt = true;
     }
 
     /// How all ways are that have no conditions of their own.
@@ -254,7 +263,15 @@ impl Network {
     ) -> [Option<Duration>; 2] {
         let (from, to) = (packet.from_host, packet.to_host);
         if from == to {
-            return [Some(now + luck.within(&LOOPBACK)), None];
+            let drawn = luck.within(&LOOPBACK);
+            let time = if self.is_prompt {
+                Duration::ZERO
+            } else {
+                drawn
+            };
+            let last = self.last_at_home.entry(from).or_default();
+            *last = (*last).max(now + time);
+            return [Some(*last), None];
         }
         self.way(from, to);
         let way = &mut self.ways[from][to];

@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use super::attempt::Outcome;
+use super::files::Pace;
 use super::progress::Begun;
 use super::world::{Event, World};
 use crate::driver::{Completion, Key, Operation};
@@ -33,6 +34,24 @@ pub(crate) struct Habits {
     /// How many operations a core begins in a turn at most, and how many completions are kept for it; drawn for each core. `None`: as
     /// the runtime wants it.
     pub(crate) queue: Option<RangeInclusive<u32>>,
+}
+
+impl Habits {
+    /// A kernel that takes no time, and does at once and whole what it can.
+    pub(super) fn prompt() -> Habits {
+        Habits {
+            time: Duration::ZERO..Duration::ZERO,
+            short: 0.0,
+            interrupted: 0.0,
+            unready: 0.0,
+            starved: 0.0,
+            cancelled: 0.0,
+            ended: 0.0,
+            late_cancels: 0.0,
+            late_memory: 0.0,
+            queue: None,
+        }
+    }
 }
 
 impl Default for Habits {
@@ -71,6 +90,16 @@ impl Default for Queue {
 }
 
 impl World {
+    /// From now on everything is as on a quiet machine: what can be done is done at once and whole, and in the order in which it was
+    /// asked for.
+    pub(super) fn be_prompt(&mut self) {
+        self.network.be_prompt();
+        for machine in &mut self.machines {
+            machine.habits = Habits::prompt();
+            machine.pace = Pace::prompt();
+        }
+    }
+
     pub(super) fn habits(&self, core: usize) -> &Habits {
         &self.machines[self.cores[core].host].habits
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::name::SocketName;
 use super::objects::{Kind, ObjectId};
-use super::stream::Carrier;
+use super::stream::{Carrier, Stage};
 use super::world::World;
 use crate::driver::{Answer, Control, Descriptor, Name, OptionName, SocketOption};
 
@@ -15,6 +15,7 @@ impl World {
             Control::GetOption { fd, option } => {
                 let id = self.object(core, fd)?;
                 let object = self.objects.get(id).ok_or(libc::EBADF)?;
+                check_family(option, object.domain)?;
                 Ok(Answer::Option(option.with(object.option(option))))
             }
             Control::TakeError { fd } => {
@@ -148,9 +149,13 @@ impl World {
         let is_unix = object.domain == libc::AF_UNIX;
         match &object.kind {
             Kind::Stream(stream) if stream.peer.is_none() && !is_unix => Err(libc::ENOTCONN),
+            Kind::Stream(stream) if stream.is_through() => Err(libc::ENOTCONN),
             Kind::Stream(stream) => match &stream.remote {
                 Some(name) => Ok(name.clone()),
-                None if stream.peer.is_some() => Ok(SocketName::Unnamed),
+                // A Unix stream remembers its peer when that is gone.
+                None if stream.peer.is_some() || stream.stage == Stage::Connected => {
+                    Ok(SocketName::Unnamed)
+                }
                 None => Err(libc::ENOTCONN),
             },
             Kind::Datagrams(datagrams) => match (&datagrams.remote, datagrams.peer) {
@@ -170,18 +175,17 @@ impl World {
         option: SocketOption,
     ) -> Result<Answer, i32> {
         let id = self.socket(core, fd)?;
+        if let Some(changed) = self.change_membership(id, option) {
+            return changed.map(|()| Answer::Done);
+        }
         let object = self.objects.get_mut(id).ok_or(libc::EBADF)?;
         match option {
             SocketOption::Linger(time) => {
                 object.resets_when_closed = time == Some(Duration::ZERO);
             }
-            // There are no groups: what is sent to one arrives nowhere.
-            SocketOption::JoinV4 { .. }
-            | SocketOption::LeaveV4 { .. }
-            | SocketOption::JoinV6 { .. }
-            | SocketOption::LeaveV6 { .. } => return Err(libc::ENODEV),
             _ => {
                 let (name, value) = option.number().ok_or(libc::ENOPROTOOPT)?;
+                check_family(name, object.domain)?;
                 let is_size = [OptionName::ReceiveBuffer, OptionName::SendBuffer].contains(&name);
                 // The kernel doubles what it is given.
                 let value = if is_size {
@@ -193,6 +197,22 @@ impl World {
             }
         }
         Ok(Answer::Done)
+    }
+}
+
+/// Options of version 6 of the internet protocol are for its sockets alone.
+fn check_family(option: OptionName, domain: i32) -> Result<(), i32> {
+    let is_of_v6 = matches!(
+        option,
+        OptionName::OnlyV6
+            | OptionName::TrafficClass
+            | OptionName::HopLimit
+            | OptionName::MulticastLoopV6
+            | OptionName::MulticastHopLimit
+    );
+    match is_of_v6 && domain == libc::AF_INET {
+        true => Err(libc::ENOPROTOOPT),
+        false => Ok(()),
     }
 }
 

@@ -98,6 +98,7 @@ impl World {
                 is_connected.then_some(0).ok_or(libc::ENOTCONN)
             }
             Some(Kind::Stream(stream)) if stream.carrier == Carrier::Pipe => Err(libc::ENOTSOCK),
+            Some(Kind::Stream(stream)) if stream.is_through() => Err(libc::ENOTCONN),
             Some(Kind::Stream(stream)) if stream.stage == Stage::Connected => {
                 self.shut_down_stream(id, reading, writing);
                 Ok(0)
@@ -163,14 +164,8 @@ impl World {
             Some(Kind::File(_)) => self.unlock(id),
             Some(Kind::Datagrams(_) | Kind::Listener(_)) | None => {}
         }
-        for bound in self.unix_names.values_mut() {
-            if *bound == Some(id) {
-                *bound = None;
-            }
-        }
-        // Abstract names live as long as their sockets.
-        self.unix_names
-            .retain(|(_, name), bound| bound.is_some() || name.first() != Some(&0));
+        self.unix_names.retain(|_, bound| *bound != id);
+        self.memberships.retain(|(_, member)| *member != id);
         let Some(object) = self.objects.remove(id) else {
             return;
         };
@@ -193,11 +188,13 @@ impl World {
         };
         let has_unread = !stream.incoming.is_empty();
         let was_ended = stream.is_shut_for_writing;
+        let is_through = stream.is_through();
         let (carrier, stage, peer) = (stream.carrier, stream.stage, stream.peer);
         if stage != Stage::Connected {
             return;
         }
         match carrier {
+            Carrier::Tcp if is_through => {}
             Carrier::Tcp if has_unread || is_abrupt => self.send_segment(id, Segment::Reset),
             Carrier::Tcp if was_ended => {}
             Carrier::Tcp => self.send_segment(id, Segment::End),

@@ -85,19 +85,24 @@ impl Stream {
         }
     }
 
+    /// Both sides have ended their streams: the kernel is through with the connection.
+    pub(super) fn is_through(&self) -> bool {
+        self.carrier == Carrier::Tcp && self.has_ended && self.is_shut_for_writing
+    }
+
     pub(super) fn room(&self) -> usize {
         self.capacity.saturating_sub(self.outstanding)
     }
 
     /// What can be read, or why nothing can; `None`: wait.
-    pub(super) fn readable(&mut self, is_peeking: bool) -> Option<Result<usize, i32>> {
+    pub(super) fn readable(&mut self) -> Option<Result<usize, i32>> {
         if !self.incoming.is_empty() {
             return Some(Ok(self.incoming.len()));
         }
-        if let Some(error) = self.error {
-            if !is_peeking {
-                self.error = None;
-            }
+        // The end of a stream that has come stays, whatever comes behind it.
+        let stays = self.has_ended && self.carrier == Carrier::Tcp;
+        if let Some(error) = self.error.filter(|_| !stays) {
+            self.error = None;
             return Some(Err(error));
         }
         if self.has_ended || self.is_shut_for_reading || self.stage == Stage::Dead {
@@ -111,6 +116,10 @@ impl Stream {
 
     /// How much can be written, or why nothing can; `None`: wait.
     pub(super) fn writable(&mut self, wanted: usize) -> Option<Result<usize, i32>> {
+        // The error of a Unix stream is for its reader.
+        if self.carrier == Carrier::Unix && self.is_shut_for_writing {
+            return Some(Err(libc::EPIPE));
+        }
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }

@@ -103,7 +103,7 @@ impl World {
         }
         let is_peeking = flags & libc::MSG_PEEK != 0;
         let stream = self.objects.stream(id)?;
-        let there = match stream.readable(is_peeking)? {
+        let there = match stream.readable()? {
             Ok(there) => there,
             Err(errno) => return Some(Err(errno)),
         };
@@ -156,15 +156,15 @@ impl World {
         flags: i32,
     ) -> Option<Result<i32, i32>> {
         let datagrams = self.objects.datagrams(id)?;
+        if let Some(errno) = datagrams.error.take() {
+            return Some(Err(errno));
+        }
         let is_peeking = flags & libc::MSG_PEEK != 0;
         let next = match is_peeking {
             true => datagrams.queue.front().cloned(),
             false => datagrams.queue.pop_front(),
         };
         let Some((sender, bytes)) = next else {
-            if let Some(errno) = datagrams.error.take() {
-                return Some(Err(errno));
-            }
             return datagrams.is_shut_for_reading.then_some(Ok(0));
         };
         let is_unix = datagrams.is_unix;
@@ -172,7 +172,13 @@ impl World {
             // There is room for whoever waits with one more.
             self.stirred.push_back((id, Direction::Sending));
         }
-        Some(store_datagram(sink, buffer, &sender, &bytes))
+        let stored = store_datagram(sink, buffer, &sender, &bytes);
+        // With MSG_TRUNC the answer is the length of the datagram, also of what did not fit.
+        let is_whole_length = flags & libc::MSG_TRUNC != 0;
+        Some(stored.map(|stored| match is_whole_length {
+            true => bytes.len() as i32,
+            false => stored,
+        }))
     }
 
     pub(super) fn send(
@@ -257,12 +263,6 @@ impl World {
         let Some(datagrams) = self.objects.datagrams(id) else {
             return Outcome::of(Err(libc::EBADF));
         };
-        if let Some(errno) = datagrams.error.take() {
-            return Outcome::of(Err(errno));
-        }
-        if datagrams.is_shut_for_writing {
-            return Outcome::of(Err(libc::EPIPE));
-        }
         let (is_unix, remote, peer) = (datagrams.is_unix, datagrams.remote.clone(), datagrams.peer);
         let target = match target.map(|bytes| SocketName::read(bytes, domain)) {
             None => remote,
@@ -297,8 +297,12 @@ impl World {
         if is_broadcast && !may_broadcast {
             return Err(libc::EACCES);
         }
+        self.check_sender(id)?;
         let receivers: Vec<usize> = match is_broadcast {
             true => (0..self.machines.len()).collect(),
+            false if address.ip().is_multicast() => {
+                self.hosts_in_group(address.ip(), id, from_host)
+            }
             false => vec![
                 self.host_of(address.ip(), from_host)
                     .ok_or(libc::ENETUNREACH)?,
@@ -316,6 +320,20 @@ impl World {
         Ok(length)
     }
 
+    /// What a socket has to say before it sends anything.
+    ///
+    /// # Errors
+    ///
+    /// The error of something that was sent earlier; EPIPE.
+    fn check_sender(&mut self, id: ObjectId) -> Result<(), i32> {
+        let datagrams = self.objects.datagrams(id).ok_or(libc::EBADF)?;
+        match datagrams.error.take() {
+            Some(errno) => Err(errno),
+            None if datagrams.is_shut_for_writing => Err(libc::EPIPE),
+            None => Ok(()),
+        }
+    }
+
     fn send_unix_datagram(
         &mut self,
         id: ObjectId,
@@ -323,9 +341,22 @@ impl World {
         peer: Option<ObjectId>,
         bytes: Vec<u8>,
     ) -> Outcome {
-        let Some(host) = self.objects.get(id).map(|object| object.host) else {
+        /// What the kernel keeps of a send buffer for itself.
+        const RESERVED: usize = 32;
+        let Some(object) = self.objects.get(id) else {
             return Outcome::of(Err(libc::EBADF));
         };
+        let host = object.host;
+        let most = object.option(OptionName::SendBuffer).max(0) as usize;
+        if bytes.len() > most.saturating_sub(RESERVED) {
+            return Outcome::of(Err(libc::EMSGSIZE));
+        }
+        if target.is_none() && peer.is_none() {
+            return Outcome::of(Err(libc::ENOTCONN));
+        }
+        if let Err(errno) = self.check_sender(id) {
+            return Outcome::of(Err(errno));
+        }
         let receiver = match (&target, peer) {
             (Some(SocketName::Unix(name)), _) => self.bound_to(host, name),
             (_, Some(peer)) => Ok(peer),
@@ -335,6 +366,16 @@ impl World {
             Ok(receiver) => receiver,
             Err(errno) => return Outcome::of(Err(errno)),
         };
+        if self.objects.datagrams(receiver).is_none() && peer == Some(receiver) {
+            self.part_from(id, None);
+            if let Some(datagrams) = self.objects.datagrams(id) {
+                datagrams.remote = None;
+            }
+            return Outcome::of(Err(libc::ECONNREFUSED));
+        }
+        if let Err(errno) = self.may_send(id, receiver) {
+            return Outcome::of(Err(errno));
+        }
         let sender = self.objects.datagrams(id).and_then(|it| it.local.clone());
         let sender = sender.unwrap_or(SocketName::Unnamed);
         let Some(datagrams) = self.objects.datagrams(receiver) else {

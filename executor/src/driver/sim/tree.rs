@@ -15,6 +15,7 @@ fn kind(content: &Content) -> u32 {
         Content::File { .. } => libc::S_IFREG,
         Content::Directory { .. } => libc::S_IFDIR,
         Content::Link(_) => libc::S_IFLNK,
+        Content::Socket => libc::S_IFSOCK,
     }
 }
 
@@ -42,6 +43,7 @@ impl World {
         let inode = self.machines[host].disk.inode(inode)?;
         match inode.content {
             Content::Directory { .. } => Err(libc::EISDIR),
+            Content::Socket => Err(libc::ENXIO),
             Content::File { .. } | Content::Link(_) => Ok(inode.read(0, usize::MAX)),
         }
     }
@@ -50,7 +52,7 @@ impl World {
     fn fill(&mut self, host: usize, path: &[u8], bytes: &[u8], mode: u32) -> Result<InodeId, i32> {
         let now = self.elapsed();
         let disk = &mut self.machines[host].disk;
-        let found = disk.find(path, true)?;
+        let found = disk.find_to_create(path, true)?;
         let inode = match found.inode {
             Some(inode) => inode,
             None => disk.create(&found, Content::file(), mode, now)?,
@@ -72,6 +74,21 @@ impl World {
         synced.map(drop)
     }
 
+    /// Makes a directory, and all above it that are missing.
+    pub(crate) fn make_directories(&mut self, host: usize, path: &[u8]) -> Result<(), i32> {
+        let now = self.elapsed();
+        let disk = &mut self.machines[host].disk;
+        let borders =
+            (1..=path.len()).filter(|end| path.get(*end).is_none_or(|byte| *byte == b'/'));
+        for end in borders {
+            let found = disk.find(&path[..end], true)?;
+            if found.inode.is_none() {
+                disk.create(&found, Content::directory(), 0o755, now)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What is in a directory, sorted by name.
     pub(crate) fn entries(&self, host: usize, folder: &[u8]) -> Result<Vec<Named>, i32> {
         let disk = &self.machines[host].disk;
@@ -90,15 +107,25 @@ impl World {
         let inode = self.inode_at(host, link, false)?;
         match &self.machines[host].disk.inode(inode)?.content {
             Content::Link(target) => Ok(target.clone()),
-            Content::File { .. } | Content::Directory { .. } => Err(libc::EINVAL),
+            Content::File { .. } | Content::Directory { .. } | Content::Socket => Err(libc::EINVAL),
         }
     }
 
     /// The path from the root, without links, `.` and `..`.
     pub(crate) fn canonical(&self, host: usize, of: &[u8]) -> Result<Vec<u8>, i32> {
-        let inode = self.inode_at(host, of, true)?;
-        let path = self.machines[host].disk.path_of(inode);
-        path.ok_or(libc::ENOENT)
+        let disk = &self.machines[host].disk;
+        let found = disk.find(of, true)?;
+        let inode = found.inode.ok_or(libc::ENOENT)?;
+        if found.name.is_empty() {
+            return disk.path_of(inode).ok_or(libc::ENOENT);
+        }
+        // Of several names it is the one that was asked for.
+        let mut path = disk.path_of(found.directory).ok_or(libc::ENOENT)?;
+        if path != b"/" {
+            path.push(b'/');
+        }
+        path.extend_from_slice(&found.name);
+        Ok(path)
     }
 
     pub(crate) fn set_mode(&mut self, host: usize, of: &[u8], mode: u32) -> Result<(), i32> {
@@ -119,30 +146,36 @@ impl World {
     }
 
     pub(crate) fn copy(&mut self, host: usize, from: &[u8], to: &[u8]) -> Result<u64, i32> {
-        let bytes = self.contents(host, from)?;
         let inode = self.inode_at(host, from, true)?;
-        let mode = self.machines[host].disk.inode(inode)?.mode;
-        let copy = self.fill(host, to, &bytes, mode)?;
+        let source = self.machines[host].disk.inode(inode)?;
+        let mode = source.mode;
+        if !matches!(source.content, Content::File { .. }) {
+            return Err(libc::EINVAL);
+        }
+        // The target is emptied before anything is read, also if it is the source.
+        let copy = self.fill(host, to, &[], mode)?;
+        let bytes = self.contents(host, from)?;
+        self.fill(host, to, &bytes, mode)?;
         self.machines[host].disk.inode_mut(copy)?.mode = mode;
         Ok(bytes.len() as u64)
     }
 
+    pub(crate) fn remove_name(&mut self, host: usize, path: &[u8]) -> Result<(), i32> {
+        let disk = &mut self.machines[host].disk;
+        let found = disk.find_name(path)?;
+        disk.remove(&found, false).map(drop)
+    }
+
+    /// A link is removed, and not what it leads to.
     pub(crate) fn remove_tree(&mut self, host: usize, folder: &[u8]) -> Result<(), i32> {
-        let entries = match self.machines[host].disk.find(folder, false)?.inode {
-            None => return Err(libc::ENOENT),
-            Some(_) => self.entries(host, folder)?,
-        };
-        for (name, _, kind) in entries {
-            let path = [folder, b"/", &name].concat();
-            match kind {
-                libc::S_IFDIR => self.remove_tree(host, &path)?,
-                _ => {
-                    let found = self.machines[host].disk.find(&path, false)?;
-                    self.machines[host].disk.remove(&found, false)?;
-                }
-            }
+        let disk = &mut self.machines[host].disk;
+        let there = disk.find(folder, false)?.inode.ok_or(libc::ENOENT)?;
+        if matches!(disk.inode(there)?.content, Content::Link(_)) {
+            let link = disk.find_name(folder)?;
+            return disk.remove(&link, false).map(drop);
         }
-        let found = self.machines[host].disk.find(folder, false)?;
-        self.machines[host].disk.remove(&found, true).map(drop)
+        disk.empty(there)?;
+        let found = disk.find_name(folder)?;
+        disk.remove(&found, true).map(drop)
     }
 }

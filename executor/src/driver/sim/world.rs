@@ -11,6 +11,7 @@ use super::departure::Leaving;
 use super::disk::Disk;
 use super::files::Pace;
 use super::luck::{Faults, Luck};
+use super::multicast::Memberships;
 use super::network::{Network, Packet};
 use super::objects::{Direction, ObjectId, Objects};
 use super::progress::{Begun, Core};
@@ -109,8 +110,9 @@ pub(crate) struct World {
     pub(super) network: Network,
     /// What was lost between two ends, and what has come behind it.
     pub(super) stalled: BTreeMap<(ObjectId, ObjectId), Stalled>,
-    /// Who has bound a name of a Unix socket; `None`: the name is there, its socket is not.
-    pub(super) unix_names: BTreeMap<(usize, Vec<u8>), Option<ObjectId>>,
+    /// Who has bound a name of a Unix socket: see [`World::unix_key`].
+    pub(super) unix_names: BTreeMap<(usize, Vec<u8>), ObjectId>,
+    pub(super) memberships: Memberships,
     /// Where something has changed for those who wait.
     pub(super) stirred: VecDeque<(ObjectId, Direction)>,
     schedule: Random,
@@ -147,6 +149,7 @@ impl World {
             network: Network::default(),
             stalled: BTreeMap::new(),
             unix_names: BTreeMap::new(),
+            memberships: Memberships::new(),
             stirred: VecDeque::new(),
             net: Luck::new(seed, Purpose::Network, &faults),
             disk_luck: Luck::new(seed, Purpose::Disk, &faults),
@@ -242,6 +245,21 @@ impl World {
             self.close_object(id);
         }
         self.settle();
+    }
+
+    /// Nothing happens any more, and nothing is left but what is on the disks. What programs have left to do is to be dropped when
+    /// the world is not borrowed.
+    pub(super) fn end(&mut self) -> (Agenda<Event>, Vec<Work>) {
+        let agenda = std::mem::replace(&mut self.agenda, Agenda::new());
+        let works = self.cores.iter_mut();
+        let works = works.flat_map(|core| std::mem::take(&mut core.work));
+        let works = works.collect();
+        self.cores.iter_mut().for_each(Core::die);
+        self.objects = Objects::default();
+        self.stalled.clear();
+        self.unix_names.clear();
+        self.memberships.clear();
+        (agenda, works)
     }
 
     /// A new core of a host, and its number.
