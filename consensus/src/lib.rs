@@ -38,4 +38,4 @@ pub mod transport;
 pub mod wire;
 
 #[cfg(test)]
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();

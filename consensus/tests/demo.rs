@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Run, command, finish, roster, run};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();
 
 const ALPHABET: &str = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ";
 const TRANSPORTS: [&str; 4] = ["unix", "tcp", "udp", "pipe"];

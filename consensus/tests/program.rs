@@ -5,7 +5,7 @@ mod common;
 use common::{command, finish, run};
 use serde_json::Value;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();
 
 const ALPHABET: &str = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ";
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 thread_local! {
     static RAN: Cell<bool> = const { Cell::new(false) };

@@ -45,9 +45,22 @@ pub fn check(runtime: &Runtime) {
     );
 }
 
-/// Makes `cargo test` run the program of tests, in whose root it stands, on epoll, too.
+/// Makes `cargo test` run the program of tests, in whose root it stands, on the other drivers, too.
 #[macro_export]
-macro_rules! on_epoll_too {
+macro_rules! on_every_driver {
+    () => {
+        $crate::on_every_kernel_driver!();
+
+        #[::core::prelude::v1::test]
+        fn all_tests_of_this_program_pass_on_the_simulation_too() {
+            $crate::drivers::pass_on("sim");
+        }
+    };
+}
+
+/// As [`on_every_driver`], for programs that are only about what a real kernel has: they do not run in a simulation.
+#[macro_export]
+macro_rules! on_every_kernel_driver {
     () => {
         #[::core::prelude::v1::test]
         fn all_tests_of_this_program_pass_on_epoll_too() {

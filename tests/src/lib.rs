@@ -14,6 +14,7 @@ use krug::buf::{IoBuf, IoBufMut};
 use krug::runtime::Builder;
 use krug::{Runtime, time};
 
+pub mod disk;
 pub mod drivers;
 pub mod refusing;
 
@@ -121,6 +122,27 @@ pub fn is_without(feature: &str, has: bool) -> bool {
     !has
 }
 
+/// Ends a test that cannot run in a simulation, because it is about something that only a real kernel has, or looks at krug from
+/// outside. Its first line; the text says what that is. A test lists all of them.
+#[macro_export]
+macro_rules! needs_a_kernel {
+    ($why:literal) => {
+        if $crate::is_without_kernel($why) {
+            return;
+        }
+    };
+}
+
+/// Whether there is no kernel below the driver that this process tests; says that a test is left out, and `why`.
+pub fn is_without_kernel(why: &str) -> bool {
+    let is_simulated = driver() == krug::runtime::Driver::Sim;
+    if is_simulated {
+        let test = thread::current().name().unwrap_or("a test").to_owned();
+        println!("left out in a simulation: {test}: {why}");
+    }
+    is_simulated
+}
+
 /// For tests that make and end runtimes themselves: calls `test` with settings of the driver that is tested.
 pub fn with_settings(test: impl Fn(Builder)) {
     let _others = beside_others();
@@ -147,8 +169,14 @@ fn on_the_driver(configure: impl Fn(Builder) -> Builder, test: impl Fn(&Runtime)
     assert!(report.is_clean(), "{report:?} after {metrics:?}");
 }
 
+/// As for [`run`]: until it is dropped, the process is ended if the test takes much too long.
+pub fn watched() -> Watchdog {
+    Watchdog::new()
+}
+
 /// Ends the process if a test hangs: a lost wake-up is to be a failure, not a long wait.
-struct Watchdog {
+#[derive(Debug)]
+pub struct Watchdog {
     /// Dropped when the test has ended.
     _leash: mpsc::Sender<()>,
 }

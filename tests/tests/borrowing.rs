@@ -22,7 +22,7 @@ use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{Random, iterations, poll_once, run, run_with, times_out, turns, with_settings};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// Accepted bytes that wait, bytes in flight, and what a pipe takes.
 const PIPE_TAKES: usize = 3 * (64 << 10);

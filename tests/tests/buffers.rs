@@ -11,7 +11,7 @@ use krug::net::{TcpStream, UnixStream};
 use krug::pipe::{self, pipe};
 use krug_tests::{Random, has_ring, passes_in_a_process_of_its_own, run, run_with};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// Whether the current core's ring knows the memory, so that operations take the shorter way.
 fn is_fixed(buf: &impl IoBuf) -> bool {
@@ -278,6 +278,7 @@ fn works_with_little_memory(runtimes: usize) {
 
 #[test]
 fn a_small_limit_of_locked_memory_costs_one_warning() {
+    krug_tests::needs_a_kernel!("it runs in a process of its own, with limits of the kernel's");
     if passes_in_a_process_of_its_own("a_small_limit_of_locked_memory_costs_one_warning") {
         return;
     }
@@ -291,6 +292,7 @@ fn a_small_limit_of_locked_memory_costs_one_warning() {
 
 #[test]
 fn without_a_pool_and_registered_memory_everything_works_and_nobody_is_warned() {
+    krug_tests::needs_a_kernel!("it runs in a process of its own, with limits of the kernel's");
     let name = "without_a_pool_and_registered_memory_everything_works_and_nobody_is_warned";
     if passes_in_a_process_of_its_own(name) {
         return;

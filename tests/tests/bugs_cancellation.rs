@@ -12,9 +12,9 @@ use krug::Runtime;
 use krug::io::Canceller;
 use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
-use krug_tests::{Random, poll_once, run, run_with, turns, until, with_settings};
+use krug_tests::{Random, disk, poll_once, run, run_with, turns, until, with_settings};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// More than a socket takes at once.
 const MORE_THAN_FITS: usize = 2 << 20;
@@ -107,7 +107,7 @@ async fn next<S: Stream + Unpin>(mut stream: S) -> Option<S::Item> {
 fn bug_013_a_canceller_stops_streams_of_connections_and_loses_none() {
     run(|runtime| {
         runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = disk::folder();
             let path = folder.path().join("socket");
             let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let unix = UnixListener::bind(&path).await.unwrap();

@@ -9,7 +9,7 @@ use krug::buf::{IoBuf, IoBufMut, IoVectoredBuf};
 use krug::net::UnixStream;
 use krug_tests::{Tracked, turns, with_settings};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 struct Probe<T>(PhantomData<T>);
 

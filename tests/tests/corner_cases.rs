@@ -13,9 +13,9 @@ use krug::fs::OpenOptions;
 use krug::net::UnixStream;
 use krug::net::{TcpListener, TcpStream, UdpOptions, UdpSocket, UnixDatagram, UnixListener};
 use krug::pipe::{self, pipe};
-use krug_tests::{poll_once, run, times_out, turns, until};
+use krug_tests::{disk, poll_once, run, times_out, turns, until};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// A stream of either kind.
 enum Either {
@@ -80,6 +80,7 @@ fn ends_writing(peer: &File) {
 
 #[test]
 fn a_half_that_is_closed_ends_one_direction_and_leaves_the_other() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             for (stream, mut peer) in streams() {
@@ -106,6 +107,7 @@ fn a_half_that_is_closed_ends_one_direction_and_leaves_the_other() {
 
 #[test]
 fn a_read_that_waits_is_woken_by_the_end_whoever_makes_it() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             for is_ours in [false, true] {
@@ -126,6 +128,7 @@ fn a_read_that_waits_is_woken_by_the_end_whoever_makes_it() {
 
 #[test]
 fn a_peer_that_leaves_with_bytes_unread_resets_after_what_it_had_sent() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             for (stream, mut peer) in streams() {
@@ -146,6 +149,7 @@ fn a_peer_that_leaves_with_bytes_unread_resets_after_what_it_had_sent() {
 
 #[test]
 fn a_read_that_waits_is_told_of_a_reset() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             for (stream, peer) in streams() {
@@ -162,6 +166,7 @@ fn a_read_that_waits_is_told_of_a_reset() {
 
 #[test]
 fn a_write_that_waits_is_told_that_its_reader_has_left() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             let (sender, receiver) = pipe().await.unwrap();
@@ -189,6 +194,7 @@ fn a_write_that_waits_is_told_that_its_reader_has_left() {
 
 #[test]
 fn a_pipe_gives_what_is_in_it_and_then_its_end_whatever_its_descriptors_say() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         runtime.block_on(async {
             for nonblocking in [false, true] {
@@ -290,6 +296,7 @@ fn a_datagram_socket_is_told_of_refused_datagrams_once_each_and_goes_on() {
 
 #[test]
 fn sockets_from_outside_wait_whatever_their_flags_and_keep_them() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         runtime.block_on(async {
             for nonblocking in [false, true] {
@@ -326,8 +333,9 @@ fn sockets_from_outside_wait_whatever_their_flags_and_keep_them() {
 
 #[test]
 fn what_was_opened_and_made_here_waits_when_it_is_handed_out() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let path = fifo(folder.path());
         runtime.block_on(async {
             let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -362,8 +370,9 @@ fn fifo(folder: &Path) -> PathBuf {
 
 #[test]
 fn a_fifo_opens_at_once_for_reading_and_not_at_all_for_a_writer_without_reader() {
+    krug_tests::needs_a_kernel!("a simulated disk has no FIFOs");
     run(|runtime| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let path = fifo(folder.path());
         runtime.block_on(async {
             let open = |write: bool| {
@@ -403,6 +412,7 @@ fn a_fifo_opens_at_once_for_reading_and_not_at_all_for_a_writer_without_reader()
 
 #[test]
 fn a_listener_that_is_closed_refuses_all_who_wait_and_gives_back_who_has_come() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             for round in 0..20 {
@@ -446,7 +456,7 @@ fn a_listener_that_is_closed_refuses_all_who_wait_and_gives_back_who_has_come() 
 fn accepts_that_wait_on_a_listener_that_goes_away_err_and_do_not_hang() {
     run(|runtime| {
         runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = disk::folder();
             let path = folder.path().join("socket");
             let listener = std::rc::Rc::new(UnixListener::bind(&path).await.unwrap());
             let waiting: Vec<_> = (0..3)
@@ -485,7 +495,7 @@ fn a_connect_that_is_refused_or_finds_nobody_says_so() {
             drop(listener.close().await.unwrap());
             let refused = TcpStream::connect(address).await.unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-            let folder = tempfile::tempdir().unwrap();
+            let folder = disk::folder();
             let path = folder.path().join("socket");
             let missing = UnixStream::connect(&path).await.unwrap_err();
             assert_eq!(missing.kind(), ErrorKind::NotFound);

@@ -18,7 +18,7 @@ use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UdpOptions, UnixStream};
 use krug_tests::has_ring;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();
 
 /// Counts the allocations of each thread.
 struct Counting;

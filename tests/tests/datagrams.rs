@@ -14,11 +14,12 @@ use krug::net::{UdpOptions, UdpSocket, UnixDatagram};
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, Tracked, is_without, iterations, open_descriptors, passes_in_a_process_of_its_own,
-    poll_once, run, run_alone, run_with, times_out, turns, until, with_settings,
+    Random, Tracked, disk, is_without, iterations, open_descriptors,
+    passes_in_a_process_of_its_own, poll_once, run, run_alone, run_with, times_out, turns, until,
+    with_settings,
 };
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 krug_tests::in_hardship_too!(Refused(All, libc::EPERM));
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -102,7 +103,7 @@ fn datagrams_keep_their_borders_and_name_their_senders() {
 fn unix_datagrams_name_their_senders_by_path_if_they_have_one() {
     run(|runtime| {
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
+            let place = disk::folder();
             let path = place.path().join("receiver");
             let receiver = UnixDatagram::bind(&path).await.unwrap();
             let named = UnixDatagram::bind(place.path().join("sender"))
@@ -127,7 +128,7 @@ fn unix_datagrams_name_their_senders_by_path_if_they_have_one() {
             }
             // The file stays.
             receiver.close().await.unwrap();
-            assert!(path.exists());
+            assert!(disk::exists(&path));
             let refused = UnixDatagram::bind(&path).await.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
             let (result, _) = named.send_to("hello", &path).await;
@@ -306,12 +307,12 @@ fn a_refused_datagram_is_an_error_once() {
     run(|runtime| {
         runtime.block_on(async {
             for is_dropped in [false, true] {
-                let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                let gone = udp().await;
                 let address = gone.local_addr().unwrap();
                 let socket = udp().await;
                 socket.connect(address).await.unwrap();
                 assert_eq!(socket.peer_addr().unwrap(), address);
-                drop(gone);
+                gone.close().await.unwrap();
                 if is_dropped {
                     // The error of a dropped receive is for the next one.
                     assert!(times_out(socket.recv(vec![0; 9])).await);
@@ -328,12 +329,12 @@ fn a_refused_datagram_is_an_error_once() {
                 let refused = result.unwrap_err();
                 assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
                 // It does not stay.
-                let now_there = std::net::UdpSocket::bind(address).unwrap();
+                let now_there = UdpSocket::bind(address).await.unwrap();
                 socket.send("and now?").await.0.unwrap();
-                let mut buf = [0; 64];
-                let (count, from) = now_there.recv_from(&mut buf).unwrap();
+                let (received, buf) = now_there.recv_from(vec![0; 64]).await;
+                let (count, from) = received.unwrap();
                 assert_eq!(&buf[..count], b"and now?");
-                now_there.send_to(b"yes", from).unwrap();
+                now_there.send_to("yes", from).await.0.unwrap();
                 assert_eq!(recv!(socket), b"yes");
             }
         });
@@ -414,7 +415,7 @@ fn sends_of_many_tasks_leave_in_the_order_in_which_they_began() {
 fn a_send_waits_until_the_receiver_has_room() {
     run(|runtime| {
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
+            let place = disk::folder();
             let path = place.path().join("receiver");
             let receiver = UnixDatagram::bind(&path).await.unwrap();
             for is_connected in [true, false] {
@@ -573,7 +574,7 @@ fn a_dropped_send_sends_its_datagram_whole_or_not_at_all() {
 fn a_send_that_waits_for_room_goes_out_whole_although_it_was_dropped() {
     run(|runtime| {
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
+            let place = disk::folder();
             let path = place.path().join("receiver");
             let receiver = UnixDatagram::bind(&path).await.unwrap();
             let sender = UnixDatagram::unbound().await.unwrap();
@@ -613,7 +614,7 @@ fn the_error_of_a_dropped_send_is_dropped_with_it() {
 fn closing_ends_receives_and_lets_the_send_in_flight_go() {
     run(|runtime| {
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
+            let place = disk::folder();
             let path = place.path().join("receiver");
             let receiver = UnixDatagram::bind(&path).await.unwrap();
             let sender = UnixDatagram::unbound().await.unwrap();
@@ -657,7 +658,7 @@ fn closing_ends_receives_and_lets_the_send_in_flight_go() {
 fn what_cannot_be_sent_within_the_linger_time_is_given_up() {
     run(|runtime| {
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
+            let place = disk::folder();
             let path = place.path().join("receiver");
             let _deaf = UnixDatagram::bind(&path).await.unwrap();
             for is_connected in [true, false] {
@@ -683,6 +684,7 @@ fn what_cannot_be_sent_within_the_linger_time_is_given_up() {
 
 #[test]
 fn a_socket_goes_back_to_std_with_what_was_received_for_nobody() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         runtime.block_on(async {
             let (one, other) = (udp().await, udp().await);
@@ -727,6 +729,7 @@ fn a_socket_goes_back_to_std_with_what_was_received_for_nobody() {
 
 #[test]
 fn bug_072_sockets_of_std_work_whether_they_block_or_not_and_keep_their_flags() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         runtime.block_on(async {
             for nonblocking in [false, true] {
@@ -972,7 +975,7 @@ fn any_ring_carries_the_datagrams_of_many_sockets() {
 fn sockets_that_come_and_go_leave_no_descriptor() {
     run_alone(|runtime| {
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
+            let place = disk::folder();
             let path = place.path().join("receiver");
             let before = open_descriptors();
             for round in 0..100 {
@@ -983,7 +986,7 @@ fn sockets_that_come_and_go_leave_no_descriptor() {
                 drop(recv);
                 other.send("x").await.0.unwrap();
                 drop((one, other));
-                drop(std::fs::remove_file(&path));
+                drop(disk::remove_file(&path));
                 let receiver = UnixDatagram::bind(&path).await.unwrap();
                 let sender = UnixDatagram::unbound().await.unwrap();
                 sender.set_linger_time(Duration::ZERO).unwrap();
@@ -1005,6 +1008,7 @@ fn sockets_that_come_and_go_leave_no_descriptor() {
 
 #[test]
 fn sent_descriptors_that_nobody_takes_are_closed() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run_alone(|runtime| {
         runtime.block_on(async {
             let (one, other) = std::os::unix::net::UnixDatagram::pair().unwrap();
@@ -1117,7 +1121,7 @@ fn bug_027_headers_of_dropped_receives_are_not_used_again_before_the_kernel_is_d
 /// An exchange whose result does not depend on what the kernel answers on the way.
 async fn conversation() -> Vec<Vec<u8>> {
     let (one, other) = UnixDatagram::pair().unwrap();
-    let place = tempfile::tempdir().unwrap();
+    let place = disk::folder();
     let path = place.path().join("receiver");
     let bound = UnixDatagram::bind(&path).await.unwrap();
     let mut heard = Vec::new();
@@ -1385,6 +1389,7 @@ fn an_error_ends_receiving_ahead_only_once() {
 
 #[test]
 fn what_was_received_ahead_goes_back_to_std_and_a_socket_closes_with_it() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         if cannot_receive_ahead(runtime) {
             return;

@@ -8,7 +8,7 @@ use krug::fs::{DirectFile, OpenOptions};
 use krug::runtime::Faults;
 use krug_tests::{Random, poll_once, run, run_with, turns};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// Where the tests write; `None`, and a word about it, if no direct I/O is to be had there.
 async fn file() -> Option<(tempfile::TempDir, DirectFile)> {

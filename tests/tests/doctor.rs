@@ -9,7 +9,7 @@ use krug::{Runtime, doctor};
 use krug_tests::{passes_in_a_process_of_its_own, run_alone};
 use serde_json::Value;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// What does not change from one moment to the next.
 fn summary(report: &Report) -> String {
@@ -75,6 +75,7 @@ fn allow_descriptors(soft: Option<u64>) {
 
 #[test]
 fn where_no_descriptor_can_be_opened_that_is_what_the_report_says() {
+    krug_tests::needs_a_kernel!("it is about a limit of the kernel's");
     let name = "where_no_descriptor_can_be_opened_that_is_what_the_report_says";
     if passes_in_a_process_of_its_own(name) {
         return;

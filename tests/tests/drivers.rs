@@ -1,16 +1,21 @@
 //! Which tests do not run on every driver, or expect something else there, and why.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many tests may be left out on some driver.
 const LEFT_OUT_MAX: usize = 10;
 
+/// How many tests may be left out in a simulation. Whoever needs more should first see whether the other side can be krug's, too.
+const NEED_A_KERNEL_MAX: usize = 61;
+
 /// Programs of tests that need no runtime, or have a driver chosen for each of theirs.
 const WITHOUT_RUNTIME: &[&str] = &[
     "tests/tests/bugs.rs",
     "tests/tests/drivers.rs",
     "tests/tests/fallback.rs",
+    "tests/tests/fidelity/main.rs",
     "tests/tests/museum.rs",
     "tests/tests/send_and_sync.rs",
     "tests/tests/tables.rs",
@@ -20,6 +25,35 @@ const WITHOUT_RUNTIME: &[&str] = &[
     "consensus/tests/peers.rs",
     "consensus/tests/refused.rs",
     "consensus/tests/simulated.rs",
+];
+
+/// Programs that run on the drivers on a kernel, and not in a simulation, and why.
+const WITHOUT_SIMULATION: &[(&str, &str)] = &[
+    (
+        "tests/tests/counters.rs",
+        "counts system calls and allocations of the drivers on a kernel; a simulation allocates for its world",
+    ),
+    (
+        "tests/tests/idle_memory.rs",
+        "measures what the process takes from the system for real connections",
+    ),
+    (
+        "tests/tests/interoperation.rs",
+        "talks with programs that nobody here wrote",
+    ),
+    (
+        "tests/tests/receiving.rs",
+        "its senders are threads with sockets of the standard library's; `fidelity` receives in a simulation",
+    ),
+    (
+        "consensus/src/lib.rs",
+        "its transports are tested with sockets of the standard library's",
+    ),
+    (
+        "consensus/tests/demo.rs",
+        "starts the demo as a program, which is to speak over real sockets",
+    ),
+    ("consensus/tests/program.rs", "starts the demo as a program"),
 ];
 
 fn top() -> PathBuf {
@@ -129,17 +163,74 @@ fn every_program_of_tests_that_has_a_runtime_runs_on_every_driver() {
     let all = all_sources();
     let roots: Vec<_> = all.iter().filter(|(path, _)| is_root(path)).collect();
     assert!(roots.len() > 30, "{}", roots.len());
-    let missing: Vec<_> = roots
+    let without_simulation: Vec<&str> = WITHOUT_SIMULATION.iter().map(|(path, _)| *path).collect();
+    for (path, text) in roots {
+        // Those of simulated worlds bring their driver with them.
+        let is_simulated = path.starts_with("tests/tests/simulat");
+        if is_simulated || WITHOUT_RUNTIME.contains(&path.as_str()) {
+            continue;
+        }
+        let wanted = match without_simulation.contains(&path.as_str()) {
+            true => "on_every_kernel_driver!();",
+            false => "on_every_driver!();",
+        };
+        assert!(text.contains(wanted), "{path} is without {wanted}");
+    }
+    for (path, reason) in WITHOUT_SIMULATION {
+        assert!(all.iter().any(|(found, _)| found == path), "{path} is gone");
+        assert!(!reason.is_empty(), "{path} is left out for no reason");
+    }
+}
+
+/// What a test gives as its reason not to run in a simulation.
+fn reason_given(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("needs_a_kernel!(")?;
+    let (reason, _) = rest.trim().strip_prefix('"')?.split_once('"')?;
+    Some(reason).filter(|reason| reason.split_whitespace().count() >= 3)
+}
+
+#[test]
+fn tests_that_are_left_out_in_a_simulation_say_why() {
+    let mut reasons = BTreeMap::new();
+    let all = all_sources();
+    for (path, text) in all
         .iter()
-        .filter(|(path, text)| {
-            // Those of simulated worlds bring their driver with them.
-            let is_simulated = path.starts_with("tests/tests/simulat");
-            let is_exempt = is_simulated || WITHOUT_RUNTIME.contains(&path.as_str());
-            !is_exempt && !text.contains("on_epoll_too!();")
-        })
-        .map(|(path, _)| path)
-        .collect();
-    assert!(missing.is_empty(), "without on_epoll_too!(): {missing:?}");
+        .filter(|(path, _)| path != "tests/tests/drivers.rs")
+    {
+        let mut name = String::new();
+        // A line may be too long for its reason.
+        let text = text.replace("needs_a_kernel!(\n", "needs_a_kernel!(");
+        for line in text.lines() {
+            if let Some((_, rest)) = line.trim().split_once("fn ") {
+                name = rest.split('(').next().unwrap_or(rest).to_owned();
+            }
+            if line.contains("needs_a_kernel!(") {
+                let reason = reason_given(line);
+                let reason = reason.unwrap_or_else(|| panic!("{path}: {name} gives no reason"));
+                reasons
+                    .entry(reason.to_owned())
+                    .or_insert_with(Vec::new)
+                    .push((path, name.clone()));
+            }
+        }
+    }
+    let count: usize = reasons.values().map(Vec::len).sum();
+    println!("{count} tests are left out in a simulation");
+    for (reason, tests) in &reasons {
+        println!("{reason}:");
+        for (path, name) in tests {
+            println!("  {path}: {name}");
+        }
+    }
+    assert!(count <= NEED_A_KERNEL_MAX, "{count}");
+}
+
+#[test]
+fn a_reason_is_read_off_the_line_that_gives_it() {
+    let line = r#"    krug_tests::needs_a_kernel!("it is about signals");"#;
+    assert_eq!(reason_given(line), Some("it is about signals"));
+    assert_eq!(reason_given(r#"needs_a_kernel!("");"#), None);
+    assert_eq!(reason_given(r#"needs_a_kernel!("so");"#), None);
 }
 
 #[test]

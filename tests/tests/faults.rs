@@ -12,8 +12,9 @@ use common_proof::{Generator, in_time, is_long, poll_once, tcp_pair};
 use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
+use krug_tests::disk;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// How many calls of each kind are made to fail by default.
 const CALLS_TRIED: u64 = 24;
@@ -435,6 +436,7 @@ fn a_shutdown_under_load_notices_no_fault() {
 
 #[test]
 fn a_read_that_was_cancelled_by_nobody_is_submitted_again() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     let calm = Faults::new();
     let expected = run(receive_only, &calm, "without faults");
     for nth in 1..=calm.operations() {
@@ -478,7 +480,7 @@ fn connects_by_tcp(runtime: &Runtime) -> String {
 /// As [`connects_by_tcp`].
 fn connects_by_unix_sockets(runtime: &Runtime) -> String {
     runtime.block_on(in_time(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let listener = UnixListener::bind(folder.path().join("socket"))
             .await
             .unwrap();

@@ -6,9 +6,9 @@ use std::pin::Pin;
 
 use krug::fs::{File, OpenOptions};
 use krug::runtime::{Faults, Runtime};
-use krug_tests::{Random, iterations, poll_once, run_with, turns};
+use krug_tests::{Random, disk, iterations, poll_once, run_with, turns};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 const LARGEST: usize = 20_000;
 
@@ -207,7 +207,7 @@ fn programs(appends: bool) {
         run_with(
             |builder| builder.faults(plan.clone()).entries(entries),
             |runtime| {
-                let folder = tempfile::tempdir().unwrap();
+                let folder = disk::folder();
                 let path = folder.path().join("file");
                 let mut model = Model {
                     appends,
@@ -230,10 +230,7 @@ fn programs(appends: bool) {
                         krug_tests::until("it is closed", closed).await;
                     }
                 });
-                assert!(
-                    std::fs::read(&path).unwrap() == model.bytes,
-                    "round {round}"
-                );
+                assert!(disk::read(&path).unwrap() == model.bytes, "round {round}");
             },
         );
     }

@@ -7,16 +7,16 @@ use std::task::Poll;
 
 use krug::fs::File;
 use krug::io::{self, BufReader};
-use krug_tests::{Random, iterations, poll_once, run, turns};
+use krug_tests::{Random, disk, iterations, poll_once, run, turns};
 use tempfile::TempDir;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// A file with `content`, in a folder of its own.
 fn file_with(content: &[u8]) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = disk::folder();
     let path = folder.path().join("file");
-    std::fs::write(&path, content).expect("a file");
+    disk::write(&path, content).expect("a file");
     (folder, path)
 }
 
@@ -68,7 +68,7 @@ fn lines_of_a_file_are_those_of_the_standard_library() {
         ];
         for content in contents {
             let (_folder, path) = file_with(content.as_bytes());
-            let bytes = std::fs::read(&path).unwrap();
+            let bytes = disk::read(&path).unwrap();
             let expected: Result<Vec<_>, _> = std::io::BufRead::lines(&bytes[..]).collect();
             for capacity in [1, 3, 8192] {
                 runtime.block_on(async {

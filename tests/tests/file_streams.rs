@@ -12,17 +12,17 @@ use krug::io::{AsyncWriteOwned, BufReader, BufWriter};
 use krug::net::UnixStream;
 use krug::runtime::Faults;
 use krug::{Runtime, io, pipe};
-use krug_tests::{Random, iterations, poll_once, run, run_with};
+use krug_tests::{Random, disk, iterations, poll_once, run, run_with};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
+    disk::folder()
 }
 
 fn file_with(folder: &tempfile::TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("file");
-    std::fs::write(&path, bytes).expect("a file");
+    disk::write(&path, bytes).expect("a file");
     path
 }
 
@@ -55,7 +55,7 @@ fn a_file_is_copied_through_a_pipe_into_another_byte_by_byte() {
             krug::join!(filling, emptying);
             target.close().await.expect("a close");
         });
-        assert_eq!(std::fs::read(&to).expect("the copy"), bytes);
+        assert_eq!(disk::read(&to).expect("the copy"), bytes);
     });
 }
 
@@ -98,7 +98,7 @@ fn what_a_dropped_writer_has_accepted_comes_before_what_is_written_afterwards() 
             let expected: String = (0..20)
                 .map(|round| format!("buffered {round} committed {round} written {round}\n"))
                 .collect();
-            assert_eq!(std::fs::read_to_string(&path).expect("the file"), expected);
+            assert_eq!(disk::read_to_string(&path).expect("the file"), expected);
         });
     });
 }
@@ -118,7 +118,7 @@ fn accepted_bytes_of_an_appended_file_stay_in_order_and_close_waits_for_them() {
                 drop((&file).commit(text));
             }
             file.close().await.expect("everything, then the close");
-            assert_eq!(std::fs::read(&path).expect("the file"), expected);
+            assert_eq!(disk::read(&path).expect("the file"), expected);
         });
     });
 }
@@ -150,7 +150,7 @@ fn bug_017_the_error_of_an_accepted_write_shows_once_and_nothing_is_written_behi
                     .take(nth as usize - 1)
                     .map(|piece| piece.repeat(10))
                     .collect();
-                assert_eq!(std::fs::read_to_string(&path).expect("the file"), expected);
+                assert_eq!(disk::read_to_string(&path).expect("the file"), expected);
             },
         );
     }
@@ -185,7 +185,7 @@ fn a_borrowing_reader_and_writer_share_one_cursor() {
             let file = file.into_inner();
             assert_eq!(file.stream_position().await.expect("its place"), 34);
         });
-        let found = std::fs::read(&path).expect("the file");
+        let found = disk::read(&path).expect("the file");
         assert_eq!(found, b"first line\nSECOND line\nthird line\n");
     });
 }
@@ -211,9 +211,9 @@ fn what_was_read_ahead_of_a_dropped_adapter_is_read_again() {
 
 #[test]
 fn what_a_file_does_not_accept_comes_back_with_the_error() {
+    let home = Runtime::new().expect("a runtime");
     let folder = folder();
     let path = folder.path().join("file");
-    let home = Runtime::new().expect("a runtime");
     let file = home.block_on(open(&path));
     let elsewhere = Runtime::new().expect("a runtime");
     let (result, bytes) = elsewhere.block_on((&file).commit(b"kept".to_vec()));
@@ -223,6 +223,7 @@ fn what_a_file_does_not_accept_comes_back_with_the_error() {
 
 #[test]
 fn a_file_that_has_no_cursor_cannot_be_sought() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         runtime.block_on(async {
             let (one, _other) = std::io::pipe().expect("a pipe");
@@ -282,13 +283,13 @@ async fn program(path: &PathBuf, random: &Random) {
             }
             _ => {
                 file.flush().await.expect("a flush");
-                let found = std::fs::read(path).expect("the file");
+                let found = disk::read(path).expect("the file");
                 assert!(found == model.bytes, "a flush has not flushed");
             }
         }
     }
     file.into_inner().close().await.expect("a close");
-    assert!(std::fs::read(path).expect("the file") == model.bytes);
+    assert!(disk::read(path).expect("the file") == model.bytes);
 }
 
 async fn write(file: &mut FuturesIo<File>, model: &mut Model, piece: &[u8], random: &Random) {
@@ -322,9 +323,9 @@ async fn read(file: &mut FuturesIo<File>, model: &mut Model, random: &Random) {
 
 #[test]
 fn a_runtime_that_ends_writes_what_was_accepted() {
+    let runtime = Runtime::new().expect("a runtime");
     let folder = folder();
     let path = folder.path().join("file");
-    let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let file = open(&path).await;
         for _ in 0..100 {
@@ -333,7 +334,7 @@ fn a_runtime_that_ends_writes_what_was_accepted() {
         drop(file);
     });
     assert!(runtime.shutdown(Duration::from_secs(5)).is_clean());
-    assert_eq!(std::fs::metadata(&path).expect("the file").len(), 100_000);
+    assert_eq!(disk::len(&path).expect("the file"), 100_000);
 }
 
 #[test]
@@ -363,6 +364,6 @@ fn a_stream_is_copied_into_a_file_and_lines_into_it_arrive() {
         for number in 0..1000 {
             writeln!(expected, "{number}").expect("memory");
         }
-        assert!(std::fs::read(&path).expect("the file") == expected);
+        assert!(disk::read(&path).expect("the file") == expected);
     });
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use krug::buf::IoBuf;
 use krug::fs::{File, KeepSize, OpenOptions};
-use krug_tests::{run, run_alone};
+use krug_tests::{disk, run, run_alone};
 use tempfile::TempDir;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 // They need the least time of all, so they are tried with whatever strange systems answer.
 krug_tests::in_hardship_too!(
     Refused(All, libc::EPERM),
@@ -21,7 +21,7 @@ krug_tests::in_hardship_too!(
 
 /// A folder for one test, and a path in it.
 fn place() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = disk::folder();
     let path = folder.path().join("file");
     (folder, path)
 }
@@ -45,7 +45,7 @@ fn what_is_written_at_an_offset_is_what_the_standard_library_reads() {
             assert_eq!(buf, "hello", "the buffer comes back");
             file.close().await.unwrap();
         });
-        assert_eq!(std::fs::read(&path).unwrap(), b"hello\0world");
+        assert_eq!(disk::read(&path).unwrap(), b"hello\0world");
     });
 }
 
@@ -53,7 +53,7 @@ fn what_is_written_at_an_offset_is_what_the_standard_library_reads() {
 fn reads_start_where_they_are_told_and_end_at_the_end() {
     run(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, b"0123456789").unwrap();
+        disk::write(&path, b"0123456789").unwrap();
         runtime.block_on(async {
             let file = File::open(&path).await.unwrap();
             let (count, buf) = file.read_at(vec![0; 4], 3).await;
@@ -79,7 +79,7 @@ fn reads_start_where_they_are_told_and_end_at_the_end() {
 fn an_offset_that_the_kernel_would_take_for_the_cursor_is_refused() {
     run(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, b"0123456789").unwrap();
+        disk::write(&path, b"0123456789").unwrap();
         runtime.block_on(async {
             let file = open_both(&path).await;
             for offset in [u64::MAX, u64::MAX - 1, 1 << 63] {
@@ -92,7 +92,7 @@ fn an_offset_that_the_kernel_would_take_for_the_cursor_is_refused() {
                 assert_eq!(cut.raw_os_error(), Some(libc::EINVAL));
             }
         });
-        assert_eq!(std::fs::read(&path).unwrap(), b"0123456789");
+        assert_eq!(disk::read(&path).unwrap(), b"0123456789");
     });
 }
 
@@ -103,9 +103,11 @@ fn opening_follows_the_rules_of_the_standard_library() {
         for bits in 0..128u32 {
             let on = |bit: u32| bits & (1 << bit) != 0;
             let (_folder, path) = place();
-            let (_other, other) = place();
+            // The standard library's is on the machine's disk in any case.
+            let other_folder = tempfile::tempdir().unwrap();
+            let other = other_folder.path().join("file");
             if on(6) {
-                std::fs::write(&path, b"before").unwrap();
+                disk::write(&path, b"before").unwrap();
                 std::fs::write(&other, b"before").unwrap();
             }
             let mut ours = OpenOptions::new();
@@ -122,8 +124,8 @@ fn opening_follows_the_rules_of_the_standard_library() {
                 "{ours:?} exists={}",
                 on(6)
             );
-            let content = |path| std::fs::read(path).ok();
-            assert_eq!(content(&path), content(&other), "{ours:?} exists={}", on(6));
+            let (content, wanted) = (disk::read(&path).ok(), std::fs::read(&other).ok());
+            assert_eq!(content, wanted, "{ours:?} exists={}", on(6));
         }
     });
 }
@@ -150,6 +152,7 @@ fn an_error_of_opening_names_the_path_and_keeps_its_kind_and_number() {
 
 #[test]
 fn the_mode_and_the_flags_of_a_new_file_are_those_asked_for() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::PermissionsExt;
     run(|runtime| {
@@ -172,10 +175,11 @@ fn the_mode_and_the_flags_of_a_new_file_are_those_asked_for() {
 
 #[test]
 fn metadata_says_what_the_standard_library_says() {
+    krug_tests::needs_a_kernel!("it asks the standard library about the same file");
     use std::os::unix::fs::MetadataExt;
     run(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, b"0123456789").unwrap();
+        disk::write(&path, b"0123456789").unwrap();
         let theirs = std::fs::metadata(&path).unwrap();
         let ours = runtime.block_on(async {
             let file = File::open(&path).await.unwrap();
@@ -205,13 +209,13 @@ fn metadata_says_what_the_standard_library_says() {
 fn the_length_can_be_set_and_space_reserved() {
     run(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, b"0123456789").unwrap();
+        disk::write(&path, b"0123456789").unwrap();
         runtime.block_on(async {
             let file = File::options().write(true).open(&path).await.unwrap();
             file.set_len(4).await.unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), b"0123");
+            assert_eq!(disk::read(&path).unwrap(), b"0123");
             file.set_len(6).await.unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), b"0123\0\0");
+            assert_eq!(disk::read(&path).unwrap(), b"0123\0\0");
             file.allocate(0, 8192, KeepSize::Yes).await.unwrap();
             let metadata = file.metadata().await.unwrap();
             assert_eq!(metadata.len(), 6);
@@ -254,7 +258,7 @@ fn the_cursor_moves_as_that_of_the_standard_library() {
             file.write_at("X", 0).await.0.unwrap();
             assert_eq!(file.stream_position().await.unwrap(), 13);
         });
-        assert_eq!(std::fs::read(&path).unwrap(), b"X1ab456789\0\0z");
+        assert_eq!(disk::read(&path).unwrap(), b"X1ab456789\0\0z");
     });
 }
 
@@ -262,7 +266,7 @@ fn the_cursor_moves_as_that_of_the_standard_library() {
 fn appending_goes_to_the_end_and_takes_the_cursor_there() {
     run(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, b"old ").unwrap();
+        disk::write(&path, b"old ").unwrap();
         runtime.block_on(async {
             let mut options = OpenOptions::new();
             options.read(true).append(true);
@@ -272,17 +276,18 @@ fn appending_goes_to_the_end_and_takes_the_cursor_there() {
             file.write_all("new").await.0.unwrap();
             assert_eq!(file.stream_position().await.unwrap(), 7);
             assert_eq!(file.read(vec![0; 2]).await.0.unwrap(), 0);
-            std::fs::write(&path, b"shorter").unwrap();
+            disk::write(&path, b"shorter").unwrap();
             file.set_len(3).await.unwrap();
             file.write_all("!").await.0.unwrap();
             assert_eq!(file.stream_position().await.unwrap(), 4);
         });
-        assert_eq!(std::fs::read(&path).unwrap(), b"sho!");
+        assert_eq!(disk::read(&path).unwrap(), b"sho!");
     });
 }
 
 #[test]
 fn a_file_goes_to_the_standard_library_and_back_with_its_cursor() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     use std::io::{Read, Write};
     run(|runtime| {
         let (_folder, path) = place();
@@ -311,9 +316,10 @@ fn a_file_goes_to_the_standard_library_and_back_with_its_cursor() {
 
 #[test]
 fn bug_071_a_descriptor_is_closed_once_whoever_has_had_it() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run_alone(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, b"x").unwrap();
+        disk::write(&path, b"x").unwrap();
         runtime.block_on(async {
             for _ in 0..100 {
                 let file = File::open(&path).await.unwrap();

@@ -9,16 +9,16 @@ use krug::Runtime;
 use krug::fs::{File, OpenOptions};
 use krug::runtime::Faults;
 use krug_tests::{
-    Random, Tracked, has_ring, iterations, passes_in_a_process_of_its_own, poll_once, run,
+    Random, Tracked, disk, has_ring, iterations, passes_in_a_process_of_its_own, poll_once, run,
     run_alone, run_with, turns, until, with_settings,
 };
 use tempfile::TempDir;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// A folder for one test, and a path in it.
 fn place() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = disk::folder();
     let path = folder.path().join("file");
     (folder, path)
 }
@@ -48,12 +48,12 @@ fn bug_026_a_write_whose_future_and_file_are_dropped_arrives_whole() {
         runtime.block_on(async {
             let file = File::create(&path).await.unwrap();
             drop_in_flight(Box::pin(file.write_at(buf, 0))).await;
-            assert!(!track.is_dropped() || std::fs::read(&path).unwrap() == content);
+            assert!(!track.is_dropped() || disk::read(&path).unwrap() == content);
             drop(file);
             until("it is closed", || runtime.metrics().sources == 0).await;
         });
         assert!(track.is_dropped());
-        assert_eq!(std::fs::read(&path).unwrap(), content);
+        assert_eq!(disk::read(&path).unwrap(), content);
     });
 }
 
@@ -74,7 +74,7 @@ fn a_write_that_was_never_submitted_writes_nothing() {
             );
             file.close().await.unwrap();
         });
-        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        assert_eq!(disk::read(&path).unwrap(), b"");
     });
 }
 
@@ -114,10 +114,10 @@ fn metadata_sync_and_set_len_come_after_what_was_dropped() {
                 assert_eq!(file.metadata().await.unwrap().len(), len);
                 drop_in_flight(Box::pin(file.set_len(len + 5))).await;
                 file.sync_all().await.unwrap();
-                assert_eq!(std::fs::metadata(&path).unwrap().len(), len + 5);
+                assert_eq!(disk::len(&path).unwrap(), len + 5);
                 drop_in_flight(Box::pin(file.write_at("z", len + 10))).await;
                 file.set_len(len).await.unwrap();
-                assert_eq!(std::fs::metadata(&path).unwrap().len(), len);
+                assert_eq!(disk::len(&path).unwrap(), len);
             }
         });
     });
@@ -148,10 +148,7 @@ fn dropped_writes_at_the_cursor_and_at_the_end_keep_their_order() {
                 }
                 file.close().await.unwrap();
             });
-            assert!(
-                std::fs::read(&path).unwrap() == expected,
-                "append: {append}"
-            );
+            assert!(disk::read(&path).unwrap() == expected, "append: {append}");
         }
     });
 }
@@ -161,7 +158,7 @@ fn a_dropped_read_leaves_the_cursor_where_it_was() {
     run(|runtime| {
         let (_folder, path) = place();
         let content: Vec<u8> = (0..200_000u32).map(|index| index as u8).collect();
-        std::fs::write(&path, &content).unwrap();
+        disk::write(&path, &content).unwrap();
         runtime.block_on(async {
             let file = File::open(&path).await.unwrap();
             let random = Random::new();
@@ -223,12 +220,12 @@ fn bug_017_an_error_of_a_dropped_write_is_told_once_to_the_first_who_minds() {
                         _ => return told(file.into_std().await.map(drop)).await,
                     }
                     // What has brought the error was not done.
-                    assert_eq!(std::fs::metadata(&path).unwrap().len(), 103, "{case}");
+                    assert_eq!(disk::len(&path).unwrap(), 103, "{case}");
                     file.write_all_at("again", 105).await.0.unwrap();
                     file.sync_all().await.unwrap();
                     file.set_len(10).await.unwrap();
                     file.close().await.unwrap();
-                    assert_eq!(std::fs::read(&path).unwrap(), b"elsewhere\0");
+                    assert_eq!(disk::read(&path).unwrap(), b"elsewhere\0");
                 });
             },
         );
@@ -265,7 +262,7 @@ fn a_file_that_is_dropped_with_an_untold_error_says_so_once() {
                 drop(after_a_failed_write(&path).await);
                 until("it is closed", || runtime.metrics().sources == 0).await;
             });
-            assert_eq!(std::fs::metadata(&path).unwrap().len(), 103);
+            assert_eq!(disk::len(&path).unwrap(), 103);
         },
     );
 }
@@ -318,7 +315,7 @@ fn bug_062_short_reads_and_writes_are_continued_at_every_place() {
                         file.set_len(10).await.unwrap();
                         file.close().await.unwrap();
                     });
-                    assert_eq!(std::fs::read(&path).unwrap(), content[..10]);
+                    assert_eq!(disk::read(&path).unwrap(), content[..10]);
                 },
             );
         }
@@ -338,7 +335,7 @@ fn an_append_that_the_kernel_gave_up_is_not_repeated() {
                 assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
                 file.write_all("twice").await.0.unwrap();
             });
-            assert_eq!(std::fs::read(&path).unwrap(), b"twice");
+            assert_eq!(disk::read(&path).unwrap(), b"twice");
         },
     );
 }
@@ -347,7 +344,7 @@ fn an_append_that_the_kernel_gave_up_is_not_repeated() {
 fn bug_004_ten_thousand_cancelled_opens_leave_no_descriptor() {
     run_alone(|runtime| {
         let (_folder, path) = place();
-        std::fs::write(&path, "x").unwrap();
+        disk::write(&path, "x").unwrap();
         let random = Random::new();
         runtime.block_on(async {
             for _ in 0..iterations(200) {
@@ -391,8 +388,8 @@ fn bug_027_a_path_stays_until_the_kernel_is_done_with_it() {
 #[test]
 fn bug_083_a_file_outside_its_runtime_is_an_error_and_no_panic() {
     with_settings(|builder| {
-        let (_folder, path) = place();
         let runtime = builder.build().unwrap();
+        let (_folder, path) = place();
         let file = runtime.block_on(File::create(&path)).unwrap();
         // Outside.
         let waker = std::task::Waker::noop();
@@ -404,6 +401,7 @@ fn bug_083_a_file_outside_its_runtime_is_an_error_and_no_panic() {
         assert!(result.unwrap_err().to_string().contains("runtime"));
         assert_eq!(buf, "x");
         drop(write);
+        assert_eq!(disk::read(&path).unwrap(), b"");
         // On another core.
         let other = builder.build().unwrap();
         let error = other.block_on(file.sync_all()).unwrap_err();
@@ -414,15 +412,14 @@ fn bug_083_a_file_outside_its_runtime_is_an_error_and_no_panic() {
         assert!(error.to_string().contains("belongs to"), "{error}");
         let error = other.block_on(file.close()).unwrap_err();
         assert!(error.to_string().contains("belongs to"), "{error}");
-        assert_eq!(std::fs::read(&path).unwrap(), b"");
     });
 }
 
 #[test]
 fn shutting_down_waits_for_changes_of_files() {
     with_settings(|builder| {
-        let (_folder, path) = place();
         let runtime = builder.build().unwrap();
+        let (_folder, path) = place();
         let content = vec![5; 8 << 20];
         runtime.block_on(async {
             let file = File::create(&path).await.unwrap();
@@ -433,12 +430,13 @@ fn shutting_down_waits_for_changes_of_files() {
         });
         let report = runtime.shutdown(Duration::from_secs(20));
         assert!(report.is_clean(), "{report:?}");
-        assert!(std::fs::read(&path).unwrap() == content);
+        assert!(disk::read(&path).unwrap() == content);
     });
 }
 
 #[test]
 fn a_full_disk_is_told_at_the_write_or_if_that_was_dropped_at_the_sync() {
+    krug_tests::needs_a_kernel!("it runs in a process of its own, with limits of the kernel's");
     if passes_in_a_process_of_its_own(
         "a_full_disk_is_told_at_the_write_or_if_that_was_dropped_at_the_sync",
     ) {
@@ -469,7 +467,7 @@ fn a_full_disk_is_told_at_the_write_or_if_that_was_dropped_at_the_sync() {
             let error = file.set_len(2000).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::FileTooLarge);
         });
-        assert_eq!(std::fs::read(&path).unwrap()[600..], [2; 400]);
+        assert_eq!(disk::read(&path).unwrap()[600..], [2; 400]);
     });
 }
 
@@ -489,6 +487,7 @@ fn kernel_threads() -> usize {
 
 #[test]
 fn bug_092_ten_thousand_writes_take_no_more_kernel_threads_than_allowed() {
+    krug_tests::needs_a_kernel!("it counts threads of the kernel");
     if passes_in_a_process_of_its_own(
         "bug_092_ten_thousand_writes_take_no_more_kernel_threads_than_allowed",
     ) {
@@ -498,7 +497,7 @@ fn bug_092_ten_thousand_writes_take_no_more_kernel_threads_than_allowed() {
     run_with(
         |builder| builder.file_threads(ALLOWED),
         |runtime| {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = disk::folder();
             runtime.block_on(async {
                 let mut files = Vec::new();
                 for number in 0..20 {
@@ -534,6 +533,7 @@ fn bug_092_ten_thousand_writes_take_no_more_kernel_threads_than_allowed() {
 
 #[test]
 fn bug_062_a_sparse_file_beyond_four_gibibytes_is_read_and_written_where_it_should() {
+    krug_tests::needs_a_kernel!("a simulated disk keeps every byte of its files in memory");
     run(|runtime| {
         let (_folder, path) = place();
         runtime.block_on(async {
@@ -563,6 +563,7 @@ fn bug_062_a_sparse_file_beyond_four_gibibytes_is_read_and_written_where_it_shou
 
 #[test]
 fn what_has_no_position_is_a_stream_that_loses_nothing() {
+    krug_tests::needs_a_kernel!("a simulated disk has no FIFOs");
     use std::io::Write;
     run(|runtime| {
         let (_folder, path) = place();

@@ -14,7 +14,7 @@ use krug_consensus::program::word::Word;
 use krug_consensus::wire;
 use krug_tests::Random;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 struct Target {
     name: &'static str,

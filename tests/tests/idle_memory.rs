@@ -8,7 +8,7 @@ use krug::net::{TcpStream, UnixStream};
 use krug::{Runtime, spawn};
 use krug_tests::{has_ring, turns};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();
 
 /// Bytes that are allocated.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);

@@ -13,7 +13,7 @@ use krug::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use krug::pipe;
 use krug_tests::{Random, run};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();
 
 const LENGTH: usize = 10 << 20;
 

@@ -11,9 +11,9 @@ use krug::Runtime;
 use krug::fs::journal::{Record, Recovery};
 use krug::fs::{Journal, JournalOptions};
 use krug::runtime::Faults;
-use krug_tests::{Random, iterations, run, times_out, turns, until};
+use krug_tests::{Random, disk, iterations, run, times_out, turns, until};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 const SMALL: u64 = 16 * 1024;
 
@@ -22,7 +22,7 @@ fn small() -> JournalOptions {
 }
 
 fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
+    disk::folder()
 }
 
 async fn records(recovery: &mut Recovery) -> Vec<Record> {
@@ -45,8 +45,8 @@ async fn payloads(folder: &Path) -> Vec<Vec<u8>> {
 
 /// The segments, oldest first.
 fn segments(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("the journal's folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let names = disk::names(folder).expect("the journal's folder");
+    let paths = names.into_iter().map(|name| folder.join(name));
     let mut segments: Vec<PathBuf> = paths
         .filter(|path| path.extension().is_some_and(|suffix| suffix == "segment"))
         .collect();
@@ -200,7 +200,7 @@ fn recovery_stops_at_the_first_torn_record_and_what_is_appended_then_is_kept() {
 /// Damages one of `count` records; the later ones stay as they are. Returns how many are before it.
 fn tear(segment: &Path, count: usize, random: &Random) -> usize {
     let victim = random.below(count);
-    let mut bytes = std::fs::read(segment).expect("a segment");
+    let mut bytes = disk::read(segment).expect("a segment");
     let size = |number| 8 + payload(number).len().next_multiple_of(8);
     let begin = 4096 + (0..victim).map(size).sum::<usize>();
     let used = 8 + payload(victim).len();
@@ -210,7 +210,7 @@ fn tear(segment: &Path, count: usize, random: &Random) -> usize {
     if bytes[begin..begin + 4] == [0; 4] {
         bytes[begin] = 1;
     }
-    std::fs::write(segment, bytes).expect("a damaged segment");
+    disk::write(segment, bytes).expect("a damaged segment");
     victim
 }
 
@@ -265,9 +265,9 @@ fn damage_before_the_last_segment_is_an_error_that_says_where() {
             }
             journal.close().await.expect("a close");
             let segments = segments(folder.path());
-            let mut bytes = std::fs::read(&segments[1]).expect("a segment");
+            let mut bytes = disk::read(&segments[1]).expect("a segment");
             bytes[4096 + 9] ^= 1;
-            std::fs::write(&segments[1], bytes).expect("a damaged segment");
+            disk::write(&segments[1], bytes).expect("a damaged segment");
             let mut recovery = small().recover(folder.path()).await.expect("a journal");
             let error = loop {
                 match recovery.next().await {
@@ -294,7 +294,7 @@ fn a_missing_segment_is_an_error() {
                 journal.append(payload(number)).await.expect("an append");
             }
             journal.close().await.expect("a close");
-            std::fs::remove_file(&segments(folder.path())[1]).expect("a segment less");
+            disk::remove_file(&segments(folder.path())[1]).expect("a segment less");
             let error = small().open(folder.path()).await.expect_err("a gap");
             assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
         });
@@ -357,11 +357,13 @@ fn a_closed_journal_takes_nothing_more_and_its_last_handle_may_simply_be_dropped
                 assert!(krug_tests::poll_once(appending.as_mut()).await.is_pending());
             }
             drop(journal);
+            let lock = krug::fs::File::open(folder.path().join("lock")).await;
+            let lock = lock.expect("the file that is locked");
             until("the journal can be opened again", || {
-                std::fs::File::open(folder.path().join("lock"))
-                    .is_ok_and(|file| file.try_lock().is_ok())
+                lock.try_lock().is_ok()
             })
             .await;
+            lock.close().await.expect("a close");
             assert_eq!(payloads(folder.path()).await, [b"dropped handle"]);
         });
     });
@@ -482,6 +484,7 @@ fn a_dropped_recovery_step_is_repeated() {
 
 #[test]
 fn a_runtime_that_ends_leaves_what_was_acknowledged() {
+    krug_tests::needs_a_kernel!("its files outlive the runtime that has written them");
     let random = Random::new();
     for _ in 0..iterations(10) {
         let folder = folder();
@@ -512,6 +515,7 @@ fn a_runtime_that_ends_leaves_what_was_acknowledged() {
 
 #[test]
 fn a_process_that_is_killed_leaves_what_was_acknowledged() {
+    krug_tests::needs_a_kernel!("it kills a process");
     const CHILD: &str = "KRUG_TESTS_JOURNAL";
     if let Some(folder) = std::env::var_os(CHILD) {
         return append_for_ever(Path::new(&folder));
@@ -566,6 +570,7 @@ fn append_for_ever(folder: &Path) {
 
 #[test]
 fn an_append_that_times_out_is_written_or_not_but_never_in_part() {
+    krug_tests::needs_a_kernel!("it needs a disk that takes time");
     run(|runtime| {
         let folder = folder();
         runtime.block_on(async {
@@ -588,8 +593,8 @@ fn an_append_that_times_out_is_written_or_not_but_never_in_part() {
 
 #[test]
 fn a_journal_whose_runtime_is_gone_says_so() {
-    let folder = folder();
     let runtime = Runtime::new().expect("a runtime");
+    let folder = folder();
     let journal = runtime
         .block_on(small().open(folder.path()))
         .expect("a journal");
@@ -603,6 +608,7 @@ fn a_journal_whose_runtime_is_gone_says_so() {
 
 #[test]
 fn bug_017_after_an_error_nothing_more_is_written_and_what_was_acknowledged_is_there() {
+    krug_tests::needs_a_kernel!("its files outlive the runtime that has written them");
     let operations = {
         let (folder, faults) = (folder(), Faults::new());
         append_until_it_fails(folder.path(), &faults);
@@ -653,6 +659,7 @@ fn append_until_it_fails(folder: &Path, faults: &Faults) -> usize {
 
 #[test]
 fn whatever_is_done_to_its_files_recovery_ends_with_good_records_or_an_error() {
+    krug_tests::needs_a_kernel!("its files outlive the runtime that has written them");
     let random = Random::new();
     let (mut good, mut refused) = (0, 0);
     for round in 0..iterations(150) {
@@ -721,7 +728,7 @@ fn damage(segments: &[PathBuf], random: &Random) {
     let Some(victim) = segments.get(random.below(segments.len().max(1))) else {
         return;
     };
-    let mut bytes = std::fs::read(victim).expect("a segment");
+    let mut bytes = disk::read(victim).expect("a segment");
     match random.below(6) {
         0 => bytes.truncate(random.below(bytes.len() + 1)),
         1 => {
@@ -729,10 +736,10 @@ fn damage(segments: &[PathBuf], random: &Random) {
             bytes[from..].fill(0);
         }
         2 => bytes.extend(random.bytes(100)),
-        3 => return std::fs::remove_file(victim).expect("a segment less"),
+        3 => return disk::remove_file(victim).expect("a segment less"),
         4 => {
             let other = &segments[random.below(segments.len())];
-            bytes = std::fs::read(other).expect("another segment");
+            bytes = disk::read(other).expect("another segment");
         }
         _ => {
             for _ in 0..1 + random.below(5) {
@@ -743,7 +750,7 @@ fn damage(segments: &[PathBuf], random: &Random) {
             }
         }
     }
-    std::fs::write(victim, bytes).expect("a damaged segment");
+    disk::write(victim, bytes).expect("a damaged segment");
 }
 
 #[test]

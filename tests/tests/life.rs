@@ -20,10 +20,11 @@ use krug::pipe::pipe;
 use krug::runtime::Faults;
 use krug::time::timeout;
 use krug_tests::{
-    Random, Tracked, poll_once, run, run_alone, run_with, times_out, turns, until, with_settings,
+    Random, Tracked, disk, poll_once, run, run_alone, run_with, times_out, turns, until,
+    with_settings,
 };
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 krug_tests::in_hardship_too!(Refused(All, libc::EPERM), NoMemory);
 
 /// More than any socket or pipe takes while nobody reads.
@@ -368,7 +369,7 @@ fn life_in_flight_drop_write() {
 #[test]
 fn life_in_flight_drop_change() {
     run(|runtime| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let path = folder.path().join("file");
         let (buf, track) = Tracked::new(vec![1; 1 << 20]);
         runtime.block_on(async {
@@ -384,7 +385,7 @@ fn life_in_flight_drop_change() {
             assert!(track.is_dropped());
             file.sync_data().await.unwrap();
         });
-        let content = std::fs::read(&path).unwrap();
+        let content = disk::read(&path).unwrap();
         assert!(content[..1 << 10].iter().all(|byte| *byte == 2));
         assert!(content[1 << 10..].iter().all(|byte| *byte == 1));
         assert_eq!(content.len(), 1 << 20);
@@ -919,6 +920,7 @@ fn life_started_foreign_core_drop() {
 
 #[test]
 fn life_started_after_end() {
+    krug_tests::needs_a_kernel!("of a cancel and an end at the same moment it wants the cancel");
     with_settings(|builder| {
         for is_done in [true, false] {
             for is_away in [true, false] {

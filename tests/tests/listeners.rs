@@ -16,11 +16,11 @@ use krug::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use krug::runtime::Faults;
 use krug::time::{sleep, timeout};
 use krug_tests::{
-    Random, is_without, iterations, open_descriptors, passes_in_a_process_of_its_own, patient,
-    poll_once, run, run_alone, run_with, times_out, turns, until,
+    Random, disk, is_without, iterations, open_descriptors, passes_in_a_process_of_its_own,
+    patient, poll_once, run, run_alone, run_with, times_out, turns, until,
 };
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 krug_tests::in_hardship_too!(Refused(All, libc::EPERM));
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -109,7 +109,7 @@ fn every_tcp_connection_arrives_while_accepts_time_out_at_random() {
 fn every_unix_connection_arrives_while_accepts_time_out_at_random() {
     let attempts = iterations(10_000);
     run_alone(|runtime| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let path: Rc<Path> = folder.path().join("socket").into();
         runtime.block_on(async {
             let listener = UnixListener::bind(&path).await.unwrap();
@@ -134,6 +134,7 @@ async fn armed_listener() -> (TcpListener, SocketAddr) {
 
 #[test]
 fn a_listener_takes_sixteen_ahead_and_the_rest_waits_in_the_kernel() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run_alone(|runtime| {
         runtime.block_on(async {
             let (listener, address) = armed_listener().await;
@@ -164,6 +165,7 @@ fn a_listener_takes_sixteen_ahead_and_the_rest_waits_in_the_kernel() {
 
 #[test]
 fn a_burst_of_connections_arrives_whole_and_others_come_after_it() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run_alone(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -320,6 +322,7 @@ fn bug_069_a_closed_listener_lets_go_of_its_port() {
 
 #[test]
 fn bug_001_an_accept_dropped_in_any_state_loses_no_connection() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run_alone(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -344,6 +347,7 @@ fn bug_001_an_accept_dropped_in_any_state_loses_no_connection() {
 
 #[test]
 fn bug_002_a_connection_that_comes_while_the_core_is_busy_is_not_lost() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run_alone(|runtime| {
         runtime.block_on(async {
             let (listener, address) = armed_listener().await;
@@ -447,6 +451,7 @@ fn reset(client: std::net::TcpStream) {
 
 #[test]
 fn a_connection_that_was_reset_while_it_waited_is_returned_and_says_so() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run_alone(|runtime| {
         runtime.block_on(async {
             for is_armed in [false, true] {
@@ -482,6 +487,7 @@ fn all_descriptors() -> Vec<OwnedFd> {
 
 #[test]
 fn bug_070_without_descriptors_accept_waits_and_does_not_spin() {
+    krug_tests::needs_a_kernel!("it runs in a process of its own, with limits of the kernel's");
     if passes_in_a_process_of_its_own("bug_070_without_descriptors_accept_waits_and_does_not_spin")
     {
         return;
@@ -557,7 +563,7 @@ fn bug_066_nothing_staged_hits_a_descriptor_that_is_used_anew() {
 #[test]
 fn unix_listeners_say_what_is_wrong_with_a_path() {
     run_alone(|runtime| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let path = folder.path().join("socket");
         runtime.block_on(async {
             let long = folder.path().join("x".repeat(120));
@@ -638,8 +644,9 @@ fn a_pair_of_unix_streams_has_no_names_and_talks_both_ways() {
 
 #[test]
 fn a_unix_connect_waits_for_room_in_a_full_queue() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run_alone(|runtime| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk::folder();
         let path = folder.path().join("socket");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         // SAFETY: a listening socket; this only makes its queue shorter.

@@ -29,7 +29,7 @@ use krug::net::UnixStream;
 use krug::runtime::Faults;
 use krug_tests::alone;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 #[global_allocator]
 static CANARY: canary::Canary = canary::Canary;
@@ -154,6 +154,7 @@ fn move_all(run: fn(futures::Running) -> String, expected: fn(&Case) -> Abroad) 
 
 #[test]
 fn every_future_moves_to_another_core_after_its_first_poll() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     let _alone = alone();
     move_all(
         |future| Runtime::new().unwrap().block_on(future),
@@ -163,12 +164,14 @@ fn every_future_moves_to_another_core_after_its_first_poll() {
 
 #[test]
 fn every_future_moves_to_a_thread_without_a_runtime_after_its_first_poll() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     let _alone = alone();
     move_all(run_outside, |case| case.outside);
 }
 
 #[test]
 fn every_future_moves_to_another_task_after_its_first_poll() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     let _alone = alone();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(in_time(async {
@@ -232,6 +235,7 @@ fn every_future_resolves_after_the_end_of_its_runtime() {
 
 #[test]
 fn every_future_may_be_dropped_after_the_end_of_its_runtime_and_leaves_nothing() {
+    krug_tests::needs_a_kernel!("it counts what the process has open or allocated");
     let _alone = alone();
     let round = || {
         let runtime = Runtime::new().unwrap();
@@ -276,6 +280,7 @@ const READS: usize = 1000;
 
 #[test]
 fn memory_of_a_thousand_reads_dropped_in_flight_stays_until_the_kernel_has_let_go() {
+    krug_tests::needs_a_kernel!("it needs a kernel that reads into memory late");
     let _alone = alone();
     common_proof::raise_descriptor_limit();
     let runtime = Runtime::new().unwrap();
@@ -303,6 +308,7 @@ fn memory_of_a_thousand_reads_dropped_in_flight_stays_until_the_kernel_has_let_g
 
 #[test]
 fn bug_027_what_describes_several_buffers_stays_until_the_kernel_has_let_go() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     let _alone = alone();
     let runtime = Runtime::new().unwrap();
     let (streams, mut peers) = runtime.block_on(async {
@@ -541,6 +547,7 @@ fn who_waits_for_a_leaked_operation_is_told() {
 
 #[test]
 fn a_thousand_runtimes_leave_descriptors_and_memory_flat() {
+    krug_tests::needs_a_kernel!("it counts what the process has open or allocated");
     let _alone = alone();
     let mut address = None;
     let mut round = || {
@@ -614,6 +621,7 @@ fn leave_in_locals(reverse: bool) {
 
 #[test]
 fn runtime_streams_and_futures_may_be_thread_locals() {
+    krug_tests::needs_a_kernel!("it counts what the process has open or allocated");
     let _alone = alone();
     let descriptors = open_descriptors();
     for reverse in [false, true] {

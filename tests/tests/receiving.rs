@@ -18,7 +18,7 @@ use krug_tests::{
     Random, is_without, iterations, poll_once, run, run_with, times_out, turns, until,
 };
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_kernel_driver!();
 
 /// A stream, and a peer that is driven by the standard library.
 enum Receiver {

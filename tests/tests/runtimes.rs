@@ -20,7 +20,7 @@ use krug::Runtime;
 use krug::runtime::{Faults, Handle};
 use krug_tests::{has_ring, passes_in_a_process_of_its_own};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 /// A round trip through the kernel.
 async fn echo() {
@@ -212,6 +212,7 @@ impl Wake for PanicsOnWake {
 
 #[test]
 fn a_panic_of_a_foreign_waker_costs_nobody_else_a_completion() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     use std::io::Write;
     const COUNT: usize = 20;
     let runtime = Runtime::new().unwrap();
@@ -303,6 +304,7 @@ unsafe impl krug::buf::IoBufMut for Fragile {
 
 #[test]
 fn a_panic_of_the_destructor_of_an_adopted_buffer_costs_no_byte() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     use std::io::Write;
     let runtime = Runtime::new().unwrap();
     runtime.block_on(in_time(async {
@@ -571,6 +573,7 @@ fn a_stalled_write_is_given_up_at_shutdown_when_its_linger_time_is_over() {
 
 #[test]
 fn a_stream_closed_by_the_last_poll_is_closed_before_the_runtime_rests() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     use std::io::Read;
     struct Ends {
         _stream: krug::net::UnixStream,
@@ -593,6 +596,7 @@ fn a_stream_closed_by_the_last_poll_is_closed_before_the_runtime_rests() {
 
 #[test]
 fn a_broken_ring_is_a_panic_with_its_cause_and_ends_without_another() {
+    krug_tests::needs_a_kernel!("a simulation makes no call that could fail");
     let broken = (3..50).fold(Faults::new(), |faults, nth| faults.enter(nth, libc::EBADR));
     let runtime = Runtime::builder().faults(broken).build().unwrap();
     let text = panics(|| {
@@ -619,6 +623,7 @@ extern "C" fn on_signal(_: i32) {
 
 #[test]
 fn signals_during_a_wait_disturb_nobody() {
+    krug_tests::needs_a_kernel!("it is about signals of the system's");
     // SAFETY: the handler only counts; SIGUSR1 is used by nobody else in this process.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();

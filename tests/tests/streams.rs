@@ -19,7 +19,7 @@ use krug_tests::{
     times_out, turns, until, with_settings,
 };
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 krug_tests::in_hardship_too!(Refused(All, libc::EPERM), Descriptors(64));
 
 /// More than any socket or pipe takes while nobody reads.
@@ -823,6 +823,7 @@ fn is_nonblocking(fd: RawFd) -> bool {
 
 #[test]
 fn bug_072_sockets_of_std_work_whether_they_block_or_not_and_keep_their_flags() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {
         for is_nonblocking_wanted in [false, true] {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -921,6 +922,7 @@ fn a_call_that_would_block_waits_until_it_can_go_on() {
 
 #[test]
 fn an_operation_that_is_cancelled_while_it_waits_for_readiness_says_so() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     with_settings(|builder| {
         // The answer of the poll is no count of bytes.
         let faults = Faults::new().operation(1, libc::EAGAIN);

@@ -15,7 +15,7 @@ use common_proof::{
 use krug::Runtime;
 use krug::net::{TcpListener, TcpStream, UnixStream};
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 krug_tests::in_hardship_too!(Refused(All, libc::EPERM), LittleMemory);
 
 const TINY: [u32; 4] = [1, 2, 4, 8];
@@ -130,6 +130,7 @@ fn many_tasks_move_bytes_through_any_ring() {
 
 #[test]
 fn five_thousand_timeouts_of_reads_end_at_the_same_instant() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     const TIMEOUTS: usize = 5000;
     // Two descriptors for each; where there are fewer, several reads share a stream.
     let streams = (raise_descriptor_limit() as usize / 4).min(2000);
@@ -168,6 +169,7 @@ fn five_thousand_timeouts_of_reads_end_at_the_same_instant() {
 
 #[test]
 fn a_completion_queue_of_two_loses_nothing() {
+    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     const COUNT: usize = 1000;
     let runtime = Runtime::builder()
         .entries(1)

@@ -145,7 +145,7 @@ pub(crate) async fn tcp(world: Rc<World>) {
 }
 
 pub(crate) async fn unix(world: Rc<World>) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = krug_tests::disk::folder();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).await.expect("a listener");
     let connect = move || UnixStream::connect(path.clone());

@@ -5,19 +5,14 @@ use std::rc::Rc;
 
 use krug::fs::{File, OpenOptions};
 use krug::io::{AsyncWriteOwned, Canceller};
+use krug_tests::disk;
 
 use crate::ways::{Outcome, World};
 
 /// One file of a few kilobytes.
 pub(crate) async fn file(world: Rc<World>) {
-    // In memory where there is such a place: millions of drops are not to wear a disk out.
-    let shared = Path::new("/dev/shm");
-    let folder = match shared.is_dir() {
-        true => tempfile::tempdir_in(shared),
-        false => tempfile::tempdir(),
-    };
-    let path = folder.expect("a folder").keep();
-    let place = path.join("file");
+    let folder = disk::folder_in_memory();
+    let place = folder.path().join("file");
     let mut options = OpenOptions::new();
     let opening = options.read(true).write(true).create(true).open(&place);
     let file = Rc::new(opening.await.expect("a file"));
@@ -33,10 +28,9 @@ pub(crate) async fn file(world: Rc<World>) {
     if let Err(error) = file.close().await {
         world.complain(format!("closing a file: {error}"));
     }
-    if std::fs::read(&place).expect("the file") != known {
+    if disk::read(&place).expect("the file") != known {
         world.complain("a closed file is not as it should be".to_owned());
     }
-    std::fs::remove_dir_all(path).expect("its folder");
 }
 
 /// Writes, or cuts; then looks what has come of it: all or nothing.
@@ -71,7 +65,7 @@ async fn write(world: &Rc<World>, file: &Rc<File>, known: &mut Vec<u8>, place: &
     if let Err(error) = file.flush().await {
         world.complain(format!("a change of a file: {error}"));
     }
-    let found = std::fs::read(place).expect("the file");
+    let found = disk::read(place).expect("the file");
     let (may_be_done, may_be_undone) = match &outcome {
         Outcome::Done(Ok(())) => (true, false),
         Outcome::NeverPolled => (false, true),

@@ -40,7 +40,7 @@ use krug_tests::{Random, iterations, run_with, until};
 
 use ways::World;
 
-krug_tests::on_epoll_too!();
+krug_tests::on_every_driver!();
 
 type Actor = fn(Rc<World>) -> Pin<Box<dyn Future<Output = ()>>>;
 

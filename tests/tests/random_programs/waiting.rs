@@ -43,6 +43,7 @@ pub(crate) async fn timers(world: Rc<World>) {
 
 /// Waits for the readiness of descriptors that krug has no type for; the no-operation.
 pub(crate) async fn descriptors(world: Rc<World>) {
+    krug_tests::needs_a_kernel!("its pipes are the standard library's");
     for _ in 0..world.steps / 4 {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");
         let is_written = world.random.below(2) == 0;
