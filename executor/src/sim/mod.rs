@@ -83,6 +83,8 @@ use host::{Host, Make};
 pub struct Sim {
     world: Rc<RefCell<World>>,
     hosts: Vec<Host>,
+    /// Perhaps one of them is to be started.
+    has_to_start: bool,
     /// What the test itself wants done, and when.
     plans: Agenda<Plan>,
     /// The same, and after how much that has happened.
@@ -105,6 +107,7 @@ impl Sim {
         Sim {
             world: Rc::new(RefCell::new(World::new(seed))),
             hosts: Vec::new(),
+            has_to_start: false,
             plans: Agenda::new(),
             plans_by_count: BTreeMap::new(),
             checks: Vec::new(),
@@ -188,6 +191,7 @@ impl Sim {
             entropy: Rc::new(entropy),
         };
         self.hosts.push(host);
+        self.has_to_start = true;
     }
 
     /// Calls `action` when the world's clock shows `moment`; at once, when the simulation goes on, if it is past that.
@@ -252,6 +256,7 @@ impl Sim {
         let index = self.find(host);
         self.crash_host(index);
         self.hosts[index].is_to_start = true;
+        self.has_to_start = true;
     }
 
     fn find(&self, name: &str) -> usize {

@@ -1,21 +1,26 @@
 //! [`Agenda`]: what is to happen, in the order of its moments.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
 /// What is to happen when; of what happens at the same moment, the first that was planned comes first.
 #[derive(Debug)]
 pub(crate) struct Agenda<T> {
-    entries: BinaryHeap<Reverse<Entry<T>>>,
+    entries: BinaryHeap<Reverse<Entry>>,
     planned: u64,
+    /// What is to happen, where its entry says: events are large, and entries are moved about.
+    events: Vec<Option<T>>,
+    /// Places without an event.
+    free: Vec<usize>,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
+/// Compared by the moment, and then by the number, which no two have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
     moment: Duration,
     number: u64,
-    event: T,
+    place: usize,
 }
 
 impl<T> Agenda<T> {
@@ -23,16 +28,23 @@ impl<T> Agenda<T> {
         Agenda {
             entries: BinaryHeap::new(),
             planned: 0,
+            events: Vec::new(),
+            free: Vec::new(),
         }
     }
 
     pub(crate) fn plan(&mut self, moment: Duration, event: T) {
         let number = self.planned;
         self.planned += 1;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
         self.entries.push(Reverse(Entry {
             moment,
             number,
-            event,
+            place,
         }));
     }
 
@@ -46,35 +58,11 @@ impl<T> Agenda<T> {
         if self.next()? > now {
             return None;
         }
-        self.entries.pop().map(|Reverse(entry)| entry.event)
+        let Reverse(entry) = self.entries.pop()?;
+        self.free.push(entry.place);
+        self.events[entry.place].take()
     }
 }
-
-impl<T> Entry<T> {
-    fn place(&self) -> (Duration, u64) {
-        (self.moment, self.number)
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Entry<T>) -> Ordering {
-        self.place().cmp(&other.place())
-    }
-}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Entry<T>) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Entry<T>) -> bool {
-        self.place() == other.place()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
 
 #[cfg(test)]
 mod tests {

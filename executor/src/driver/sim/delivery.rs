@@ -21,8 +21,13 @@ pub(super) struct Stalled {
 impl World {
     /// A packet leaves.
     pub(super) fn dispatch(&mut self, packet: Packet) {
-        for arrival in self.network.arrivals(&packet, self.elapsed(), &self.net) {
+        let mut arrivals = self.network.arrivals(&packet, self.elapsed(), &self.net);
+        let last = arrivals.pop();
+        for arrival in arrivals {
             self.plan(arrival, Event::Arrive(packet.clone()));
+        }
+        if let Some(last) = last {
+            self.plan(last, Event::Arrive(packet));
         }
     }
 
@@ -40,14 +45,13 @@ impl World {
             body: Body::Segment { from, to, segment },
         };
         let arrivals = self.network.arrivals(&packet, self.elapsed(), &self.net);
-        for arrival in arrivals {
-            let Some(stream) = self.objects.stream(from) else {
-                return;
-            };
-            stream.last_arrival = arrival.max(stream.last_arrival);
-            let arrival = stream.last_arrival;
-            self.plan(arrival, Event::Arrive(packet.clone()));
-        }
+        // What is lost is sent again: it arrives once.
+        let (Some(arrival), Some(stream)) = (arrivals.first(), self.objects.stream(from)) else {
+            return;
+        };
+        stream.last_arrival = (*arrival).max(stream.last_arrival);
+        let arrival = stream.last_arrival;
+        self.plan(arrival, Event::Arrive(packet));
     }
 
     /// Where the other end of a connection is, or was.
