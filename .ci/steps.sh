@@ -72,8 +72,9 @@ step_tests() {
 
 # A thousand simulated worlds in which everything goes wrong, on all processors.
 step_storm() {
+  # Of the whole workspace, as the step `tests` has built it.
   KRUG_STORMS="${KRUG_STORMS:-1000}" KRUG_REMOVALS="${KRUG_REMOVALS:-200}" \
-    cargo test --locked -p krug-consensus --test simulated -- --nocapture
+    cargo test --locked --workspace --test simulated -- --nocapture
 }
 
 # Every example does what its head says, on every driver: each has a function `drive_…` here, which is told where the

@@ -1,4 +1,4 @@
-//! [`Stage`]: the heroes of one simulated world, and who watches them.
+//! The heroes of one simulated world, and who watches them: [`run`].
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -136,6 +136,8 @@ use rule::Rules;
 pub struct Sim {
     world: Rc<RefCell<World>>,
     hosts: Vec<Host>,
+    /// Perhaps one of them is to be started.
+    has_to_start: bool,
     /// What the test itself wants done, and when.
     plans: Agenda<Plan>,
     /// The same, and after how much that has happened.
@@ -171,6 +173,7 @@ impl Sim {
         Sim {
             world: Rc::new(RefCell::new(World::new(seed))),
             hosts: Vec::new(),
+            has_to_start: false,
             plans: Agenda::new(),
             plans_by_count: BTreeMap::new(),
             checks: Vec::new(),
@@ -259,6 +262,7 @@ impl Sim {
             entropy: Rc::new(entropy),
         };
         self.hosts.push(host);
+        self.has_to_start = true;
     }
 
     /// Calls `action` when the world's clock shows `moment`; at once, when the simulation goes on, if it is past that.
@@ -337,6 +341,7 @@ impl Sim {
         self.crash_host(index);
         self.hosts[index].is_to_start = true;
         self.has_mended = true;
+        self.has_to_start = true;
     }
 
     fn find(&self, name: &str) -> usize {

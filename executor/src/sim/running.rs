@@ -84,9 +84,14 @@ impl Sim {
     /// One thing happens.
     fn step(&mut self) -> Step {
         interpose::show(self.elapsed());
-        if let Some(host) = self.hosts.iter().position(|host| host.is_to_start) {
-            self.start(host);
-            return self.checked();
+        if self.has_to_start {
+            match self.hosts.iter().position(|host| host.is_to_start) {
+                Some(host) => {
+                    self.start(host);
+                    return self.checked();
+                }
+                None => self.has_to_start = false,
+            }
         }
         let by_count = self.plans_by_count.first_entry();
         if let Some(plans) =
