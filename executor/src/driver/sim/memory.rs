@@ -126,6 +126,32 @@ pub(super) fn message(header: Address) -> Message {
     }
 }
 
+/// What a message header says of where things are.
+pub(super) fn header_bytes(header: Address) -> Vec<u8> {
+    // SAFETY: the operation has a header there.
+    let header = unsafe { header.as_ptr::<libc::msghdr>().read() };
+    let places = [
+        header.msg_name.addr(),
+        header.msg_namelen as usize,
+        header.msg_iov.addr(),
+        header.msg_iovlen,
+        header.msg_control.addr(),
+    ];
+    places.into_iter().flat_map(usize::to_le_bytes).collect()
+}
+
+/// Where the vectors of a message are, and how many.
+pub(super) fn vectors_of(header: Address) -> (Address, usize) {
+    // SAFETY: the operation has a header there.
+    let header = unsafe { header.as_ptr::<libc::msghdr>().read() };
+    (Address::of(header.msg_iov), header.msg_iovlen)
+}
+
+/// Vectors as they stand in memory.
+pub(super) fn vector_bytes(address: Address, count: usize) -> Vec<u8> {
+    load(address, count * size_of::<libc::iovec>())
+}
+
 /// What a receive says in its header.
 pub(super) fn answer_message(header: Address, name_length: usize, flags: i32) {
     let header = header.as_mut_ptr::<libc::msghdr>();

@@ -20,7 +20,7 @@ pub(super) struct Begun {
     pub(super) is_under_way: bool,
     /// When its last completion comes, if it has several: the next one does not come before.
     pub(super) last: Duration,
-    pub(super) seal: Seal,
+    pub(super) seal: Option<Seal>,
     /// When it began.
     pub(super) since: Duration,
 }
@@ -62,7 +62,7 @@ impl World {
             operation,
             is_under_way: false,
             last: Duration::ZERO,
-            seal: Seal::None,
+            seal: None,
             since: self.elapsed(),
         };
         if self.is_on_disk(&operation) {
@@ -107,7 +107,7 @@ impl World {
         let (core, key) = (begun.core, begun.key);
         let moment = self.elapsed() + self.kernel.within(&self.habits(core).time);
         begun.last = moment.max(begun.last);
-        begun.seal = Seal::None;
+        begun.seal = None;
         self.cores[core].displace(key);
         let late = self.disturb(begun, completion);
         self.plan(

@@ -14,9 +14,14 @@ const SCRIBBLED: usize = 64;
 
 /// What shows that the memory of an operation that waits is still its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seal {
-    /// It has no memory, or does not wait.
-    None,
+pub(super) struct Seal {
+    /// Of what says where its memory is: a header, and vectors.
+    ways: [u64; 2],
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
     /// Junk that follows from this number was put where something is to be received.
     Junk(u64),
     /// What is to be sent begins with bytes of this fingerprint.
@@ -35,31 +40,41 @@ pub(super) struct Late {
 impl World {
     /// Seals the memory of an operation that has to wait, once.
     pub(super) fn seal(&mut self, begun: &mut Begun) {
-        if begun.seal != Seal::None {
+        if begun.seal.is_some() {
             return;
         }
-        if let Some(room) = room_for_received(&begun.operation) {
+        let content = if let Some(room) = room_for_received(&begun.operation) {
             let junk = self.ring_luck.next();
             scribble(&room, SEALED, junk);
-            begun.seal = Seal::Junk(junk);
+            Content::Junk(junk)
         } else if let Some(room) = room_of_sent(&begun.operation) {
-            begun.seal = Seal::Fingerprint(fingerprint(&room));
-        }
+            Content::Fingerprint(fingerprint(&room.load(SEALED.min(room.length()))))
+        } else {
+            return;
+        };
+        let ways = [0, 1].map(|step| fingerprint(&way(&begun.operation, step)));
+        begun.seal = Some(Seal { ways, content });
     }
 
     /// # Panics
     ///
     /// If somebody has touched the memory of an operation that waits: then it was freed, or is written to by its former owner.
     pub(super) fn check_seal(begun: &Begun) {
-        let is_whole = match begun.seal {
-            Seal::None => true,
-            Seal::Junk(junk) => {
-                room_for_received(&begun.operation).is_some_and(|room| holds(&room, SEALED, junk))
-            }
-            Seal::Fingerprint(before) => {
-                room_of_sent(&begun.operation).is_some_and(|room| fingerprint(&room) == before)
-            }
+        let Some(Seal { ways, content }) = begun.seal else {
+            return;
         };
+        // One after the other: a header that is no more leads anywhere.
+        let is_known = (0..2).all(|step| fingerprint(&way(&begun.operation, step)) == ways[step]);
+        let is_whole = is_known
+            && match content {
+                Content::Junk(junk) => room_for_received(&begun.operation)
+                    .is_some_and(|room| holds(&room, SEALED, junk)),
+                Content::Fingerprint(before) => {
+                    room_of_sent(&begun.operation).is_some_and(|room| {
+                        fingerprint(&room.load(SEALED.min(room.length()))) == before
+                    })
+                }
+            };
         assert!(is_whole, "{}", complaint(&begun.operation));
     }
 
@@ -172,9 +187,26 @@ fn junk_bytes(count: usize, junk: u64) -> Vec<u8> {
     bytes
 }
 
-/// FNV-1a (Fowler, Noll, Vo) of the first bytes.
-fn fingerprint(room: &Room) -> u64 {
-    let bytes = room.load(room.length().min(SEALED));
+/// What says where the memory of an operation is: first its header, then its vectors.
+fn way(operation: &Operation, step: usize) -> Vec<u8> {
+    use Operation as O;
+    match (*operation, step) {
+        (O::ReceiveMessage { header, .. } | O::SendMessage { header, .. }, 0) => {
+            memory::header_bytes(header)
+        }
+        (O::ReceiveMessage { header, .. } | O::SendMessage { header, .. }, _) => {
+            let (vectors, count) = memory::vectors_of(header);
+            memory::vector_bytes(vectors, count)
+        }
+        (O::ReadVectored { vectors, count, .. } | O::WriteVectored { vectors, count, .. }, 1) => {
+            memory::vector_bytes(vectors, count as usize)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// FNV-1a (Fowler, Noll, Vo).
+fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
