@@ -557,6 +557,11 @@ step_mutants() {
   bash tests/mutants/run --count 6 --seed "$(git rev-parse HEAD)" --trust-baseline
 }
 
+# Bugs of others, planted again: each is found by a simulation, and it is said under which seed and how fast.
+step_museum() {
+  bash tests/museum/run
+}
+
 # Runs tests with the address sanitizer, which also looks for leaks at the end. It does not see what the kernel
 # writes (the canary tests do); it sees our own slips. Leaks that a test is about are listed in tests/leaks.supp.
 sanitized() {
