@@ -601,6 +601,7 @@ step_clone() {
 # ---- steps of .ci/long
 
 step_tests-long() {
+  # Among much else a thousand random programs of each kind on all drivers: see tests/FIDELITY.md.
   export KRUG_LONG=1 KRUG_ITERATIONS=10
   export KRUG_SCHEDULES=1000000 KRUG_DECREES=50000 KRUG_WORLDS=4000
   export KRUG_CIRCLES=20 KRUG_CRASHES=60 KRUG_RELABELLINGS=600

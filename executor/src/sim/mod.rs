@@ -52,7 +52,7 @@
 //! # What is not
 //!
 //! Threads of your own, sockets and files of `std` and whatever asks the system by itself are not part of the world. There are no
-//! multicast groups, no terminals, and no special files. Permissions are kept and not enforced.
+//! terminals and no special files. Permissions are kept and not enforced.
 //!
 //! # Tests
 //!

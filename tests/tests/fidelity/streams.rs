@@ -151,6 +151,10 @@ macro_rules! socket {
 struct Pair {
     ends: [Option<End>; 2],
     coming: [usize; 2],
+    /// Which ends receive ahead: what waits there may be in the kernel or not, which makes a difference when they are closed.
+    is_ahead: [bool; 2],
+    /// Which ends were shut down for reading, and still take what comes.
+    is_deaf: [bool; 2],
     /// Some direction has ended.
     is_shut: bool,
     written: Random,
@@ -161,6 +165,8 @@ impl Pair {
         Pair {
             ends: [Some(one), Some(other)],
             coming: [0, 0],
+            is_ahead: [false, false],
+            is_deaf: [false, false],
             is_shut: false,
             written: Random::of(1),
         }
@@ -186,6 +192,9 @@ impl Pair {
         let Some(stream) = &self.ends[end] else {
             return "is closed".to_owned();
         };
+        if matches!(stream, End::Tcp(_)) && self.is_deaf[1 - end] {
+            return "is not heard".to_owned();
+        }
         if self.coming[1 - end] + len > UNDER_WAY_MAX {
             return "is too much".to_owned();
         }
@@ -216,6 +225,7 @@ impl Pair {
             0 => len,
             coming => len.min(coming),
         };
+        self.is_ahead[end] |= matches!(way, ReadWay::Receive);
         let mut got = Vec::new();
         let end_of_it = loop {
             let room = wanted - got.len();
@@ -356,10 +366,14 @@ impl Pair {
             return "is closed".to_owned();
         };
         self.is_shut = true;
+        self.is_deaf[end] |= how == Shutdown::Read;
         socket!(stream, stream => said_at_once(stream.shutdown(how)).await)
     }
 
     async fn close(&mut self, end: usize) -> String {
+        if self.is_ahead[end] && self.coming[end] > 0 {
+            return "may have something to read".to_owned();
+        }
         let closing: std::pin::Pin<Box<dyn Future<Output = io::Result<()>>>> =
             match self.ends[end].take() {
                 None => return "is closed".to_owned(),
