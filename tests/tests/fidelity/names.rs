@@ -98,7 +98,11 @@ fn draw(random: &Random) -> Step {
         9 => Step::RemoveDir { at },
         // Not what the program itself stands on.
         10 => Step::RemoveDirAll {
-            at: if at.contains("..") { "d" } else { at },
+            at: if at.contains('.') || at.ends_with('/') {
+                "d"
+            } else {
+                at
+            },
         },
         11..=13 => Step::CreateDir { at },
         14 => Step::CreateDirAll { at },
