@@ -162,9 +162,8 @@ fn shortened<K: Kind>(mut steps: Vec<K::Step>, known: &Differences) -> Vec<K::St
 
 fn programs<K: Kind>() {
     let _watchdog = krug_tests::watched();
-    // A hundred times as many in a long run as there are at least: a thousand.
-    let is_long = std::env::var_os("KRUG_LONG").is_some();
-    let count = iterations(if is_long { 100 } else { 40 });
+    // A thousand in a long run, which has ten times the iterations.
+    let count = iterations(100);
     let first = Random::new().number();
     let given = std::env::var("KRUG_SEED").ok();
     let first = given.and_then(|seed| seed.parse().ok()).unwrap_or(first);
