@@ -107,6 +107,16 @@ impl<S: Side> Program<S> {
     }
 
     async fn step(&mut self, step: &Step) -> String {
+        // Nothing is dropped for something new: when it would be closed, is up to the driver.
+        let is_in_use = match *step {
+            Step::Listen { listener } => self.listeners[listener].is_some(),
+            Step::Connect { client, .. } => self.clients[client].is_some(),
+            Step::Accept { server, .. } => self.servers[server].is_some(),
+            _ => false,
+        };
+        if is_in_use {
+            return "is in use".to_owned();
+        }
         match *step {
             Step::Listen { listener } => {
                 let made = self.side.listen(listener).await;
