@@ -92,20 +92,24 @@ pub(crate) enum Step {
     },
 }
 
+fn draw_open(random: &Random, handle: usize) -> Step {
+    Step::Open {
+        handle,
+        path: random.below(PATHS),
+        how: match random.below(3) {
+            0 => random.below(64),
+            // For reading and writing, made if it is not there.
+            _ => 0b01_0011,
+        },
+    }
+}
+
 fn draw(random: &Random) -> Step {
     let handle = random.below(HANDLES);
     let len = [0, 1, 10, 511, 4096, 5000][random.below(6)];
     let offset = [0, 1, 100, 4095, 20_000, i64::MAX as u64, u64::MAX][random.below(7)];
     match random.below(26) {
-        0..=4 => Step::Open {
-            handle,
-            path: random.below(PATHS),
-            how: match random.below(3) {
-                0 => random.below(64),
-                // For reading and writing, made if it is not there.
-                _ => 0b01_0011,
-            },
-        },
+        0..=4 => draw_open(random, handle),
         5 => Step::Close { handle },
         6 => Step::Clone {
             handle,
