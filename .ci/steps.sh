@@ -75,6 +75,9 @@ step_storm() {
   # Of the whole workspace, as the step `tests` has built it.
   KRUG_STORMS="${KRUG_STORMS:-1000}" KRUG_REMOVALS="${KRUG_REMOVALS:-200}" \
     cargo test --locked --workspace --test simulated -- --nocapture
+  # The key-value store and the journal, with power failures: what was acknowledged is there.
+  KRUG_SIM_SEEDS="${KRUG_SIM_SEEDS:-1000}" \
+    cargo test --locked --workspace --test simulated_keyvalue --test simulated_disk -- survives_every
 }
 
 # Every example does what its head says, on every driver: each has a function `drive_…` here, which is told where the

@@ -1,4 +1,4 @@
-//! Simulated operations: how many complete in a second of real time, on one core.
+//! Simulated operations: how many complete in a second of real time, on one core; and how long 33 heroes take.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,6 +8,9 @@ use krug::net::{TcpListener, TcpStream};
 use krug::runtime::Driver;
 use krug::sim::{Sim, address_of};
 use krug::{Runtime, spawn};
+use krug_consensus::program::arguments::Arguments;
+use krug_consensus::program::report::Narrator;
+use krug_consensus::program::world;
 
 use crate::floor::system;
 use crate::harness::machine::Machine;
@@ -64,7 +67,46 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         line.numbers("completions_per_second", speeds.iter().copied());
         report::keep(options.json.as_deref(), &line)?;
     }
-    Ok(())
+    speak(options, machine)
+}
+
+/// The heroes of the demo on hosts of their own, from their birth to their last letter.
+fn speak(options: &Options, machine: &Machine) -> io::Result<()> {
+    let mut times = Vec::new();
+    for round in 0..=options.pairs {
+        let run = pinned(options, round as u64, say_the_word)?;
+        // The first one warms up.
+        if round > 0 {
+            times.push(run.took.as_secs_f64());
+        }
+    }
+    let time = Summary::of(&times);
+    println!(
+        "33 heroes say 33 letters   {:>6.1} ms of real time ({:.1}…{:.1}), each on a host of its own, over simulated TCP",
+        time.median * 1e3,
+        time.minimum * 1e3,
+        time.maximum * 1e3,
+    );
+    let mut line = Line::of(machine, "sim", "runs");
+    line.text("place", "33 hosts that say a word");
+    line.numbers("seconds", times.iter().copied());
+    report::keep(options.json.as_deref(), &line)
+}
+
+fn say_the_word(_: &Options, seed: u64) -> io::Result<Run> {
+    let line = ["consensus", "--driver", "sim"].map(Into::into);
+    let arguments = Arguments::read(line).map_err(|_| io::Error::other("it is a right line"))?;
+    let start = Instant::now();
+    let course = world::run(&arguments, seed, Narrator::silent())?;
+    let took = start.elapsed();
+    if course.spoken.len() != 33 {
+        return Err(io::Error::other("they have not said the word"));
+    }
+    Ok(Run {
+        completions: 0,
+        took,
+        simulated: course.elapsed,
+    })
 }
 
 /// On a thread of its own, on the first core.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::resp;
+use super::resp;
 
 const NOT_A_NUMBER: &str = "ERR value is not an integer or out of range";
 const OVERFLOW: &str = "ERR increment or decrement would overflow";

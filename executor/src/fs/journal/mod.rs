@@ -91,7 +91,7 @@ impl Handle {
 }
 
 impl Journal {
-    /// Opens the journal in `folder`, which is made if it does not exist, to read what it holds and then append.
+    /// Opens the journal in `folder`, which is made, and synced with its name, if it does not exist, to read what it holds and then append.
     ///
     /// Dropping this future closes it again.
     ///
@@ -114,7 +114,7 @@ impl Journal {
     }
 
     async fn begin(folder: &Path, options: JournalOptions) -> io::Result<Recovery> {
-        super::create_dir_all(folder).await?;
+        segment::make_folder(folder).await?;
         let lock = Lock::take(folder).await?;
         Recovery::begin(folder.into(), options, lock).await
     }

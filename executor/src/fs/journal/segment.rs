@@ -125,6 +125,36 @@ pub(super) async fn install(file: File, folder: &Path, header: Header) -> io::Re
     })
 }
 
+/// Makes the folder of a journal, if it is not there, and the names on the way to it last: also those that an earlier life has made, and
+/// could not sync.
+pub(super) async fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder).await?;
+    for name in folder
+        .ancestors()
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        let parent = match name.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => break,
+        };
+        match sync_folder(parent).await {
+            // Who may not even look at it has not made anything in it, and on some file systems there is nothing to sync.
+            Err(error) if is_no_matter(error.kind()) => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+fn is_no_matter(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::PermissionDenied | Kind::InvalidInput | Kind::Unsupported
+    )
+}
+
 /// Makes new, renamed and removed names in `folder` last.
 pub(super) async fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder).await?.sync_all().await
