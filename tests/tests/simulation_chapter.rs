@@ -171,7 +171,7 @@ fn the_chapter_shows_what_is_printed() {
         command
             .args(["--exact", test, "--nocapture"])
             .env(LOOKED_AT, "1");
-        for name in ["SEED", "SEEDS", "CHECK", "TRACE"] {
+        for name in ["SEED", "SEEDS", "CHECK", "TRACE", "FAULTS", "SHRINK"] {
             command.env_remove(format!("KRUG_SIM_{name}"));
         }
         command
@@ -204,8 +204,9 @@ fn the_chapter_shows_what_is_printed() {
 
     let again = again.replace("server::", "");
     let failure = format!(
-        "$ cargo test adds_up\n{}to see it again: {again}\n",
-        panics(&failed)
+        "$ cargo test adds_up\n{}to see it again: {again}\n{}",
+        panics(&failed),
+        least(&failed)
     );
     let replay = format!("$ KRUG_SIM_TRACE=run.txt {again}\n$ less run.txt\n");
     let text = std::fs::read_to_string(trace).unwrap();
@@ -247,6 +248,16 @@ fn panics(printed: &str) -> String {
         }
     }
     told
+}
+
+/// How little has to go wrong, as it is printed behind the line that repeats the failure.
+fn least(printed: &str) -> String {
+    let lines = printed
+        .lines()
+        .skip_while(|line| !line.starts_with("to see it again"));
+    let told = lines.skip(1).take_while(|line| !line.is_empty());
+    told.map(|line| format!("{}\n", line.replace("server::", "")))
+        .collect()
 }
 
 /// What happens from the first deposit on, as the chapter shows it.

@@ -70,8 +70,17 @@
 //!
 //! # Failures
 //!
-//! [`run`](Sim::run) ends with an error if a client or host panics, or if nothing can ever happen again although a
-//! client has not finished. [`check()`] says which seed it was; the same seed fails in the same way again.
+//! [`run`](Sim::run) ends with an error if
+//!
+//! - a client, a host, or a check of [`every_event`](Sim::every_event) panics;
+//! - nothing can ever happen again although a client has not finished, or it takes longer than [`limit`](Sim::limit) allows: the error
+//!   says of each host what it waits for, and since when;
+//! - a core takes a million turns in which its tasks only wake each other;
+//! - a program ends and leaves tasks, operations, buffers or descriptors behind, unless [that is allowed](Sim::allow_leaks);
+//! - memory is touched while an operation has it.
+//!
+//! [`check()`] says which seed it was; the same seed fails in the same way again. Then it runs the test with less and less going wrong, and says
+//! what is enough.
 //!
 //! # Traces
 //!
@@ -91,8 +100,8 @@
 //! # A plain program
 //!
 //! With `KRUG_DRIVER=sim` (or [`Driver::Sim`](crate::runtime::Driver::Sim)) any program runs in a world without a `Sim`: one host, its
-//! loopback network, an empty disk with a directory `/tmp`, and a clock that jumps. It shows what a program does with short reads, and with
-//! operations that are over in any order: `KRUG_DRIVER=sim KRUG_SIM_SEED=17 KRUG_SIM_TRACE=run.txt` says which run it is and writes it down. A server that nobody on its own
+//! loopback network, an empty disk with a directory `/tmp`, and a clock that jumps. Its kernel is prompt: nothing goes wrong there that
+//! does not in a quiet hour of a real one. `KRUG_DRIVER=sim KRUG_SIM_SEED=17 KRUG_SIM_TRACE=run.txt` says which run it is and writes it down. A server that nobody on its own
 //! host talks to waits for ever. Each runtime has a world of its own, and threads that the program starts are not part of it.
 
 #[doc = include_str!("chapter.md")]

@@ -157,6 +157,7 @@ impl fmt::Display for Smallest {
         let (all, runs, left) = (self.all, self.runs, self.faults.len());
         match left {
             0 => write!(f, "none of the {all} faults is needed for it ({runs} runs)"),
+            1 => write!(f, "of {all} faults one is enough for it ({runs} runs):"),
             _ => write!(f, "of {all} faults {left} are enough for it ({runs} runs):"),
         }?;
         for fault in self.faults.iter().take(TOLD_MAX) {
