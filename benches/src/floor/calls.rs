@@ -116,7 +116,8 @@ mod tests {
     fn the_calls_of_a_process_are_counted_until_it_ends() {
         let (well, calls) = ended_well("0");
         assert!(well);
-        assert!((2..1000).contains(&calls), "{calls}");
+        // It may have come as far as its read before it was traced: that one goes on, and the call that ends it never returns.
+        assert!((1..1000).contains(&calls), "{calls}");
         assert!(!ended_well("3").0);
     }
 
