@@ -251,6 +251,35 @@ fn a_panic_of_a_host_is_a_failure_that_names_it() {
 }
 
 #[test]
+fn the_date_of_a_host_can_jump_and_nothing_else_does() {
+    let mut sim = Sim::new(1);
+    let dates: Rc<RefCell<Vec<(u64, Duration)>>> = Rc::default();
+    for name in ["here", "there"] {
+        let dates = Rc::clone(&dates);
+        sim.client(name, async move {
+            let (date, instant) = (SystemTime::now(), Instant::now());
+            sleep(HOUR).await;
+            let jumped = SystemTime::now().duration_since(date);
+            // Back: as an error, by how much.
+            let jumped = jumped.unwrap_or_else(|error| error.duration());
+            dates
+                .borrow_mut()
+                .push((jumped.as_secs() / 3600, instant.elapsed()));
+        });
+    }
+    sim.at(MS, |sim| sim.jump_ahead("here", HOUR * 24));
+    sim.at(MS * 2, |sim| sim.jump_back("there", HOUR * 48));
+    sim.run().unwrap();
+    let mut hours: Vec<u64> = dates.borrow().iter().map(|(hours, _)| *hours).collect();
+    hours.sort_unstable();
+    // One hour has passed, and a little more: 24 are added here, 48 taken away there.
+    assert_eq!(hours, [25, 46]);
+    for (_, elapsed) in dates.borrow().iter() {
+        assert!(*elapsed >= HOUR && *elapsed < HOUR + MS, "{elapsed:?}");
+    }
+}
+
+#[test]
 fn clients_that_wait_for_nothing_are_named() {
     let mut sim = Sim::new(4);
     sim.client("done", async {});

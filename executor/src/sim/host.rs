@@ -22,6 +22,8 @@ pub(super) struct Host {
     pub(super) remains: Remains,
     /// What the generators of its cores begin with.
     pub(super) seeds: Random,
+    /// By how many nanoseconds its date is wrong.
+    pub(super) date_shift: i64,
     /// What its programs get that ask the system for random bytes.
     pub(super) entropy: Rc<Random>,
 }

@@ -65,6 +65,7 @@ macro_rules! interpose {
 pub(super) fn end() {
     interposed::show(None);
     interposed::draw_from(None);
+    interposed::shift_date(0);
 }
 
 /// This thread's clocks are a world's, which is so old.
@@ -72,7 +73,8 @@ pub(super) fn show(elapsed: Duration) {
     interposed::show(Some(elapsed));
 }
 
-/// Random bytes come from here while a host takes its turn.
-pub(super) fn draw_from(entropy: &Rc<Random>) {
+/// A host takes its turn: random bytes come from `entropy`, and its date is wrong by so many nanoseconds.
+pub(super) fn enter(entropy: &Rc<Random>, date_shift: i64) {
     interposed::draw_from(Some(Rc::clone(entropy)));
+    interposed::shift_date(date_shift);
 }

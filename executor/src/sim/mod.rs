@@ -267,6 +267,7 @@ impl Sim {
             has_returned: false,
             running: Vec::new(),
             remains: Remains::default(),
+            date_shift: 0,
             seeds,
             entropy: Rc::new(entropy),
         };
@@ -351,6 +352,31 @@ impl Sim {
         self.hosts[index].is_to_start = true;
         self.has_mended = true;
         self.has_to_start = true;
+    }
+
+    /// The date of a host jumps ahead, as if somebody had set its clock. Its programs see it in `SystemTime` where the program says
+    /// [`interpose!`](crate::interpose); `Instant` and [`time::now`](crate::time::now) never jump.
+    ///
+    /// # Panics
+    ///
+    /// If there is no host of this name.
+    pub fn jump_ahead(&mut self, host: &str, by: Duration) {
+        let host = self.find(host);
+        let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        let shift = &mut self.hosts[host].date_shift;
+        *shift = shift.saturating_add(by);
+    }
+
+    /// As [`jump_ahead`](Sim::jump_ahead), back; not beyond 1970.
+    ///
+    /// # Panics
+    ///
+    /// If there is no host of this name.
+    pub fn jump_back(&mut self, host: &str, by: Duration) {
+        let host = self.find(host);
+        let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        let shift = &mut self.hosts[host].date_shift;
+        *shift = shift.saturating_sub(by);
     }
 
     fn find(&self, name: &str) -> usize {

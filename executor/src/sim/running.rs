@@ -171,7 +171,7 @@ impl Sim {
     }
 
     fn take_turn(&mut self, host: usize, core: usize) {
-        interpose::draw_from(&self.hosts[host].entropy);
+        interpose::enter(&self.hosts[host].entropy, self.hosts[host].date_shift);
         let is_vain = {
             let (world, running) = (self.world.borrow(), &self.hosts[host].running[core]);
             !running.stepped.is_reached(world.has_news(running.number))
@@ -212,7 +212,7 @@ impl Sim {
 
     fn start(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        interpose::draw_from(&host.entropy);
+        interpose::enter(&host.entropy, host.date_shift);
         host.is_to_start = false;
         host.has_returned = false;
         self.world.borrow_mut().start_host(index);

@@ -17,6 +17,8 @@ pub(crate) const DATE: Duration = Duration::from_secs(1_767_225_600);
 thread_local! {
     /// How far the world is that this thread simulates.
     static ELAPSED: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// By how many nanoseconds the date of the host that takes its turn is wrong.
+    static DATE_SHIFT: Cell<i64> = const { Cell::new(0) };
     /// Where random bytes come from.
     static ENTROPY: RefCell<Option<Rc<Random>>> = const { RefCell::new(None) };
 }
@@ -24,6 +26,11 @@ thread_local! {
 /// What this thread's clocks show from now on; `None`: what they are.
 pub(crate) fn show(elapsed: Option<Duration>) {
     ELAPSED.set(elapsed);
+}
+
+/// By how many nanoseconds this thread's date is wrong, while it simulates.
+pub(crate) fn shift_date(by: i64) {
+    DATE_SHIFT.set(by);
 }
 
 /// Where random bytes come from on this thread, while it simulates.
@@ -39,7 +46,15 @@ fn simulated_time(clock: libc::clockid_t) -> Option<Duration> {
         | libc::CLOCK_MONOTONIC_RAW
         | libc::CLOCK_MONOTONIC_COARSE
         | libc::CLOCK_BOOTTIME => Some(BEGINNING + elapsed),
-        libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => Some(DATE + elapsed),
+        libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => {
+            let shift = DATE_SHIFT.try_with(Cell::get).unwrap_or_default();
+            let by = Duration::from_nanos(shift.unsigned_abs());
+            let date = DATE + elapsed;
+            Some(match shift {
+                0.. => date + by,
+                _ => date.saturating_sub(by),
+            })
+        }
         _ => None,
     }
 }
