@@ -42,10 +42,6 @@ const WITHOUT_SIMULATION: &[(&str, &str)] = &[
         "talks with programs that nobody here wrote",
     ),
     (
-        "tests/tests/receiving.rs",
-        "its senders are threads with sockets of the standard library's; `fidelity` receives in a simulation",
-    ),
-    (
         "consensus/src/lib.rs",
         "its transports are tested with sockets of the standard library's",
     ),
