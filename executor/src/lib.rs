@@ -165,4 +165,4 @@ pub use runtime::{Builder, Handle, Runtime};
 pub use task::{JoinHandle, spawn};
 
 #[cfg(test)]
-krug_tests::on_every_kernel_driver!();
+krug_tests::on_every_driver!();

@@ -1,11 +1,12 @@
-//! The contract, tried on the real kernel: every driver must pass these.
+//! The contract, tried on whichever driver the process tests: each must pass these.
 
-use std::io::{PipeReader, PipeWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::io::Read;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use krug_tests::needs_a_kernel;
+
+use super::calls::{Mode, perform};
 use super::uring::Rung;
 use super::*;
 
@@ -37,12 +38,12 @@ impl Rig {
 
     /// Enters until `count` completions have come since the rig was made or emptied.
     pub(super) fn complete(&mut self, count: usize) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = self.now() + Duration::from_secs(5);
         while self.completed.len() < count {
             let wait = Wait::Until(Some(deadline));
             self.driver.enter(wait, &mut self.completed).unwrap();
             assert!(
-                Instant::now() < deadline,
+                self.now() < deadline,
                 "{} of {count} completed",
                 self.completed.len()
             );
@@ -51,11 +52,13 @@ impl Rig {
 
     /// Enters until the driver's own entries have ended too.
     pub(super) fn settle(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        // They may end at once, and then a sleep would be one without a reason to wake.
+        self.flush();
+        let deadline = self.now() + Duration::from_secs(5);
         while self.driver.has_staged() || self.driver.own_in_flight() > 0 {
             let wait = Wait::Until(Some(deadline));
             self.driver.enter(wait, &mut self.completed).unwrap();
-            assert!(Instant::now() < deadline, "{:?}", self.driver);
+            assert!(self.now() < deadline, "{:?}", self.driver);
         }
     }
 
@@ -67,6 +70,110 @@ impl Rig {
         self.complete(before + 1);
         assert_eq!(self.completed[before].0, key);
         self.completed[before].1
+    }
+
+    /// The present time on the clock of its deadlines.
+    pub(super) fn now(&self) -> Instant {
+        self.driver.time_source().now()
+    }
+
+    /// Two sockets that are connected with each other.
+    pub(super) fn pair(&mut self) -> [OwnedDescriptor; 2] {
+        let pair = Control::SocketPair {
+            domain: libc::AF_UNIX,
+            kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+            protocol: 0,
+        };
+        match self.driver.control(pair).unwrap() {
+            Answer::Pair(pair) => pair.map(own),
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// The ends of a pipe: for reading, for writing.
+    pub(super) fn pipe(&mut self) -> [OwnedDescriptor; 2] {
+        let mut ends = [-1; 2];
+        let pipe = Operation::Pipe {
+            descriptors: Address::of_mut(&raw mut ends),
+            flags: libc::O_CLOEXEC,
+        };
+        assert_eq!(self.from_outside(pipe), 0);
+        ends.map(own)
+    }
+
+    /// Does what others do, of whom the driver knows nothing. In a simulation there is nobody else, so it
+    /// does that, too; it waits no longer for others than it must.
+    pub(super) fn from_outside(&mut self, operation: Operation) -> i32 {
+        if self.driver.choice() != Choice::Sim {
+            return perform(&operation, Mode::Waits);
+        }
+        let mine = key(OUTSIDE, 0);
+        self.driver.submit(mine, operation);
+        let deadline = self.now() + Duration::from_secs(5);
+        loop {
+            if let Some(place) = self.completed.iter().position(|(key, _)| *key == mine) {
+                return self.completed.remove(place).1.result;
+            }
+            assert!(self.now() < deadline, "{operation:?}");
+            let wait = Wait::Until(Some(deadline));
+            self.driver.enter(wait, &mut self.completed).unwrap();
+        }
+    }
+
+    /// Writes all of `bytes` as somebody else.
+    pub(super) fn write_from_outside(&mut self, end: &impl AsRawFd, bytes: &[u8]) {
+        let written = self.from_outside(write(end, bytes));
+        assert_eq!(written, bytes.len() as i32);
+    }
+
+    /// Reads once as somebody else; nothing at the end of the stream.
+    pub(super) fn read_from_outside(&mut self, end: &impl AsRawFd) -> Vec<u8> {
+        let mut buffer = vec![0; 64];
+        let count = self.from_outside(read(end, &mut buffer));
+        assert!(count >= 0, "{}", io::Error::from_raw_os_error(-count));
+        buffer.truncate(count as usize);
+        buffer
+    }
+
+    /// An empty file that has lost its name already.
+    fn temporary_file(&mut self) -> OwnedDescriptor {
+        let name = format!("/tmp/krug-driver-test-{}", std::process::id());
+        let name = std::ffi::CString::new(name).unwrap();
+        let path = Address::of(name.as_ptr());
+        let open = Operation::Open {
+            path,
+            flags: libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC,
+            mode: 0o600,
+        };
+        let file = own(self.from_outside(open));
+        assert_eq!(self.from_outside(Operation::Remove { path, flags: 0 }), 0);
+        file
+    }
+
+    /// A socket of TCP that listens, and its name.
+    fn listener(&mut self) -> (OwnedDescriptor, Name) {
+        let listener = own(self.from_outside(TCP_SOCKET));
+        let fd = listener.as_raw_fd();
+        let name = loopback();
+        let bind = Operation::Bind {
+            fd,
+            address: Address::of(&raw const name),
+            address_length: size_of_val(&name) as u32,
+        };
+        assert_eq!(self.from_outside(bind), 0);
+        let listen = Operation::Listen { fd, backlog: 128 };
+        assert_eq!(self.from_outside(listen), 0);
+        match self.driver.control(Control::SocketName { fd }).unwrap() {
+            Answer::Name(name) => (listener, name),
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Somebody else's connection to a listener.
+    fn connection(&mut self, name: &Name) -> OwnedDescriptor {
+        let client = own(self.from_outside(TCP_SOCKET));
+        assert_eq!(self.from_outside(connect(&client, name)), 0);
+        client
     }
 
     /// True if it has a ring: some counts are different there.
@@ -93,7 +200,21 @@ pub(super) fn key(index: u32, generation: u32) -> Key {
     Key { index, generation }
 }
 
-pub(super) fn receive(socket: &UnixStream, buffer: &mut [u8]) -> Operation {
+const TCP_SOCKET: Operation = Operation::Socket {
+    domain: libc::AF_INET,
+    kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+    protocol: 0,
+};
+
+fn connect(socket: &impl AsRawFd, name: &Name) -> Operation {
+    Operation::Connect {
+        fd: socket.as_raw_fd(),
+        address: Address::of(name.as_bytes().as_ptr()),
+        address_length: name.as_bytes().len() as u32,
+    }
+}
+
+pub(super) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> Operation {
     Operation::Receive {
         fd: socket.as_raw_fd(),
         address: Address::of_mut(buffer.as_mut_ptr()),
@@ -102,7 +223,7 @@ pub(super) fn receive(socket: &UnixStream, buffer: &mut [u8]) -> Operation {
     }
 }
 
-pub(super) fn send(socket: &UnixStream, bytes: &[u8]) -> Operation {
+pub(super) fn send(socket: &impl AsRawFd, bytes: &[u8]) -> Operation {
     Operation::Send {
         fd: socket.as_raw_fd(),
         address: Address::of(bytes.as_ptr()),
@@ -111,7 +232,7 @@ pub(super) fn send(socket: &UnixStream, bytes: &[u8]) -> Operation {
     }
 }
 
-fn read(pipe: &PipeReader, buffer: &mut [u8]) -> Operation {
+fn read(pipe: &impl AsRawFd, buffer: &mut [u8]) -> Operation {
     Operation::Read {
         fd: pipe.as_raw_fd(),
         address: Address::of_mut(buffer.as_mut_ptr()),
@@ -120,7 +241,7 @@ fn read(pipe: &PipeReader, buffer: &mut [u8]) -> Operation {
     }
 }
 
-fn write(pipe: &PipeWriter, bytes: &[u8]) -> Operation {
+fn write(pipe: &impl AsRawFd, bytes: &[u8]) -> Operation {
     Operation::Write {
         fd: pipe.as_raw_fd(),
         address: Address::of(bytes.as_ptr()),
@@ -128,6 +249,9 @@ fn write(pipe: &PipeWriter, bytes: &[u8]) -> Operation {
         offset: CURSOR,
     }
 }
+
+/// The slot of what is done from outside in a simulation.
+const OUTSIDE: u32 = 20_000;
 
 /// The name of a feature that several tests are about.
 pub(super) const MULTISHOT: &str = "accept that goes on";
@@ -166,8 +290,8 @@ fn an_operation_completes_under_its_key() {
 #[test]
 fn data_travels_through_a_pipe_and_a_socket() {
     let mut rig = Rig::with_entries(8);
-    let (reader, writer) = io::pipe().unwrap();
-    let (one, other) = UnixStream::pair().unwrap();
+    let [reader, writer] = rig.pipe();
+    let [one, other] = rig.pair();
     let mut buffers = [[0u8; 8]; 2];
     let (first, second) = buffers.split_at_mut(1);
     rig.driver.submit(key(0, 1), read(&reader, &mut first[0]));
@@ -209,16 +333,16 @@ fn bug_053_a_completion_queue_of_two_loses_none_of_a_thousand() {
         ..Config::default()
     });
     assert_eq!(rig.driver.capabilities().completion_entries, 2);
-    let pairs: Vec<_> = (0..1000).map(|_| UnixStream::pair().unwrap()).collect();
+    let pairs: Vec<_> = (0..1000).map(|_| rig.pair()).collect();
     let mut bytes = vec![0u8; pairs.len()];
-    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+    for (index, ([_, other], byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
         rig.driver
             .submit(key(index as u32, 1), receive(other, byte));
     }
     rig.flush();
     assert!(!rig.driver.has_staged());
-    for (one, _) in &pairs {
-        (&*one).write_all(b"x").unwrap();
+    for [one, _] in &pairs {
+        rig.write_from_outside(one, b"x");
     }
     rig.complete(pairs.len());
     assert!(
@@ -236,15 +360,15 @@ fn completions_that_overflowed_come_without_being_waited_for() {
         completion_entries: Some(2),
         ..Config::default()
     });
-    let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
+    let pairs: Vec<_> = (0..20).map(|_| rig.pair()).collect();
     let mut bytes = [0u8; 20];
-    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+    for (index, ([_, other], byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
         rig.driver
             .submit(key(index as u32, 1), receive(other, byte));
     }
     rig.flush();
-    for (one, _) in &pairs {
-        (&*one).write_all(b"x").unwrap();
+    for [one, _] in &pairs {
+        rig.write_from_outside(one, b"x");
     }
     for _ in 0..pairs.len() {
         rig.flush();
@@ -257,7 +381,7 @@ fn completions_that_overflowed_come_without_being_waited_for() {
 #[test]
 fn what_is_taken_back_is_never_submitted() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     rig.driver.submit(key(0, 1), send(&one, b"a"));
     rig.driver.submit(key(1, 1), send(&one, b"b"));
     rig.driver.submit(key(2, 1), send(&one, b"c"));
@@ -270,16 +394,13 @@ fn what_is_taken_back_is_never_submitted() {
     assert_eq!(rig.completed.len(), 2);
     assert!(!rig.driver.take_back(key(0, 1)), "it is done");
     assert_eq!(rig.driver.counters().submitted, 2);
-    drop(one);
-    let mut received = String::new();
-    (&other).read_to_string(&mut received).unwrap();
-    assert_eq!(received, "ac");
+    assert_eq!(rig.read_from_outside(&other), b"ac");
 }
 
 #[test]
 fn what_is_in_flight_cannot_be_taken_back() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let mut buffer = [0; 1];
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.flush();
@@ -288,7 +409,7 @@ fn what_is_in_flight_cannot_be_taken_back() {
     rig.driver.submit(key(1, 1), receive(&other, &mut []));
     assert!(!rig.driver.take_back(key(0, 1)));
     assert!(rig.driver.take_back(key(1, 1)));
-    (&one).write_all(b"x").unwrap();
+    rig.write_from_outside(&one, b"x");
     rig.complete(1);
 }
 
@@ -309,7 +430,7 @@ fn a_slot_taken_back_can_be_used_again_in_the_same_turn() {
 #[test]
 fn a_cancelled_operation_completes_and_says_so() {
     let mut rig = Rig::with_entries(8);
-    let (_one, other) = UnixStream::pair().unwrap();
+    let [_one, other] = rig.pair();
     let mut buffer = [0; 1];
     rig.driver.submit(key(3, 1), receive(&other, &mut buffer));
     rig.flush();
@@ -324,7 +445,7 @@ fn a_cancelled_operation_completes_and_says_so() {
 #[test]
 fn an_operation_cancelled_in_the_turn_of_its_submission_is_found() {
     let mut rig = Rig::with_entries(1);
-    let (_one, other) = UnixStream::pair().unwrap();
+    let [_one, other] = rig.pair();
     let mut buffer = [0; 1];
     rig.driver.submit(key(3, 1), receive(&other, &mut buffer));
     rig.driver.cancel(key(3, 1));
@@ -335,11 +456,11 @@ fn an_operation_cancelled_in_the_turn_of_its_submission_is_found() {
 #[test]
 fn bug_011_a_cancel_hits_its_own_generation_only() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let mut buffer = [0; 1];
     rig.driver.submit(key(3, 1), receive(&other, &mut buffer));
     rig.flush();
-    (&one).write_all(b"x").unwrap();
+    rig.write_from_outside(&one, b"x");
     rig.complete(1);
     // The slot is armed again between the decision to cancel and the enter.
     rig.driver.submit(key(3, 2), receive(&other, &mut buffer));
@@ -347,7 +468,7 @@ fn bug_011_a_cancel_hits_its_own_generation_only() {
     rig.settle();
     assert_eq!(rig.completed.len(), 1, "generation 2 goes on");
     assert_eq!(rig.driver.counters().cancels_too_late, 1);
-    (&one).write_all(b"y").unwrap();
+    rig.write_from_outside(&one, b"y");
     rig.complete(2);
     assert_eq!((rig.result(key(3, 2)), buffer), (1, *b"y"));
 }
@@ -366,7 +487,7 @@ fn a_cancel_that_misses_an_operation_on_its_way_to_a_thread_is_asked_again() {
     };
     let address = Address::of(name.as_ptr());
     let address_length = name.len() as u32;
-    let listener = owned(rig.run(make).result);
+    let listener = own(rig.run(make).result);
     let fd = listener.as_raw_fd();
     let bind = Operation::Bind {
         fd,
@@ -375,16 +496,16 @@ fn a_cancel_that_misses_an_operation_on_its_way_to_a_thread_is_asked_again() {
     };
     assert_eq!(rig.run(bind).result, 0);
     assert_eq!(rig.run(Operation::Listen { fd, backlog: 0 }).result, 0);
-    let connect = |socket: &OwnedFd| Operation::Connect {
+    let connect = |socket: &OwnedDescriptor| Operation::Connect {
         fd: socket.as_raw_fd(),
         address,
         address_length,
     };
-    let first = owned(rig.run(make).result);
+    let first = own(rig.run(make).result);
     assert_eq!(rig.run(connect(&first)).result, 0);
     let began = Instant::now();
     for round in 0..20 {
-        let second = owned(rig.run(make).result);
+        let second = own(rig.run(make).result);
         let key = key(1, round);
         rig.driver.submit(key, connect(&second));
         rig.flush();
@@ -410,7 +531,7 @@ fn a_cancel_that_misses_an_operation_on_its_way_to_a_thread_is_asked_again() {
 fn bug_010_five_thousand_cancels_at_once_on_a_ring_of_four() {
     const COUNT: usize = 5_000;
     let mut rig = Rig::with_entries(4);
-    let (_one, other) = UnixStream::pair().unwrap();
+    let [_one, other] = rig.pair();
     let mut bytes = vec![0u8; COUNT];
     for (index, byte) in bytes.chunks_mut(1).enumerate() {
         rig.driver
@@ -434,14 +555,16 @@ fn bug_010_five_thousand_cancels_at_once_on_a_ring_of_four() {
 #[test]
 fn what_produces_is_submitted_before_what_waits() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let mut buffer = [0; 4];
     // Staged in the order in which it would have to wait.
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.driver.submit(key(1, 1), send(&one, b"data"));
     rig.flush();
-    // Without a ring the operations are calls of their own, and nothing had to be waited for.
-    assert_eq!(enters(&rig), u64::from(rig.has_ring()));
+    // Without a ring the operations are calls of their own, and nothing had to be waited for. A simulation makes none,
+    // and counts its turns.
+    let turns = u64::from(rig.driver.choice() != Choice::Epoll);
+    assert_eq!(enters(&rig), turns);
     assert_eq!(
         rig.completed.len(),
         2,
@@ -455,10 +578,11 @@ fn what_produces_is_submitted_before_what_waits() {
 
 #[test]
 fn with_nothing_to_do_there_is_no_system_call() {
+    needs_a_kernel!("it counts system calls");
     let mut rig = Rig::with_entries(8);
     rig.flush();
     rig.driver
-        .enter(Wait::Until(Some(Instant::now())), &mut rig.completed)
+        .enter(Wait::Until(Some(rig.now())), &mut rig.completed)
         .unwrap();
     rig.driver.submit(key(1, 1), Operation::Nop);
     assert!(rig.driver.take_back(key(1, 1)));
@@ -468,8 +592,9 @@ fn with_nothing_to_do_there_is_no_system_call() {
 
 #[test]
 fn an_operation_in_flight_is_looked_after_with_at_most_one_system_call_a_turn() {
+    needs_a_kernel!("it counts system calls");
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let mut buffer = [0; 1];
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     rig.flush();
@@ -478,7 +603,7 @@ fn an_operation_in_flight_is_looked_after_with_at_most_one_system_call_a_turn() 
     // A ring says by itself that nothing has come.
     let looks = if rig.has_ring() { 0 } else { 100 };
     assert_eq!(enters(&rig), 1 + looks);
-    (&one).write_all(b"x").unwrap();
+    rig.write_from_outside(&one, b"x");
     rig.flush();
     // A ring whose completions are not deferred has this one already: the write has brought it.
     let needed = u64::from(rig.driver.capabilities().rung != Some(Rung::Plain));
@@ -491,16 +616,17 @@ fn an_operation_in_flight_is_looked_after_with_at_most_one_system_call_a_turn() 
 
 #[test]
 fn submitting_and_waiting_is_one_system_call() {
+    needs_a_kernel!("it counts system calls");
     let mut rig = Rig::with_entries(256);
     // Without a ring: none, because what is sent is there when it is received.
     let each = u64::from(rig.has_ring());
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let mut buffer = [0; 4];
     for turn in 1..=10 {
         rig.driver.submit(key(0, turn), send(&one, b"ping"));
         rig.driver
             .submit(key(1, turn), receive(&other, &mut buffer));
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = rig.now() + Duration::from_secs(5);
         rig.driver
             .enter(Wait::Until(Some(deadline)), &mut rig.completed)
             .unwrap();
@@ -513,15 +639,15 @@ fn submitting_and_waiting_is_one_system_call() {
 fn completions_beyond_twenty_come_with_the_next_enter() {
     const COUNT: usize = 500;
     let mut rig = Rig::with_entries(512);
-    let pairs: Vec<_> = (0..COUNT).map(|_| UnixStream::pair().unwrap()).collect();
+    let pairs: Vec<_> = (0..COUNT).map(|_| rig.pair()).collect();
     let mut bytes = vec![0u8; COUNT];
-    for (index, ((_, other), byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
+    for (index, ([_, other], byte)) in pairs.iter().zip(bytes.chunks_mut(1)).enumerate() {
         rig.driver
             .submit(key(index as u32, 1), receive(other, byte));
     }
     rig.flush();
-    for (one, _) in &pairs {
-        (&*one).write_all(b"x").unwrap();
+    for [one, _] in &pairs {
+        rig.write_from_outside(one, b"x");
     }
     let before = enters(&rig);
     rig.flush();
@@ -540,7 +666,7 @@ fn completions_beyond_twenty_come_with_the_next_enter() {
 fn a_deadline_is_never_early_and_not_very_late() {
     let mut rig = Rig::with_entries(8);
     for micros in [1, 50, 999, 1_000, 1_001, 5_000, 20_000] {
-        let started = Instant::now();
+        let started = rig.now();
         let deadline = started + Duration::from_micros(micros);
         rig.driver
             .enter(Wait::Until(Some(deadline)), &mut rig.completed)
@@ -560,7 +686,7 @@ fn a_deadline_is_never_early_and_not_very_late() {
 fn a_deadline_in_the_past_does_not_wait_but_submits() {
     let mut rig = Rig::with_entries(8);
     rig.driver.submit(key(0, 1), Operation::Nop);
-    let past = Instant::now() - Duration::from_millis(1);
+    let past = rig.now() - Duration::from_millis(1);
     rig.driver
         .enter(Wait::Until(Some(past)), &mut rig.completed)
         .unwrap();
@@ -569,16 +695,17 @@ fn a_deadline_in_the_past_does_not_wait_but_submits() {
 
 #[test]
 fn a_deadline_in_a_million_years_is_a_wait() {
+    needs_a_kernel!("a thread writes while the driver sleeps, which takes no time in a simulation");
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let mut buffer = [0; 1];
     rig.driver.submit(key(0, 1), receive(&other, &mut buffer));
     let writer = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(10));
-        (&one).write_all(b"x").unwrap();
+        assert_eq!(perform(&write(&one, b"x"), Mode::Waits), 1);
         one
     });
-    let far = Instant::now() + Duration::from_secs(1_000_000 * 365 * 86_400);
+    let far = rig.now() + Duration::from_secs(1_000_000 * 365 * 86_400);
     rig.driver
         .enter(Wait::Until(Some(far)), &mut rig.completed)
         .unwrap();
@@ -598,6 +725,7 @@ fn a_bell_goes_anywhere() {
 
 #[test]
 fn a_bell_wakes_the_sleeper() {
+    needs_a_kernel!("threads ring while the driver sleeps, which takes no time in a simulation");
     for message_ring in [true, false] {
         let mut rig = rig_with_bell(message_ring);
         let bell = rig.driver.bell();
@@ -609,11 +737,11 @@ fn a_bell_wakes_the_sleeper() {
                     bell.ring();
                 }
             });
-            let deadline = Instant::now() + Duration::from_secs(5);
+            let deadline = rig.now() + Duration::from_secs(5);
             rig.driver
                 .enter(Wait::Until(Some(deadline)), &mut rig.completed)
                 .unwrap();
-            assert!(Instant::now() < deadline, "nobody heard the bell");
+            assert!(rig.now() < deadline, "nobody heard the bell");
             ringer.join().unwrap();
         }
         assert!(rig.driver.counters().bells >= 20);
@@ -642,17 +770,17 @@ fn a_bell_reaped_in_passing_prevents_the_next_sleep() {
     rig.flush();
     rig.driver.reap(&mut rig.completed);
     rig.flush();
-    let far = Instant::now() + Duration::from_secs(5);
+    let far = rig.now() + Duration::from_secs(5);
     rig.driver
         .enter(Wait::Until(Some(far)), &mut rig.completed)
         .unwrap();
-    assert!(Instant::now() < far);
+    assert!(rig.now() < far);
     // It counts once.
-    let soon = Instant::now() + Duration::from_millis(5);
+    let soon = rig.now() + Duration::from_millis(5);
     rig.driver
         .enter(Wait::Until(Some(soon)), &mut rig.completed)
         .unwrap();
-    assert!(Instant::now() >= soon);
+    assert!(rig.now() >= soon);
 }
 
 #[test]
@@ -664,7 +792,7 @@ fn a_bell_is_heard_on_a_ring_of_one_that_is_full() {
             restrict: bell_restriction(message_ring),
             ..Config::default()
         });
-        let (_one, other) = UnixStream::pair().unwrap();
+        let [_one, other] = rig.pair();
         let mut bytes = [0u8; 3];
         for (index, byte) in bytes.chunks_mut(1).enumerate() {
             rig.driver
@@ -691,7 +819,7 @@ fn eight_threads_ring_one_bell() {
             })
             .collect();
         while !ringers.iter().all(|ringer| ringer.is_finished()) {
-            let soon = Instant::now() + Duration::from_millis(20);
+            let soon = rig.now() + Duration::from_millis(20);
             rig.driver
                 .enter(Wait::Until(Some(soon)), &mut rig.completed)
                 .unwrap();
@@ -745,39 +873,43 @@ fn bell_restriction(message_ring: bool) -> fn(&mut Capabilities) {
 #[test]
 fn closed_without_a_key() {
     let mut rig = Rig::with_entries(1);
-    let peers: Vec<UnixStream> = (0..10)
+    let peers: Vec<_> = (0..10)
         .map(|_| {
-            let (one, other) = UnixStream::pair().unwrap();
-            rig.driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+            let [one, other] = rig.pair();
+            rig.driver.close(one.into_raw_fd());
             other
         })
         .collect();
     assert!(rig.driver.has_staged());
     rig.settle();
     for peer in &peers {
-        assert_eq!((&*peer).read(&mut [0; 1]).unwrap(), 0);
+        assert_eq!(rig.read_from_outside(peer), b"");
     }
     assert!(rig.completed.is_empty());
 }
 
 #[test]
 fn shutdown_closes_what_was_staged_to_be_closed() {
+    needs_a_kernel!("nobody reads on in a simulation whose driver is gone");
+    let mut rig = Rig::with_entries(8);
+    let [one, other] = rig.pair();
     let mut driver = Driver::new(&Config::default()).unwrap();
-    let (one, other) = UnixStream::pair().unwrap();
-    driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+    driver.close(one.into_raw_fd());
     driver.shutdown();
-    assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(rig.read_from_outside(&other), b"");
 }
 
 #[test]
 fn a_dropped_driver_closes_what_was_staged_to_be_closed() {
+    needs_a_kernel!("nobody reads on in a simulation whose driver is gone");
     let mut rig = Rig::with_entries(1);
-    let (one, other) = UnixStream::pair().unwrap();
-    rig.driver.close(std::os::fd::IntoRawFd::into_raw_fd(one));
+    let [one, other] = rig.pair();
+    rig.driver.close(one.into_raw_fd());
     drop(rig);
     // What is not closed by now never will be: no reason to wait for it.
-    other.set_nonblocking(true).unwrap();
-    assert_eq!((&other).read(&mut [0; 1]).unwrap(), 0);
+    let mut byte = [0; 1];
+    let read = perform(&receive(&other, &mut byte), Mode::Refuses);
+    assert_eq!(read, 0);
 }
 
 #[test]
@@ -786,19 +918,16 @@ fn a_multishot_accept_goes_on_until_it_is_cancelled() {
     if is_without(MULTISHOT, rig.driver.capabilities().accept_multishot) {
         return;
     }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, name) = rig.listener();
     let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
     rig.driver
         .submit(key(0, 1), Operation::AcceptMultishot { fd, flags });
     rig.flush();
-    let address = listener.local_addr().unwrap();
-    let clients: Vec<_> = (0..50)
-        .map(|_| TcpStream::connect(address).unwrap())
-        .collect();
+    let clients: Vec<_> = (0..50).map(|_| rig.connection(&name)).collect();
     rig.complete(clients.len());
     for (key_found, completion) in &rig.completed {
         assert_eq!((*key_found, completion.more), (key(0, 1), true));
-        drop(owned(completion.result));
+        drop(own(completion.result));
     }
     rig.driver.cancel(key(0, 1));
     rig.complete(clients.len() + 1);
@@ -833,12 +962,7 @@ fn sockets_are_made_bound_connected_and_shut_down() {
 }
 
 fn life_of_a_connection(rig: &mut Rig) {
-    let make = Operation::Socket {
-        domain: libc::AF_INET,
-        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
-        protocol: 0,
-    };
-    let listener = owned(rig.run(make).result);
+    let listener = own(rig.run(TCP_SOCKET).result);
     let mut name = loopback();
     let address = Address::of_mut(&raw mut name);
     let mut address_length = size_of_val(&name) as u32;
@@ -856,20 +980,15 @@ fn life_of_a_connection(rig: &mut Rig) {
     let Answer::Name(bound) = rig.driver.control(Control::SocketName { fd }).unwrap() else {
         panic!("a name was asked for");
     };
-    let client = owned(rig.run(make).result);
-    let connect = Operation::Connect {
-        fd: client.as_raw_fd(),
-        address: Address::of(bound.as_bytes().as_ptr()),
-        address_length: bound.as_bytes().len() as u32,
-    };
-    assert_eq!(rig.run(connect).result, 0);
+    let client = own(rig.run(TCP_SOCKET).result);
+    assert_eq!(rig.run(connect(&client, &bound)).result, 0);
     let accept = Operation::Accept {
         fd,
         address,
         address_length: Address::of_mut(&raw mut address_length),
         flags: libc::SOCK_CLOEXEC,
     };
-    let served = owned(rig.run(accept).result);
+    let served = own(rig.run(accept).result);
     assert_eq!(i32::from(name.sin_family), libc::AF_INET);
     let shutdown = Operation::Shutdown {
         fd: client.as_raw_fd(),
@@ -877,8 +996,7 @@ fn life_of_a_connection(rig: &mut Rig) {
     };
     assert_eq!(rig.run(shutdown).result, 0);
     assert_eq!(rig.run(shutdown_of(-1)).result, -libc::EBADF);
-    let mut served = std::fs::File::from(served);
-    assert_eq!(served.read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(rig.read_from_outside(&served), b"");
 }
 
 fn shutdown_of(fd: i32) -> Operation {
@@ -895,11 +1013,9 @@ fn pipe_ends(rig: &mut Rig) {
         flags: libc::O_CLOEXEC,
     };
     assert_eq!(rig.run(pipe).result, 0);
-    let [reader, writer] = ends.map(|fd| std::fs::File::from(owned(fd)));
-    (&writer).write_all(b"x").unwrap();
-    let mut byte = [0; 1];
-    (&reader).read_exact(&mut byte).unwrap();
-    assert_eq!(byte, *b"x");
+    let [reader, writer] = ends.map(own);
+    rig.write_from_outside(&writer, b"x");
+    assert_eq!(rig.read_from_outside(&reader), b"x");
 }
 
 #[test]
@@ -912,21 +1028,18 @@ fn bug_057_a_multishot_ended_by_overflow_hands_out_its_last_connection() {
     if is_without(MULTISHOT, rig.driver.capabilities().accept_multishot) {
         return;
     }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, name) = rig.listener();
     let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
     let arm = Operation::AcceptMultishot { fd, flags };
     rig.driver.submit(key(0, 0), arm);
     rig.flush();
-    let address = listener.local_addr().unwrap();
-    let clients: Vec<_> = (0..20)
-        .map(|_| TcpStream::connect(address).unwrap())
-        .collect();
+    let clients: Vec<_> = (0..20).map(|_| rig.connection(&name)).collect();
     let mut accepted = Vec::new();
     let mut generation = 0;
     while accepted.len() < clients.len() {
         rig.complete(1);
         for (_, completion) in std::mem::take(&mut rig.completed) {
-            accepted.push(owned(completion.result));
+            accepted.push(own(completion.result));
             if !completion.more {
                 generation += 1;
                 rig.driver.submit(key(0, generation), arm);
@@ -972,7 +1085,7 @@ fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
         assert_eq!(rig.run(operation).result, -libc::EBADF, "{operation:?}");
     }
     // Some kernels look at the descriptor first.
-    let (socket, _other) = UnixStream::pair().unwrap();
+    let [socket, _other] = rig.pair();
     let null = [
         Operation::ReceiveMessage { fd: socket.as_raw_fd(), header, flags },
         Operation::SendMessage { fd: socket.as_raw_fd(), header, flags },
@@ -994,7 +1107,7 @@ fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
 #[test]
 fn vectors_and_messages_travel_in_order() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let (mut first, mut second) = (*b"for", *b"ward");
     let mut parts = [vector(&mut first), vector(&mut second)];
     let (mut third, mut fourth) = ([0; 2], [0; 9]);
@@ -1036,7 +1149,7 @@ fn vectors_and_messages_travel_in_order() {
 #[test]
 fn files_are_read_and_written_at_an_offset() {
     let mut rig = Rig::with_entries(8);
-    let file = tempfile::tempfile().unwrap();
+    let file = rig.temporary_file();
     let (fd, offset) = (file.as_raw_fd(), 3);
     let (text, mut buffer) = (*b"offset", [0u8; 4]);
     let (address, length) = (Address::of(text.as_ptr()), 6);
@@ -1068,12 +1181,12 @@ fn files_are_read_and_written_at_an_offset() {
 #[test]
 fn a_poll_completes_when_its_event_comes() {
     let mut rig = Rig::with_entries(8);
-    let (one, other) = UnixStream::pair().unwrap();
+    let [one, other] = rig.pair();
     let (fd, events) = (other.as_raw_fd(), libc::POLLIN as u32);
     rig.driver.submit(key(0, 1), Operation::Poll { fd, events });
     rig.flush();
     assert!(rig.completed.is_empty());
-    (&one).write_all(b"x").unwrap();
+    rig.write_from_outside(&one, b"x");
     rig.complete(1);
     assert_eq!(rig.result(key(0, 1)), i32::from(libc::POLLIN));
 }
@@ -1101,7 +1214,7 @@ fn empty_message() -> libc::msghdr {
 fn options_are_set_and_read_back() {
     use {OptionName as Name, SocketOption as Opt};
     let mut rig = Rig::with_entries(1);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, _) = rig.listener();
     let fd = listener.as_raw_fd();
     let tried = [
         (Name::NoDelay, Opt::NoDelay(true), Opt::NoDelay(true)),
@@ -1144,8 +1257,8 @@ fn options_are_set_and_read_back() {
 #[test]
 fn questions_about_a_socket_are_answered() {
     let mut rig = Rig::with_entries(1);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (listener, name) = rig.listener();
+    let client = rig.connection(&name);
     let fd = client.as_raw_fd();
     let mut ask = |control| rig.driver.control(control);
     assert_eq!(ask(Control::TakeError { fd }).unwrap(), Answer::Number(0));
@@ -1169,19 +1282,11 @@ fn questions_about_a_socket_are_answered() {
 #[test]
 fn a_pair_of_sockets_is_connected() {
     let mut rig = Rig::with_entries(1);
-    let make = Control::SocketPair {
-        domain: libc::AF_UNIX,
-        kind: libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
-        protocol: 0,
-    };
-    let Answer::Pair(pair) = rig.driver.control(make).unwrap() else {
-        panic!("{make:?}")
-    };
-    let [mut first, mut second] = pair.map(|fd| std::fs::File::from(owned(fd)));
-    first.write_all(b"x").unwrap();
-    let mut byte = [0; 1];
-    second.read_exact(&mut byte).unwrap();
-    assert_eq!(byte, *b"x");
+    let [first, second] = rig.pair();
+    rig.write_from_outside(&first, b"x");
+    assert_eq!(rig.read_from_outside(&second), b"x");
+    rig.write_from_outside(&second, b"y");
+    assert_eq!(rig.read_from_outside(&first), b"y");
 }
 
 pub(super) fn loopback() -> libc::sockaddr_in {

@@ -40,8 +40,10 @@ fn without_multishot_connections_are_taken_one_by_one_and_only_when_wanted() {
     worker.block_on(async {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let address = listener.local_addr().unwrap();
-        let connect = |_| std::net::TcpStream::connect(address).unwrap();
-        let _clients: Vec<_> = (0..3).map(connect).collect();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
         let _first = listener.accept().await.unwrap();
         let operations = || worker.core().counters.operations.get();
         let before = operations();

@@ -5,7 +5,7 @@ use super::objects::{Direction, Kind, ObjectId};
 use super::progress::Begun;
 use super::transfer::{Sink, Source};
 use super::world::World;
-use crate::driver::{Completion, Descriptor, Operation};
+use crate::driver::{Address, Completion, Descriptor, Operation};
 
 /// What a try comes to.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +119,24 @@ fn direction_of_poll(events: u32) -> Direction {
         0 => Direction::Receiving,
         _ => Direction::Sending,
     }
+}
+
+/// Whether it leaves out where a header is, or where descriptors are to go. Other addresses are followed.
+pub(super) fn names_no_memory(operation: &Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::ReceiveMessage {
+            header: Address(0),
+            ..
+        } | O::SendMessage {
+            header: Address(0),
+            ..
+        } | O::Pipe {
+            descriptors: Address(0),
+            ..
+        }
+    )
 }
 
 /// Where an operation has its turn after those that were begun before it.

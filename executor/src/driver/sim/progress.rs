@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attempt::Outcome;
+use super::attempt::{Outcome, names_no_memory};
 use super::objects::{Direction, ObjectId};
 use super::ring::Queue;
 use super::watch::Seal;
@@ -65,6 +65,9 @@ impl World {
             seal: None,
             since: self.elapsed(),
         };
+        if names_no_memory(&operation) {
+            return self.complete(&mut begun, Completion::last(-libc::EFAULT));
+        }
         if self.is_on_disk(&operation) {
             self.seal(&mut begun);
             let is_cancelled = false;
