@@ -239,7 +239,7 @@ fn in_a_simulated_world_the_seed_fixes_every_byte_of_the_output() {
 /// may, with whatever the executor, the simulation or the heroes do differently: one more operation, draw or turn. Then say
 /// here what the new program says, built with `--release` and without.
 const TRACE: &str = "942e6efed29a4d76";
-const TRACE_WITH_LOGS: &str = "4833e91772aceb97";
+const TRACE_WITH_LOGS: &str = "b376de01bbadbfd2";
 
 #[test]
 fn in_a_simulated_world_seed_7_leaves_the_trace_that_it_always_has() {
