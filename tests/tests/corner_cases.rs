@@ -13,6 +13,7 @@ use krug::fs::OpenOptions;
 use krug::net::UnixStream;
 use krug::net::{TcpListener, TcpStream, UdpOptions, UdpSocket, UnixDatagram, UnixListener};
 use krug::pipe::{self, pipe};
+use krug::runtime::Driver;
 use krug_tests::{disk, poll_once, run, times_out, turns, until};
 
 krug_tests::on_every_driver!();
@@ -23,17 +24,36 @@ enum Either {
     Unix(UnixStream),
 }
 
-/// A TCP and a Unix stream; the other end of each is a plain blocking file, which is closed when it is dropped.
-fn streams() -> [(Either, File); 2] {
+/// The other end of a stream: a plain file that blocks, or, in a simulation, where nobody else is, a stream of krug's. It is
+/// closed when it is dropped.
+enum Peer {
+    Foreign(File),
+    Simulated(Either),
+}
+
+/// A TCP and a Unix stream, and the other end of each.
+async fn streams() -> [(Either, Peer); 2] {
+    if krug_tests::driver() == Driver::Sim {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (peer, tcp) = krug::join!(TcpStream::connect(address), listener.accept());
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let peer = Peer::Simulated(Either::Tcp(peer.unwrap()));
+        let theirs = Peer::Simulated(Either::Unix(theirs));
+        return [
+            (Either::Tcp(tcp.unwrap()), peer),
+            (Either::Unix(ours), theirs),
+        ];
+    }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let tcp = TcpStream::from_std(listener.accept().unwrap().0).unwrap();
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let unix = UnixStream::from_std(ours).unwrap();
-    let (peer, theirs) = (OwnedFd::from(peer), OwnedFd::from(theirs));
+    let foreign = |end: OwnedFd| Peer::Foreign(File::from(end));
     [
-        (Either::Tcp(tcp), File::from(peer)),
-        (Either::Unix(unix), File::from(theirs)),
+        (Either::Tcp(tcp), foreign(peer.into())),
+        (Either::Unix(unix), foreign(theirs.into())),
     ]
 }
 
@@ -64,37 +84,55 @@ impl Either {
     }
 }
 
-/// What the next read of the other end finds.
-fn heard(mut peer: &File) -> Vec<u8> {
-    let mut bytes = vec![0; 100];
-    let count = peer.read(&mut bytes).unwrap();
-    bytes.truncate(count);
-    bytes
-}
+impl Peer {
+    /// What its next read finds.
+    async fn heard(&mut self) -> Vec<u8> {
+        match self {
+            Peer::Foreign(file) => {
+                let mut bytes = vec![0; 100];
+                let count = file.read(&mut bytes).unwrap();
+                bytes.truncate(count);
+                bytes
+            }
+            Peer::Simulated(stream) => stream.read(100).await.unwrap(),
+        }
+    }
 
-fn ends_writing(peer: &File) {
-    // SAFETY: takes no memory.
-    let result = unsafe { libc::shutdown(peer.as_raw_fd(), libc::SHUT_WR) };
-    assert_eq!(result, 0);
+    async fn write(&mut self, bytes: &[u8]) {
+        match self {
+            Peer::Foreign(file) => file.write_all(bytes).unwrap(),
+            Peer::Simulated(stream) => stream.write(bytes).await.unwrap(),
+        }
+    }
+
+    async fn ends_writing(&self) {
+        match self {
+            Peer::Foreign(file) => {
+                // SAFETY: takes no memory.
+                let result = unsafe { libc::shutdown(file.as_raw_fd(), libc::SHUT_WR) };
+                assert_eq!(result, 0);
+            }
+            Peer::Simulated(stream) => stream.shutdown(Shutdown::Write).await,
+        }
+    }
 }
 
 #[test]
 fn a_half_that_is_closed_ends_one_direction_and_leaves_the_other() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
-            for (stream, mut peer) in streams() {
+            for (stream, mut peer) in streams().await {
                 // Ours: the other side sees the end, and can still write.
                 stream.write("question").await.unwrap();
                 stream.shutdown(Shutdown::Write).await;
-                assert_eq!(heard(&peer), b"question");
-                assert_eq!(heard(&peer), b"");
+                assert_eq!(peer.heard().await, b"question");
+                assert_eq!(peer.heard().await, b"");
                 assert_eq!(stream.write("more").await, Err(ErrorKind::BrokenPipe));
-                peer.write_all(b"answer").unwrap();
+                peer.write(b"answer").await;
                 assert_eq!(stream.read(100).await.unwrap(), b"answer");
                 // Theirs: what they had written first, then the end, as often as it is asked for.
-                peer.write_all(b"rest").unwrap();
-                ends_writing(&peer);
+                peer.write(b"rest").await;
+                peer.ends_writing().await;
                 assert_eq!(stream.read(2).await.unwrap(), b"re");
                 assert_eq!(stream.read(100).await.unwrap(), b"st");
                 for _ in 0..3 {
@@ -107,17 +145,16 @@ fn a_half_that_is_closed_ends_one_direction_and_leaves_the_other() {
 
 #[test]
 fn a_read_that_waits_is_woken_by_the_end_whoever_makes_it() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             for is_ours in [false, true] {
-                for (stream, peer) in streams() {
+                for (stream, peer) in streams().await {
                     let mut waiting = pin!(stream.read(10));
                     assert!(poll_once(waiting.as_mut()).await.is_pending());
                     turns(3).await;
                     match is_ours {
                         true => stream.shutdown(Shutdown::Read).await,
-                        false => ends_writing(&peer),
+                        false => peer.ends_writing().await,
                     }
                     assert_eq!(waiting.await.unwrap(), b"");
                 }
@@ -128,12 +165,11 @@ fn a_read_that_waits_is_woken_by_the_end_whoever_makes_it() {
 
 #[test]
 fn a_peer_that_leaves_with_bytes_unread_resets_after_what_it_had_sent() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
-            for (stream, mut peer) in streams() {
+            for (stream, mut peer) in streams().await {
                 stream.write("never read").await.unwrap();
-                peer.write_all(b"last words").unwrap();
+                peer.write(b"last words").await;
                 drop(peer);
                 assert_eq!(stream.read(4).await.unwrap(), b"last");
                 assert_eq!(stream.read(100).await.unwrap(), b" words");
@@ -149,10 +185,9 @@ fn a_peer_that_leaves_with_bytes_unread_resets_after_what_it_had_sent() {
 
 #[test]
 fn a_read_that_waits_is_told_of_a_reset() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
-            for (stream, peer) in streams() {
+            for (stream, peer) in streams().await {
                 stream.write("never read").await.unwrap();
                 let mut waiting = pin!(stream.read(10));
                 assert!(poll_once(waiting.as_mut()).await.is_pending());
@@ -166,7 +201,6 @@ fn a_read_that_waits_is_told_of_a_reset() {
 
 #[test]
 fn a_write_that_waits_is_told_that_its_reader_has_left() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
     run(|runtime| {
         runtime.block_on(async {
             let (sender, receiver) = pipe().await.unwrap();
@@ -175,7 +209,7 @@ fn a_write_that_waits_is_told_that_its_reader_has_left() {
             turns(3).await;
             receiver.close().await.unwrap();
             assert_eq!(write.await.0.unwrap_err().kind(), ErrorKind::BrokenPipe);
-            for (stream, peer) in streams() {
+            for (stream, peer) in streams().await {
                 let mut write = pin!(stream.write(vec![1; 32 << 20]));
                 assert!(poll_once(write.as_mut()).await.is_pending());
                 turns(3).await;

@@ -14,7 +14,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use common_proof::{
-    PATIENCE, in_time, panic_text, poll_once, run_outside, stream_and_peer, tcp_pair,
+    PATIENCE, in_time, panic_text, poll_once, run_outside, stream_and_peer, stream_and_sender,
+    tcp_pair,
 };
 use krug::Runtime;
 use krug::runtime::{Faults, Handle};
@@ -212,8 +213,6 @@ impl Wake for PanicsOnWake {
 
 #[test]
 fn a_panic_of_a_foreign_waker_costs_nobody_else_a_completion() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
-    use std::io::Write;
     const COUNT: usize = 20;
     let runtime = Runtime::new().unwrap();
     let panicking = Arc::new(PanicsOnWake(AtomicUsize::new(0)));
@@ -224,13 +223,13 @@ fn a_panic_of_a_foreign_waker_costs_nobody_else_a_completion() {
         let (mut fine, mut peers) = (Vec::new(), Vec::new());
         let due = krug::time::now() + Duration::from_millis(30);
         for _ in 0..COUNT {
-            let (stream, peer) = stream_and_peer();
+            let (stream, peer) = stream_and_sender();
             peers.push(peer);
             broken.push(Box::pin(async move {
                 drop(stream.read(Vec::with_capacity(8)).await)
             }));
             broken.push(Box::pin(krug::time::sleep_until(due)));
-            let (stream, peer) = stream_and_peer();
+            let (stream, peer) = stream_and_sender();
             peers.push(peer);
             fine.push(krug::spawn(async move {
                 stream.read(Vec::with_capacity(8)).await.0.unwrap();
@@ -248,7 +247,7 @@ fn a_panic_of_a_foreign_waker_costs_nobody_else_a_completion() {
         waiting.set(broken.len());
         krug::task::yield_now().await;
         for peer in &mut peers {
-            peer.write_all(b"x").unwrap();
+            peer.send(b"x").await;
         }
         for task in fine {
             task.await.unwrap();
@@ -304,16 +303,14 @@ unsafe impl krug::buf::IoBufMut for Fragile {
 
 #[test]
 fn a_panic_of_the_destructor_of_an_adopted_buffer_costs_no_byte() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
-    use std::io::Write;
     let runtime = Runtime::new().unwrap();
     runtime.block_on(in_time(async {
-        let (stream, mut peer) = stream_and_peer();
+        let (stream, mut peer) = stream_and_sender();
         let mut read = Box::pin(stream.read(Fragile(Vec::with_capacity(8))));
         assert!(poll_once(&mut read).await.is_pending());
         krug::io::nop().await.unwrap();
         drop(read);
-        peer.write_all(b"abc").unwrap();
+        peer.send(b"abc").await;
         let (result, buf) = stream.read_exact(Vec::with_capacity(3)).await;
         result.unwrap();
         assert_eq!(buf, b"abc");

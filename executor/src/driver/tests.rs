@@ -97,13 +97,13 @@ impl Rig {
             descriptors: Address::of_mut(&raw mut ends),
             flags: libc::O_CLOEXEC,
         };
-        assert_eq!(self.from_outside(pipe), 0);
+        assert_eq!(self.done_outside(pipe), 0);
         ends.map(own)
     }
 
     /// Does what others do, of whom the driver knows nothing. In a simulation there is nobody else, so it
     /// does that, too; it waits no longer for others than it must.
-    pub(super) fn from_outside(&mut self, operation: Operation) -> i32 {
+    pub(super) fn done_outside(&mut self, operation: Operation) -> i32 {
         if self.driver.choice() != Choice::Sim {
             return perform(&operation, Mode::Waits);
         }
@@ -122,14 +122,14 @@ impl Rig {
 
     /// Writes all of `bytes` as somebody else.
     pub(super) fn write_from_outside(&mut self, end: &impl AsRawFd, bytes: &[u8]) {
-        let written = self.from_outside(write(end, bytes));
+        let written = self.done_outside(write(end, bytes));
         assert_eq!(written, bytes.len() as i32);
     }
 
     /// Reads once as somebody else; nothing at the end of the stream.
     pub(super) fn read_from_outside(&mut self, end: &impl AsRawFd) -> Vec<u8> {
         let mut buffer = vec![0; 64];
-        let count = self.from_outside(read(end, &mut buffer));
+        let count = self.done_outside(read(end, &mut buffer));
         assert!(count >= 0, "{}", io::Error::from_raw_os_error(-count));
         buffer.truncate(count as usize);
         buffer
@@ -145,14 +145,14 @@ impl Rig {
             flags: libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC,
             mode: 0o600,
         };
-        let file = own(self.from_outside(open));
-        assert_eq!(self.from_outside(Operation::Remove { path, flags: 0 }), 0);
+        let file = own(self.done_outside(open));
+        assert_eq!(self.done_outside(Operation::Remove { path, flags: 0 }), 0);
         file
     }
 
     /// A socket of TCP that listens, and its name.
     fn listener(&mut self) -> (OwnedDescriptor, Name) {
-        let listener = own(self.from_outside(TCP_SOCKET));
+        let listener = own(self.done_outside(TCP_SOCKET));
         let fd = listener.as_raw_fd();
         let name = loopback();
         let bind = Operation::Bind {
@@ -160,9 +160,9 @@ impl Rig {
             address: Address::of(&raw const name),
             address_length: size_of_val(&name) as u32,
         };
-        assert_eq!(self.from_outside(bind), 0);
+        assert_eq!(self.done_outside(bind), 0);
         let listen = Operation::Listen { fd, backlog: 128 };
-        assert_eq!(self.from_outside(listen), 0);
+        assert_eq!(self.done_outside(listen), 0);
         match self.driver.control(Control::SocketName { fd }).unwrap() {
             Answer::Name(name) => (listener, name),
             answer => panic!("{answer:?}"),
@@ -171,8 +171,8 @@ impl Rig {
 
     /// Somebody else's connection to a listener.
     fn connection(&mut self, name: &Name) -> OwnedDescriptor {
-        let client = own(self.from_outside(TCP_SOCKET));
-        assert_eq!(self.from_outside(connect(&client, name)), 0);
+        let client = own(self.done_outside(TCP_SOCKET));
+        assert_eq!(self.done_outside(connect(&client, name)), 0);
         client
     }
 
@@ -997,6 +997,45 @@ fn life_of_a_connection(rig: &mut Rig) {
     assert_eq!(rig.run(shutdown).result, 0);
     assert_eq!(rig.run(shutdown_of(-1)).result, -libc::EBADF);
     assert_eq!(rig.read_from_outside(&served), b"");
+}
+
+/// As Linux has it: the end is what a read finds that finds nothing else.
+#[test]
+fn what_has_come_or_still_comes_is_read_after_a_shutdown_for_reading() {
+    let mut rig = Rig::with_entries(8);
+    let (listener, name) = rig.listener();
+    let client = rig.connection(&name);
+    let accept = Operation::Accept {
+        fd: listener.as_raw_fd(),
+        address: Address(0),
+        address_length: Address(0),
+        flags: libc::SOCK_CLOEXEC,
+    };
+    let served = own(rig.done_outside(accept));
+    let (fd, events) = (served.as_raw_fd(), libc::POLLIN as u32);
+    rig.write_from_outside(&client, b"early");
+    rig.run(Operation::Poll { fd, events });
+    let how = libc::SHUT_RD;
+    assert_eq!(rig.run(Operation::Shutdown { fd, how }).result, 0);
+    let mut buffer = [0; 8];
+    let length = buffer.len() as u32;
+    let address = Address::of_mut(buffer.as_mut_ptr());
+    let receive = |flags| Operation::Receive {
+        fd,
+        address,
+        length,
+        flags,
+    };
+    assert_eq!(rig.run(receive(libc::MSG_PEEK)).result, 5);
+    assert_eq!(rig.run(receive(0)).result, 5);
+    assert_eq!(rig.run(receive(0)).result, 0);
+    rig.write_from_outside(&client, b"late");
+    // A kernel may still carry it from one socket to the other.
+    let came = (0..100_000).find(|_| rig.run(receive(libc::MSG_PEEK)).result == 4);
+    assert!(came.is_some());
+    assert_eq!(rig.run(receive(0)).result, 4);
+    assert_eq!(rig.run(receive(0)).result, 0);
+    assert_eq!(&buffer[..4], b"late");
 }
 
 fn shutdown_of(fd: i32) -> Operation {

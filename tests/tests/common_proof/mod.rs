@@ -107,6 +107,31 @@ pub(crate) fn stream_and_peer() -> (krug::net::UnixStream, std::os::unix::net::U
     (krug::net::UnixStream::from_std(mine).unwrap(), peer)
 }
 
+/// Who sends to a stream: a plain socket that blocks, or, in a simulation, where nobody else is, a stream of krug's.
+pub(crate) enum Sender {
+    Foreign(std::os::unix::net::UnixStream),
+    Simulated(krug::net::UnixStream),
+}
+
+impl Sender {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        match self {
+            Sender::Foreign(peer) => io::Write::write_all(peer, bytes).unwrap(),
+            Sender::Simulated(peer) => peer.write_all(bytes.to_vec()).await.0.unwrap(),
+        }
+    }
+}
+
+/// A stream of this core and who sends to it.
+pub(crate) fn stream_and_sender() -> (krug::net::UnixStream, Sender) {
+    if krug_tests::driver() == krug::runtime::Driver::Sim {
+        let (mine, peer) = krug::net::UnixStream::pair().unwrap();
+        return (mine, Sender::Simulated(peer));
+    }
+    let (mine, peer) = stream_and_peer();
+    (mine, Sender::Foreign(peer))
+}
+
 /// Two connected streams of this core.
 pub(crate) async fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;

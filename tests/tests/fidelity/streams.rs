@@ -153,8 +153,6 @@ struct Pair {
     coming: [usize; 2],
     /// Which ends receive ahead: what waits there may be in the kernel or not, which makes a difference when they are closed.
     is_ahead: [bool; 2],
-    /// Which ends were shut down for reading, and still take what comes.
-    is_deaf: [bool; 2],
     /// Some direction has ended.
     is_shut: bool,
     written: Random,
@@ -166,7 +164,6 @@ impl Pair {
             ends: [Some(one), Some(other)],
             coming: [0, 0],
             is_ahead: [false, false],
-            is_deaf: [false, false],
             is_shut: false,
             written: Random::of(1),
         }
@@ -192,9 +189,6 @@ impl Pair {
         let Some(stream) = &self.ends[end] else {
             return "is closed".to_owned();
         };
-        if matches!(stream, End::Tcp(_)) && self.is_deaf[1 - end] {
-            return "is not heard".to_owned();
-        }
         if self.coming[1 - end] + len > UNDER_WAY_MAX {
             return "is too much".to_owned();
         }
@@ -366,7 +360,6 @@ impl Pair {
             return "is closed".to_owned();
         };
         self.is_shut = true;
-        self.is_deaf[end] |= how == Shutdown::Read;
         socket!(stream, stream => said_at_once(stream.shutdown(how)).await)
     }
 
