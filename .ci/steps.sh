@@ -130,7 +130,7 @@ start_server() {
   server=$!
   servers+=("$server")
   while IFS= read -r -t 60 line <&"$said"; do
-    port=$(sed -nE 's/^listening on .*:([0-9]+)$/\1/p' <<<"$line")
+    port=$(sed -nE 's/^(core [0-9]+: )?listening on .*:([0-9]+)$/\2/p' <<<"$line")
     [ -z "$port" ] || return 0
   done
   echo "$1 did not say where it listens" >&2
@@ -191,6 +191,20 @@ drive_echo() {
   done
   pester
   still_runs echo
+}
+
+# All cores share a port, so it has to have a number: one that the kernel has just given to somebody else, and taken back.
+drive_sharded() {
+  local line
+  start_server "$(dirname "$1")/echo" 127.0.0.1:0
+  kill_server "$server"
+  unset 'servers[-1]'
+  start_server "$1" "127.0.0.1:$port"
+  for line in "first" "второе" "third"; do
+    echo_a_line "$port" "$line"
+  done
+  pester
+  still_runs sharded
 }
 
 # The report says what the environment asks for, whatever that is; its JSON is JSON.

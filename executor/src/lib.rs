@@ -54,7 +54,7 @@
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |
-//! | [`runtime`] | starting, settings, spawning from other threads, shutdown, all bounds and defaults |
+//! | [`runtime`] | starting, settings, several cores, spawning on another one, shutdown, all bounds and defaults |
 //! | [`doctor`](mod@doctor) | what this machine allows, and what to do about what it does not |
 //!
 //! # How one read travels
@@ -109,7 +109,7 @@
 //! # Limits
 //!
 //! - Linux only. With io_uring: 5.11 or newer; 6.1 or newer is recommended.
-//! - A runtime is one core. Several run side by side, each on its own thread.
+//! - A simulated program has one core; hosts of a [`sim`] have as many as wanted.
 //! - Signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!
@@ -161,7 +161,7 @@ pub use blocking::{Blocking, spawn_blocking};
 pub use doctor::doctor;
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, sim_test, test};
-pub use runtime::{Builder, Handle, Runtime};
+pub use runtime::{Builder, Handle, Runtime, run_on_every};
 pub use task::{JoinHandle, spawn};
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ const WITHOUT_RUNTIME: &[&str] = &[
 /// Programs that run on the drivers on a kernel, and not in a simulation, and why.
 const WITHOUT_SIMULATION: &[(&str, &str)] = &[
     (
+        "tests/tests/cores.rs",
+        "is about threads and processors; a simulation runs on one thread, and says so: the last test there",
+    ),
+    (
         "tests/tests/counters.rs",
         "counts system calls and allocations of the drivers on a kernel; a simulation allocates for its world",
     ),

@@ -224,6 +224,7 @@ fn rows() -> Vec<Row> {
     let mut rows = vec![
         plain!("`Runtime`": Runtime),
         plain!("`Builder`": Builder),
+        plain!("`Cores`": Cores),
         plain!("`Handle`": Handle),
         plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),

@@ -130,15 +130,26 @@ fn nothing_is_left_open() {
 }
 
 #[test]
-fn the_program_of_the_readme_is_the_echo_example() {
+fn the_programs_of_the_readme_are_the_echo_example_and_the_beginning_of_the_sharded_one() {
     let top = repository();
-    let program =
-        readme::first_program(&read(&top.join("README.md"))).expect("a Rust program in README.md");
-    let example = read(&top.join("executor/examples/echo.rs"));
+    let text = read(&top.join("README.md"));
+    let example = |name| read(&top.join("executor/examples").join(name));
+    let (echo, sharded) = (example("echo.rs"), example("sharded.rs"));
+    let programs = readme::programs(&text);
+    let [first, second] = programs[..] else {
+        panic!("README.md has {} programs in Rust", programs.len());
+    };
     assert!(
-        program == example,
-        "README.md shows:\n{program}\nexecutor/examples/echo.rs is:\n{example}"
+        first == echo,
+        "README.md shows:\n{first}\nexecutor/examples/echo.rs is:\n{echo}"
     );
+    let begin = |text: &str| text.find("async fn echo(").expect("a function echo");
+    let (shown, common) = (&sharded[..begin(&sharded)], &echo[begin(&echo)..]);
+    assert!(
+        second == format!("{}\n", shown.trim_end()),
+        "README.md shows:\n{second}\nexecutor/examples/sharded.rs begins:\n{shown}"
+    );
+    assert!(sharded.ends_with(common), "the two have another `echo`");
 }
 
 #[test]

@@ -29,6 +29,7 @@ use expand::Attribute;
 /// |---|---|
 /// | `entries = 64` | entries of the submission queue |
 /// | `seed = 7` | seed of the generator behind fair choices, to repeat a run |
+/// | `cores = 4`, `cores = "all"` | how many cores: a number, or as many as there are processors; the function runs on core 0 |
 ///
 /// # Panics
 ///

@@ -4,11 +4,12 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, Ident, Result, Token};
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Ident, Lit, Result, Token};
 
 /// Every option is a method of the runtime's builder with one argument, of the same name.
 /// To add one, add its name.
-const OF_BOTH: &[&str] = &["entries", "seed"];
+const OF_BOTH: &[&str] = &["entries", "seed", "cores"];
 const OF_TESTS: &[&str] = &["start_paused"];
 /// Of tests in a simulation: an argument of the function that runs them.
 const OF_SIM_TESTS: &[&str] = &["seeds"];
@@ -56,6 +57,10 @@ impl Options {
                 let only_for_tests = !is_test && OF_TESTS.iter().any(|option| name == option);
                 return Err(unknown(name, only_for_tests, &known));
             }
+            let value = match name == "cores" {
+                true => cores(value)?,
+                false => value.to_token_stream(),
+            };
             quote!(.#name(#value)).to_tokens(&mut calls);
         }
         Ok(calls)
@@ -72,6 +77,26 @@ impl Options {
         }
         Ok(seeds)
     }
+}
+
+/// A number, `"all"`, or anything else of which the builder makes a number of cores.
+fn cores(value: &Expr) -> Result<TokenStream> {
+    let Expr::Lit(literal) = value else {
+        return Ok(value.to_token_stream());
+    };
+    let is_good = match &literal.lit {
+        Lit::Str(text) if text.value() == "all" => {
+            return Ok(quote!(::krug::runtime::Cores::All));
+        }
+        Lit::Int(number) => number.base10_parse::<usize>().is_ok_and(|count| count > 0),
+        _ => false,
+    };
+    if !is_good {
+        let message = "`cores` is a number of at least 1, or `all` in quotes, or an expression of the type `usize` or \
+                       `krug::runtime::Cores`";
+        return Err(Error::new(literal.span(), message));
+    }
+    Ok(value.to_token_stream())
 }
 
 fn unknown(name: &Ident, only_for_tests: bool, known: &[&str]) -> Error {

@@ -55,6 +55,40 @@ fn options_become_calls_on_the_builder() {
 }
 
 #[test]
+fn cores_are_a_number_all_or_an_expression() {
+    for (value, argument) in [
+        (quote!(4), quote!(4)),
+        (quote!("all"), quote!(::krug::runtime::Cores::All)),
+        (
+            quote!(Cores::Set(PLACES.to_vec())),
+            quote!(Cores::Set(PLACES.to_vec())),
+        ),
+    ] {
+        let expanded = text(
+            Attribute::Main,
+            quote!(cores = #value),
+            quote!(
+                async fn main() {}
+            ),
+        );
+        assert_contains(&expanded, quote!(.cores(#argument).build()));
+    }
+    for nonsense in [quote!(0), quote!("some"), quote!(true), quote!(1.5)] {
+        let error = error_of(
+            Attribute::Test,
+            quote!(cores = #nonsense),
+            quote!(
+                async fn name() {}
+            ),
+        );
+        assert!(
+            error.contains("`cores` is a number of at least 1"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_test_keeps_its_attributes_outside() {
     let expanded = text(
         Attribute::Test,
@@ -122,7 +156,7 @@ fn unknown_options_get_the_list_of_known_ones() {
     };
     assert_eq!(
         main(quote!(threads = 4)),
-        "there is no option `threads`; there are `entries`, `seed`"
+        "there is no option `threads`; there are `entries`, `seed`, `cores`"
     );
     assert!(main(quote!(start_paused = true)).contains("of `#[krug::test]` only"));
     assert!(main(quote!(entries)).contains("write `entries = …`"));
@@ -136,7 +170,7 @@ fn unknown_options_get_the_list_of_known_ones() {
             ),
         )
     };
-    assert!(test(quote!(x = 1)).ends_with("`entries`, `seed`, `start_paused`"));
+    assert!(test(quote!(x = 1)).ends_with("`entries`, `seed`, `cores`, `start_paused`"));
 }
 
 #[test]

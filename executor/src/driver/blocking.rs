@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::epoll::Errand;
+use crate::sys;
 
 /// What a thread is to do.
 pub(crate) enum Work {
@@ -65,6 +66,9 @@ pub(crate) struct PoolConfig {
     pub(crate) queue_max: Option<usize>,
     /// What the threads are called.
     pub(crate) thread_name: Arc<str>,
+    /// Where they may run, if not where the thread may that starts them: that may be bound to one processor, on which
+    /// they would be in its way.
+    pub(crate) processors: Option<Arc<[usize]>>,
 }
 
 impl Default for PoolConfig {
@@ -73,6 +77,7 @@ impl Default for PoolConfig {
             threads_max: 64,
             queue_max: None,
             thread_name: Arc::from("krug-blocking"),
+            processors: None,
         }
     }
 }
@@ -192,8 +197,16 @@ impl BlockingPool {
 
     fn start(&self) -> io::Result<()> {
         let shared = self.shared.clone();
+        let processors = self.config.processors.clone();
         let thread = thread::Builder::new().name(self.config.thread_name.to_string());
-        thread.spawn(move || shared.serve()).map(drop)
+        let serve = move || {
+            // If it fails, a processor was taken away meanwhile: then the work is done where the core is.
+            if let Some(processors) = processors {
+                let _ = sys::set_affinity(&processors);
+            }
+            shared.serve();
+        };
+        thread.spawn(serve).map(drop)
     }
 }
 

@@ -28,7 +28,7 @@ impl Choice {
     /// # Errors
     ///
     /// `InvalidInput` if it says something that is no driver.
-    pub(super) fn resolve(self) -> io::Result<Choice> {
+    pub(crate) fn resolve(self) -> io::Result<Choice> {
         match (self, env::var_os(VARIABLE)) {
             (Choice::Auto, Some(text)) => Choice::named(&text),
             (choice, _) => Ok(choice),

@@ -1,12 +1,17 @@
 //! [`Builder`]: the settings of a runtime.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Runtime;
+use super::cores::{Bound, Cores, Plan};
+use super::threads::CoreThread;
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
+use crate::cores::CoreId;
 use crate::driver::{Choice, Config};
+use crate::random::Random;
 use crate::worker::{Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
@@ -15,6 +20,9 @@ pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
 pub(crate) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Which of the generators of a runtime's seed those of its other cores are drawn from.
+const SEEDS_OF_CORES: u64 = 2;
 
 /// Which way to the kernel a runtime takes. Programs see no difference but speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +61,9 @@ pub struct Builder {
     settings: Settings,
     /// The program has chosen the seed.
     is_seeded: bool,
+    cores: Cores,
+    is_pinned: bool,
+    core_thread_name: String,
     shutdown_deadline: Duration,
 }
 
@@ -79,6 +90,9 @@ impl Builder {
         Builder {
             settings,
             is_seeded: false,
+            cores: Cores::One,
+            is_pinned: false,
+            core_thread_name: "krug-core".into(),
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
         }
     }
@@ -98,6 +112,46 @@ impl Builder {
             Driver::Epoll => Choice::Epoll,
             Driver::Sim => Choice::Sim,
         };
+        self
+    }
+
+    /// How many cores the runtime has: [`Cores::One`], the calling thread, unless set. A number means [`Cores::Count`]. All settings
+    /// that speak of a core hold for each of them. All cores use the driver that core 0 has got: where [`Driver::Auto`]
+    /// falls back on epoll there, it does everywhere. With [`Driver::Sim`] there is one core.
+    ///
+    /// ```
+    /// use krug::runtime::{Builder, Cores};
+    ///
+    /// let runtime = Builder::new().cores(Cores::All).pin(true).build()?;
+    /// let outputs = runtime.run_on_every(|core| async move { core * 2 });
+    /// assert_eq!(outputs.len(), runtime.handles().len());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn cores(mut self, cores: impl Into<Cores>) -> Builder {
+        self.cores = cores.into();
+        self
+    }
+
+    /// Whether each core stays on one processor; it does not unless set. One NUMA node is filled before the next, and in a node every
+    /// physical core before the second hyperthread of any. More cores than processors begin at the first one again.
+    ///
+    /// The thread that builds the runtime is core 0, and is bound, too, until the runtime ends. Threads for work that
+    /// blocks are not; threads that tasks start themselves inherit the processor of their core.
+    pub fn pin(mut self, pin: bool) -> Builder {
+        self.is_pinned = pin;
+        self
+    }
+
+    /// What the threads of cores are called, `krug-core` unless set: a hyphen and the number of the core follow. The
+    /// kernel shows the first 15 bytes. The thread of core 0 keeps its name.
+    ///
+    /// # Panics
+    ///
+    /// If there is a zero byte in it.
+    pub fn core_thread_name(mut self, name: impl Into<String>) -> Builder {
+        let name = name.into();
+        assert!(!name.contains('\0'), "a zero byte in the name of a thread");
+        self.core_thread_name = name;
         self
     }
 
@@ -204,7 +258,7 @@ impl Builder {
         self
     }
 
-    /// Starts with the clock paused, for tests: see [`time::pause`](crate::time::pause).
+    /// Starts with the clock of each core paused, for tests: see [`time::pause`](crate::time::pause).
     pub fn start_paused(mut self, paused: bool) -> Builder {
         self.settings.start_paused = paused;
         self
@@ -217,12 +271,14 @@ impl Builder {
         self
     }
 
-    /// Makes the runtime, on this thread.
+    /// Makes the runtime: core 0 on this thread, and a thread for each other core, which runs from now on.
     ///
     /// # Errors
     ///
-    /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do.
-    /// `InvalidInput` if `KRUG_DRIVER` names no driver.
+    /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do. That of another core
+    /// than 0 names the core; those that were made are ended.
+    /// `InvalidInput` if `KRUG_DRIVER` names no driver, there is to be no core, or on a processor where this thread may not run;
+    /// `Unsupported` for several cores with [`Driver::Sim`].
     pub fn build(&self) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
         if !self.is_seeded
@@ -230,10 +286,74 @@ impl Builder {
         {
             settings.driver.seed = seed;
         }
+        let plan = match settings.driver.choice.resolve()? {
+            Choice::Sim => Plan::simulated(&self.cores)?,
+            _ => Plan::of(&self.cores, self.is_pinned)?,
+        };
+        settings.driver.pool.processors = plan.helpers;
+        let mut places = plan.places.into_iter();
+        let first = places.next().flatten();
+        let bound = first.map(|place| Bound::to(&place)).transpose()?;
         let worker = Worker::new(&settings)?;
+        settings.driver.choice = worker.core().driver.borrow().choice();
+        let others = self.start_others(places, worker.id(), &settings)?;
+        worker.core().cores.replace(others.cores.clone());
         Ok(Runtime {
             worker: Some(worker),
+            others: others.threads,
+            cores: others.cores,
             shutdown_deadline: self.shutdown_deadline,
+            _bound: bound,
         })
     }
+
+    /// All cores but the first one.
+    fn start_others(
+        &self,
+        places: impl Iterator<Item = Option<Vec<usize>>>,
+        first: CoreId,
+        settings: &Settings,
+    ) -> io::Result<Others> {
+        let mut threads = Vec::new();
+        let mut cores = vec![first];
+        let mut made = Ok(());
+        for (place, number) in places.zip(1_usize..) {
+            let mut settings = settings.clone();
+            settings.driver.seed =
+                Random::of_stream(settings.driver.seed, SEEDS_OF_CORES, number as u64).next();
+            match CoreThread::start(number, &self.core_thread_name, place, settings) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    made = Err(error);
+                    break;
+                }
+            }
+        }
+        // They are made at the same time. The error of the lowest number is told.
+        for thread in &threads {
+            match thread.id() {
+                Ok(id) => cores.push(id),
+                Err(error) => {
+                    made = Err(error);
+                    break;
+                }
+            }
+        }
+        if let Err(error) = made {
+            threads.into_iter().for_each(CoreThread::give_up);
+            return Err(error);
+        }
+        let cores = Arc::from(cores);
+        for thread in &mut threads {
+            thread.run_among(&cores);
+        }
+        Ok(Others { threads, cores })
+    }
+}
+
+/// What `build` has started.
+struct Others {
+    threads: Vec<CoreThread>,
+    /// All cores, the first one among them.
+    cores: Arc<[CoreId]>,
 }

@@ -1,5 +1,9 @@
 //! [`Metrics`]: what a runtime has done.
 
+use crate::buf::pool;
+use crate::context;
+use crate::inflight::{self, Slots};
+use crate::source::{self, Sources};
 use crate::worker::Worker;
 
 /// Counts since the runtime was made, and what is alive now.
@@ -46,9 +50,17 @@ pub struct Metrics {
 
 impl Metrics {
     pub(super) fn of(worker: &Worker) -> Metrics {
-        let core = worker.core();
-        let driver = worker.driver_counters();
-        Metrics {
+        let _inside = worker.enter();
+        Metrics::of_this_core().expect("the core was entered")
+    }
+
+    /// Of the core that this thread is running, if it does.
+    pub(super) fn of_this_core() -> Option<Metrics> {
+        let core = context::current()?;
+        let driver = core.driver.borrow().counters();
+        let (starvations, total, leased) =
+            pool::with(|pool| (pool.starvations(), pool.total(), pool.leased()))?;
+        Some(Metrics {
             turns: core.counters.turns.get(),
             polls: core.counters.polls.get(),
             enters: driver.enters,
@@ -60,13 +72,13 @@ impl Metrics {
             stale_completions: core.counters.stale.get() + driver.stale_completions,
             adopted: core.counters.adopted.get(),
             lingered_out: core.counters.lingered_out.get(),
-            buffer_starvations: worker.pool().starvations(),
-            buffers_total: worker.pool().total(),
-            buffers_leased: worker.pool().leased(),
+            buffer_starvations: starvations,
+            buffers_total: total,
+            buffers_leased: leased,
             tasks: core.scheduler.live_tasks(),
-            operations_alive: worker.operations_in_use(),
-            sources: worker.sources(),
+            operations_alive: inflight::with(Slots::in_use)?,
+            sources: source::with(Sources::len)?,
             timers: core.wheel.borrow().len(),
-        }
+        })
     }
 }

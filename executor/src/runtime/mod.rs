@@ -1,4 +1,4 @@
-//! [`Runtime`]: one core, its ring and its tasks, on the thread that made it.
+//! [`Runtime`]: one core or several, each with a ring and tasks of its own.
 //!
 //! ```
 //! let runtime = krug::Runtime::new()?;
@@ -10,6 +10,34 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
+//! # Cores
+//!
+//! A runtime has one core, the thread that made it, unless [`Builder::cores`] says more. Nothing is shared between cores: a task, a stream, a
+//! timer belongs to the core that made it. What is to happen on another core is sent there as a closure, and its
+//! result comes back:
+//!
+//! ```
+//! use krug::runtime::{Handle, Runtime, run_on_every};
+//!
+//! let runtime = Runtime::builder().cores(2).build()?;
+//! runtime.block_on(async {
+//!     // On one core: the closure is sent, the future it makes stays there, and need not be `Send`.
+//!     let other = Handle::of_all_cores()[1];
+//!     let task = other.spawn_with(|| async { std::rc::Rc::new(42).to_string() });
+//!     assert_eq!(task.unwrap().await.unwrap(), "42");
+//!     // On all of them: a service in parts.
+//!     assert_eq!(run_on_every(|core| async move { core }).await, [0, 1]);
+//! });
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! | core | thread | runs | ends |
+//! |---|---|---|---|
+//! | 0 | the one that made the runtime | in `block_on` | with the runtime |
+//! | each other | its own, `krug-core-1` and so on | from `build` on | with the runtime, or when its driver fails: then its tasks are cancelled, its handles err, and the others live on |
+//!
+//! A clock that is [paused](Builder::start_paused) is that of its core alone.
+//!
 //! # Shutdown
 //!
 //! [`Runtime::shutdown`], and dropping the runtime, end everything in this order:
@@ -20,6 +48,9 @@
 //! 4. everything in flight is cancelled;
 //! 5. the runtime waits until the kernel has let go of everything, until the deadline;
 //! 6. the ring is closed, and the memory freed.
+//!
+//! All cores do so at the same time, within the one deadline. A core comes to it when its tasks give way; one with a task that
+//! never does is waited for until 100 ms after the deadline, then its thread is left behind and reported.
 //!
 //! What the kernel still holds at the deadline is leaked and logged, never freed: the
 //! kernel may still write to it.
@@ -52,6 +83,8 @@
 //! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |
 //! | polls of tasks in one turn | 256 or 500 µs, whichever comes first | |
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
+//! | cores | 1 | [`Builder::cores`] |
+//! | waiting for a core beyond the shutdown deadline | 100 ms | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
 //! | threads for regular files, the kernel's or, on epoll, of those for work that blocks | the kernel's bound: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
@@ -82,12 +115,17 @@
 
 mod builder;
 mod capabilities;
+mod cores;
+mod every;
 mod handle;
 mod metrics;
+mod processors;
 #[cfg(test)]
 mod tables;
+mod threads;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "fault-injection")]
@@ -95,21 +133,34 @@ pub use crate::driver::Faults;
 pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
+pub use cores::Cores;
+pub use every::run_on_every;
 pub use handle::{Handle, RuntimeEnded};
 pub use metrics::Metrics;
 
 use crate::context;
+use crate::cores::CoreId;
+use crate::driver;
 use crate::task::JoinHandle;
 use crate::worker::Worker;
+use cores::Bound;
+use threads::CoreThread;
 
-/// One core: a ring, a scheduler, timers. It lives on the thread that made it (it is
-/// not `Send`), and runs while [`block_on`](Runtime::block_on) does.
+/// One core, or several: each a ring, a scheduler, timers. Core 0 lives on the thread that made the runtime (which is
+/// not `Send`), and runs while [`block_on`](Runtime::block_on) does. Each [other one](Builder::cores) is a thread of its own,
+/// and runs from the beginning to the shutdown.
 ///
 /// Dropping it shuts it down with the default deadline, see [`Builder::shutdown_deadline`]; that blocks.
 pub struct Runtime {
     /// Taken at shutdown.
     worker: Option<Worker>,
+    /// All cores but the first one.
+    others: Vec<CoreThread>,
+    /// All cores, in their order.
+    cores: Arc<[CoreId]>,
     shutdown_deadline: Duration,
+    /// Dropped last: the thread may run where it could before.
+    _bound: Option<Bound>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -143,7 +194,7 @@ impl Runtime {
             .expect("taken only by shutdown, which consumes the runtime")
     }
 
-    /// Runs `future` on this thread until it is ready, and with it all tasks of the runtime.
+    /// Runs `future` on this thread until it is ready, and with it all tasks of core 0.
     /// Tasks that are left go on in the next call.
     ///
     /// # Panics
@@ -171,15 +222,39 @@ impl Runtime {
         Ok(self.worker().block_on(future))
     }
 
-    /// Spawns a task; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
+    /// Spawns a task on core 0; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.worker().core().scheduler.spawn(future)
     }
 
-    /// A handle with which other threads can spawn here.
+    /// A handle with which other threads can spawn on core 0.
     pub fn handle(&self) -> Handle {
         Handle::new(self.worker().id())
+    }
+
+    /// A handle for each core, in their order.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.cores.iter().copied().map(Handle::new).collect()
+    }
+
+    /// The handle of the core of this number; `None` if there are not so many.
+    pub fn core(&self, number: usize) -> Option<Handle> {
+        self.cores.get(number).copied().map(Handle::new)
+    }
+
+    /// [Runs](run_on_every) what `make` makes on every core, and blocks until it is done everywhere. Called as `block_on` is.
+    ///
+    /// # Panics
+    ///
+    /// As [`block_on`](Runtime::block_on) and [`run_on_every`].
+    #[track_caller]
+    pub fn run_on_every<M, F>(&self, make: M) -> Vec<F::Output>
+    where
+        M: FnOnce(usize) -> F + Clone + Send + 'static,
+        F: Future<Output: Send> + 'static,
+    {
+        self.block_on(run_on_every(make))
     }
 
     /// Which driver it runs on; never [`Driver::Auto`].
@@ -194,7 +269,7 @@ impl Runtime {
         driver.refusal().map(ToString::to_string)
     }
 
-    /// What this runtime has done since it was made.
+    /// What core 0 has done since it was made. Other cores are asked by [`Handle::metrics`].
     pub fn metrics(&self) -> Metrics {
         Metrics::of(self.worker())
     }
@@ -205,21 +280,37 @@ impl Runtime {
     }
 
     /// Ends the runtime within `deadline`, as the [module's docs](self) say, and tells what could not be
-    /// ended. Blocks.
+    /// ended. Blocks. All cores end at the same time. One with a task that never gives way is waited for until 100 ms after the
+    /// deadline; then its thread is left behind, and ends when it can.
     pub fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
         self.end(deadline)
     }
 
     fn end(&mut self, deadline: Duration) -> ShutdownReport {
+        let others = std::mem::take(&mut self.others);
+        if driver::has_forked() {
+            // The threads are the parent's, and whatever a lock of theirs says was true at the moment of the fork.
+            std::mem::forget(others);
+            self.worker.take().map(|worker| worker.shutdown(deadline));
+            return ShutdownReport::default();
+        }
+        for other in &others {
+            other.ask_to_end(deadline);
+        }
         let remains = self
             .worker
             .take()
             .map(|worker| worker.shutdown(deadline))
             .unwrap_or_default();
-        ShutdownReport {
+        let mut report = ShutdownReport {
             tasks: remains.tasks,
             operations: remains.operations,
+            ..ShutdownReport::default()
+        };
+        for other in others {
+            report.add(other.end());
         }
+        report
     }
 }
 
@@ -232,19 +323,30 @@ impl Drop for Runtime {
 }
 
 /// What [`Runtime::shutdown`] could not end in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Tasks whose future could not be dropped.
     pub tasks: usize,
     /// Operations that the kernel still held: leaked with their memory.
     pub operations: usize,
+    /// Cores with a task that did not give way until the deadline: their threads are left behind, and what they have is not counted.
+    pub cores_stuck: usize,
+    /// Cores that had ended before, because their driver or the thread itself had failed; a message of the panic hook said why.
+    pub cores_failed: usize,
 }
 
 impl ShutdownReport {
     /// True if everything was ended.
     pub fn is_clean(&self) -> bool {
-        self.tasks == 0 && self.operations == 0
+        *self == ShutdownReport::default()
+    }
+
+    fn add(&mut self, other: ShutdownReport) {
+        self.tasks += other.tasks;
+        self.operations += other.operations;
+        self.cores_stuck += other.cores_stuck;
+        self.cores_failed += other.cores_failed;
     }
 }
 

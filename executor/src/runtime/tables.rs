@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::builder::{LINGER_DEFAULT, REGISTERED_MEMORY_DEFAULT, SHUTDOWN_DEADLINE_DEFAULT};
+use super::cores::{Cores, Plan};
+use super::threads::GRACE;
 use crate::buf::pool::BUFFERS_FIRST;
 use crate::buf::{OPERATION_LENGTH_MAX, ReceiveSettings};
 use crate::driver::{Config, IDLE_MAX, INDEX_MAX};
@@ -131,6 +133,14 @@ fn the_table_of_bounds_says_how_much_is_buffered() {
             &kilobytes(crate::compat::PIECE_LENGTH),
         );
     }
+}
+
+#[test]
+fn the_table_of_bounds_says_how_many_cores_there_are() {
+    let plan = Plan::of(&Cores::default(), false).unwrap();
+    says("cores", &format!("| {} |", plan.places.len()));
+    let grace = format!("{GRACE:?}").replace("ms", " ms");
+    says("waiting for a core beyond the shutdown deadline", &grace);
 }
 
 #[test]

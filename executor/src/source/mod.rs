@@ -105,8 +105,9 @@ thread_local! {
     static SOURCES: Current<Sources> = const { Current::none() };
 }
 
+/// Calls `f` with the sources of the core this thread is running; `None` outside a runtime.
 #[inline]
-fn with<R>(f: impl FnOnce(&Sources) -> R) -> Option<R> {
+pub(crate) fn with<R>(f: impl FnOnce(&Sources) -> R) -> Option<R> {
     SOURCES.with(|current| current.with(f))
 }
 

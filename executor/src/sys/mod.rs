@@ -3,6 +3,7 @@
 //! added. Only `driver/` uses this module; everybody above speaks in
 //! [`Operation`](crate::driver::Operation) and [`Control`](crate::driver::Control).
 
+mod affinity;
 mod descriptor;
 mod file;
 mod fork;
@@ -16,6 +17,7 @@ pub(crate) mod simulated;
 mod socket;
 mod transfer;
 
+pub(crate) use affinity::{affinity, set_affinity};
 pub(crate) use descriptor::{close, event_descriptor, pipe, ring_event, set_nonblocking};
 pub(crate) use file::{
     Status, allocate, duplicate, length, position, set_position, status_flags, sync, truncate,

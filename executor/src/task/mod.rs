@@ -156,6 +156,7 @@ mod header;
 mod here;
 mod home;
 mod join;
+mod made;
 mod main_task;
 mod memory;
 mod queue;
@@ -178,7 +179,7 @@ pub(crate) use here::{Entered, budget};
 pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
-pub(crate) use spawn::{spawn_from_afar, spawn_on};
+pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_on};
 #[cfg(test)]
 pub(crate) use waker::TaskRef;
 pub(crate) use waker::Waiter;

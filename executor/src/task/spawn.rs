@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::Location;
 
+use super::made::MadeAtHome;
 use super::raw::{Birth, Task};
 use super::remote::{MERGED, NEW, QUEUED, Word};
 use super::{JoinHandle, here, home};
@@ -112,4 +113,21 @@ where
         // SAFETY: the push failed, so the task is known here only, with its future inside.
         Err(Closed) => Err(unsafe { Task::<F>::dismantle(task) }),
     }
+}
+
+/// Starts a task on the core `home`, from any thread. `make` is called there, and its future stays there.
+///
+/// # Errors
+///
+/// Hands `make` back if that life is over. If it ends before the task was taken in, the task is cancelled, and `make` dropped.
+#[track_caller]
+pub(crate) fn spawn_made_from_afar<M, F>(home: CoreId, make: M) -> Result<JoinHandle<F::Output>, M>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future<Output: Send> + 'static,
+{
+    spawn_from_afar(home, MadeAtHome::new(make)).map_err(|made| {
+        made.into_closure()
+            .expect("a task that comes back was never polled")
+    })
 }

@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,7 @@ impl Worker {
         }
         let core = Core {
             id,
+            cores: RefCell::new(Arc::from([id])),
             scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
@@ -108,16 +110,9 @@ impl Worker {
         &self.core
     }
 
-    pub(crate) fn operations_in_use(&self) -> usize {
-        self.slots.in_use()
-    }
-
+    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
-    }
-
-    pub(crate) fn sources(&self) -> usize {
-        self.sources.len()
     }
 
     pub(crate) fn driver_counters(&self) -> DriverCounters {

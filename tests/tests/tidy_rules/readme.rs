@@ -1,10 +1,11 @@
 //! What the documents for people promise.
 
-/// The first block of Rust in a Markdown text, with the end of its last line.
-pub(crate) fn first_program(markdown: &str) -> Option<String> {
-    let start = markdown.find("\n```rust\n")? + "\n```rust\n".len();
-    let length = markdown[start..].find("\n```\n")? + 1;
-    Some(markdown[start..start + length].to_owned())
+/// The blocks of Rust in a Markdown text, each with the end of its last line.
+pub(crate) fn programs(markdown: &str) -> Vec<&str> {
+    let blocks = markdown.split("\n```rust\n").skip(1);
+    blocks
+        .filter_map(|rest| Some(&rest[..rest.find("\n```\n")? + 1]))
+        .collect()
 }
 
 /// How many lines are exactly this one.
@@ -29,11 +30,11 @@ pub(crate) fn local_links(markdown: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_program_is_cut_out_with_its_last_newline() {
+fn programs_are_cut_out_with_their_last_newlines() {
     let markdown =
         "# A\n\n```console\nls\n```\n\n```rust\nfn main() {\n}\n```\n\n```rust\nsecond\n```\n";
-    assert_eq!(first_program(markdown).as_deref(), Some("fn main() {\n}\n"));
-    assert_eq!(first_program("no program"), None);
+    assert_eq!(programs(markdown), ["fn main() {\n}\n", "second\n"]);
+    assert!(programs("no program").is_empty());
 }
 
 #[test]

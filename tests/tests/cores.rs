@@ -1,0 +1,691 @@
+//! A runtime of several cores: who runs where, how they begin and end, and what they do with each other.
+
+#[path = "common_proof/mod.rs"]
+mod common_proof;
+
+use std::cell::Cell;
+use std::future::pending;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use common_proof::{in_time, panic_text, patience, run_outside, tcp_pair};
+use krug::Runtime;
+use krug::net::{TcpListener, TcpSocket, TcpStream};
+use krug::runtime::{Builder, Cores, Driver, Faults, Handle, run_on_every};
+use krug_tests::{passes_in_a_process_of_its_own, passes_in_a_process_with, with_settings};
+
+krug_tests::on_every_kernel_driver!();
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs `test` with a runtime of `count` cores, and demands that all of them end cleanly.
+fn with_cores(count: usize, test: impl Fn(&Runtime)) {
+    with_settings(|builder| {
+        let runtime = builder.cores(count).build().unwrap();
+        test(&runtime);
+        assert!(runtime.shutdown(DEADLINE).is_clean());
+    });
+}
+
+/// On which processors the calling thread may run.
+fn affinity() -> Vec<usize> {
+    // SAFETY: zero bytes are an empty set, and the call fills what it is given.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(
+            libc::sched_getaffinity(0, size_of_val(&set), &raw mut set),
+            0
+        );
+        set
+    };
+    // SAFETY: the numbers are within the set.
+    let is_in = |processor: &usize| unsafe { libc::CPU_ISSET(*processor, &set) };
+    (0..libc::CPU_SETSIZE as usize).filter(is_in).collect()
+}
+
+/// Binds the calling thread to one processor.
+fn bind_to(processor: usize) -> io::Result<()> {
+    // SAFETY: zero bytes are an empty set, the number is one of those of `affinity`, and the call reads what it is given.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+    };
+    (result == 0)
+        .then_some(())
+        .ok_or_else(io::Error::last_os_error)
+}
+
+/// How many threads this process has.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Waits outside a runtime.
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < patience(), "it does not come");
+        thread::yield_now();
+    }
+}
+
+fn panics<R>(f: impl FnOnce() -> R) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f))
+        .err()
+        .expect("it must panic");
+    panic_text(&*payload)
+}
+
+#[test]
+fn each_core_is_a_thread_of_its_own_with_its_name_and_the_first_one_is_ours() {
+    with_cores(3, |runtime| {
+        let threads: Vec<(usize, ThreadId, String)> = runtime.run_on_every(|core| async move {
+            krug::task::yield_now().await;
+            let thread = thread::current();
+            (core, thread.id(), thread.name().unwrap_or("").to_owned())
+        });
+        let numbers: Vec<usize> = threads.iter().map(|(core, ..)| *core).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        assert_eq!(threads[0].1, thread::current().id());
+        assert_ne!(threads[1].1, threads[2].1);
+        assert_eq!(
+            (&*threads[1].2, &*threads[2].2),
+            ("krug-core-1", "krug-core-2")
+        );
+    });
+    with_settings(|builder| {
+        let runtime = builder.cores(2).core_thread_name("shard").build().unwrap();
+        let names = runtime.run_on_every(|_| async { thread::current().name().map(str::to_owned) });
+        assert_eq!(names[1].as_deref(), Some("shard-1"));
+    });
+}
+
+#[test]
+fn other_cores_run_while_nobody_waits_in_block_on() {
+    with_cores(2, |runtime| {
+        let (sender, receiver) = mpsc::channel();
+        let other = runtime.core(1).unwrap();
+        let task = other.spawn(async move {
+            krug::time::sleep(Duration::from_millis(1)).await;
+            sender.send(thread::current().id()).unwrap();
+        });
+        assert_ne!(
+            receiver.recv_timeout(patience()).unwrap(),
+            thread::current().id()
+        );
+        run_outside(task.unwrap()).unwrap();
+        assert!(runtime.core(2).is_none());
+        assert_eq!(runtime.handles().len(), 2);
+        assert_eq!(runtime.handles()[0], runtime.handle());
+    });
+}
+
+#[test]
+fn a_core_knows_all_of_them() {
+    with_cores(3, |runtime| {
+        let seen = runtime.run_on_every(|core| async move {
+            let all = Handle::of_all_cores();
+            assert_eq!(all[core], Handle::current());
+            all
+        });
+        assert!(seen.iter().all(|all| *all == runtime.handles()));
+        assert!(Handle::of_all_cores().is_empty(), "outside a runtime");
+        // From another core than the first one, too.
+        let other = runtime.core(2).unwrap();
+        let task = other.spawn_with(|| run_on_every(|core| async move { core * 10 }));
+        assert_eq!(
+            runtime.block_on(in_time(task.unwrap())).unwrap(),
+            [0, 10, 20]
+        );
+    });
+}
+
+#[test]
+fn more_cores_than_processors_work_pinned_or_not() {
+    let processors = affinity();
+    let count = processors.len() * 2 + 1;
+    for is_pinned in [false, true] {
+        with_settings(|builder| {
+            let runtime = builder.cores(count).pin(is_pinned).build().unwrap();
+            let places = runtime.run_on_every(|core| async move {
+                let (one, other) = tcp_pair().await.unwrap();
+                one.write_all(vec![7; core + 1]).await.0.unwrap();
+                let (result, _) = other.read_exact(Vec::with_capacity(core + 1)).await;
+                result.unwrap();
+                affinity()
+            });
+            assert_eq!(places.len(), count);
+            for (core, place) in places.iter().enumerate() {
+                match is_pinned {
+                    true => assert_eq!((place.len(), place), (1, &places[core % processors.len()])),
+                    false => assert_eq!(*place, processors),
+                }
+            }
+            assert!(runtime.shutdown(DEADLINE).is_clean());
+        });
+    }
+}
+
+#[test]
+fn a_pinned_core_stays_on_its_processor_and_ours_is_given_back() {
+    let processors = affinity();
+    with_settings(|builder| {
+        let runtime = builder.cores(Cores::All).pin(true).build().unwrap();
+        let places = runtime.run_on_every(|_| async { affinity() });
+        let mut taken: Vec<usize> = places.concat();
+        taken.sort_unstable();
+        assert_eq!(taken, processors, "each one once");
+        let helper = runtime
+            .block_on(async { krug::spawn_blocking(affinity).await })
+            .unwrap();
+        assert_eq!(
+            helper, processors,
+            "a thread for work that blocks is not bound"
+        );
+        assert_eq!(affinity().len(), 1);
+        assert!(runtime.shutdown(DEADLINE).is_clean());
+        assert_eq!(affinity(), processors);
+    });
+}
+
+#[test]
+fn a_set_names_processors_and_says_which_it_may_not() {
+    let processors = affinity();
+    with_settings(|builder| {
+        let last = *processors.last().unwrap();
+        let runtime = builder
+            .clone()
+            .cores(Cores::Set(vec![last]))
+            .build()
+            .unwrap();
+        assert_eq!(runtime.run_on_every(|_| async { affinity() }), [[last]]);
+        drop(runtime);
+        let backwards: Vec<usize> = processors.iter().rev().copied().collect();
+        let set = Cores::Set(backwards.clone());
+        let runtime = builder.clone().cores(set).pin(true).build().unwrap();
+        let places = runtime.run_on_every(|_| async { affinity() });
+        assert_eq!(places.concat(), backwards);
+        drop(runtime);
+        assert_eq!(affinity(), processors);
+        let refused = |cores| builder.clone().cores(cores).build().unwrap_err();
+        let error = refused(Cores::Set(vec![last, 1023]));
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let text = error.to_string();
+        assert!(
+            text.contains("processor 1023") && text.contains(&format!("{processors:?}")),
+            "{text}"
+        );
+        for none in [Cores::Set(vec![]), Cores::Count(0)] {
+            assert_eq!(refused(none).kind(), io::ErrorKind::InvalidInput);
+        }
+    });
+}
+
+#[test]
+fn bug_a_process_that_may_use_one_processor_gets_one_core() {
+    let one = affinity()[0];
+    let name = "bug_a_process_that_may_use_one_processor_gets_one_core";
+    let bound = |command: &mut std::process::Command| {
+        // SAFETY: between fork and exec it makes one system call and allocates nothing.
+        unsafe { command.pre_exec(move || bind_to(one)) };
+    };
+    if passes_in_a_process_with(name, bound) {
+        return;
+    }
+    with_settings(|builder| {
+        let runtime = builder.clone().cores(Cores::All).pin(true).build().unwrap();
+        assert_eq!(runtime.run_on_every(|_| async { affinity() }), [[one]]);
+        drop(runtime);
+        // Several cores share it.
+        let runtime = builder.cores(4).pin(true).build().unwrap();
+        assert_eq!(
+            runtime.run_on_every(|_| async { affinity() }),
+            vec![[one]; 4]
+        );
+        assert!(runtime.shutdown(DEADLINE).is_clean());
+    });
+}
+
+#[test]
+fn an_error_names_the_core_and_ends_those_that_were_made() {
+    let name = "an_error_names_the_core_and_ends_those_that_were_made";
+    if passes_in_a_process_of_its_own(name) {
+        return;
+    }
+    // Enough descriptors for some cores, and not for all.
+    let limit = libc::rlimit {
+        rlim_cur: 60,
+        rlim_max: 60,
+    };
+    // SAFETY: the call reads what it is given.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(set, 0);
+    let settings = Runtime::builder().driver(krug_tests::driver());
+    drop(settings.build().unwrap());
+    let before = (threads(), common_proof::open_descriptors());
+    for is_pinned in [false, true] {
+        let error = settings
+            .clone()
+            .cores(100)
+            .pin(is_pinned)
+            .build()
+            .unwrap_err();
+        let text = error.to_string();
+        let (_, number) = text.split_once("core ").expect(&text);
+        let number: usize = number.split(' ').next().unwrap().parse().expect(&text);
+        assert!(
+            (1..100).contains(&number) && text.contains("RLIMIT_NOFILE"),
+            "{text}"
+        );
+        assert_eq!(
+            affinity().len() == 1,
+            thread::available_parallelism().unwrap().get() == 1
+        );
+        wait_until(|| (threads(), common_proof::open_descriptors()) == before);
+    }
+    drop(settings.build().unwrap());
+}
+
+#[test]
+fn what_is_spawned_with_a_closure_need_not_be_send_and_is_dropped_where_it_lives() {
+    struct Home(Rc<Cell<u32>>, ThreadId, mpsc::Sender<bool>);
+    impl Drop for Home {
+        fn drop(&mut self) {
+            self.2.send(thread::current().id() == self.1).unwrap();
+        }
+    }
+    with_cores(2, |runtime| {
+        let other = runtime.core(1).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let live = sender.clone();
+        let task = other.spawn_with(move || async move {
+            let home = Home(Rc::new(Cell::new(1)), thread::current().id(), live);
+            krug::task::yield_now().await;
+            home.0.set(home.0.get() + 41);
+            home.0.get()
+        });
+        assert_eq!(runtime.block_on(in_time(task.unwrap())).unwrap(), 42);
+        assert!(receiver.recv().unwrap());
+        // Aborted: the inner future is dropped there before the joiner hears of it.
+        let (begun, begin) = mpsc::channel();
+        let task = other.spawn_with(move || async move {
+            let _home = Home(Rc::default(), thread::current().id(), sender);
+            begun.send(()).unwrap();
+            pending::<()>().await;
+        });
+        let task = task.unwrap();
+        begin.recv_timeout(patience()).unwrap();
+        task.abort();
+        assert!(runtime.block_on(in_time(task)).unwrap_err().is_cancelled());
+        assert_eq!(receiver.try_recv(), Ok(true));
+    });
+}
+
+#[test]
+fn a_panic_of_the_closure_or_of_its_future_goes_to_the_joiner_and_the_core_lives_on() {
+    with_cores(2, |runtime| {
+        let other = runtime.core(1).unwrap();
+        let making = other.spawn_with(|| -> std::future::Ready<()> { panic!("making") });
+        let polling = other.spawn_with(|| async { panic!("polling") });
+        let texts = runtime.block_on(in_time(async {
+            let making = making.unwrap().await.unwrap_err().into_panic();
+            let polling = polling.unwrap().await.unwrap_err().into_panic();
+            (panic_text(&*making), panic_text(&*polling))
+        }));
+        assert_eq!((&*texts.0, &*texts.1), ("making", "polling"));
+        let task = other.spawn_with(|| async { 7 });
+        assert_eq!(runtime.block_on(in_time(task.unwrap())).unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_closure_comes_back_when_its_core_has_ended() {
+    with_settings(|builder| {
+        let runtime = builder.cores(2).build().unwrap();
+        let handles = runtime.handles();
+        drop(runtime);
+        for handle in handles {
+            let text = String::from("mine");
+            let make = move || async move { text };
+            let error = handle.spawn_with(make).unwrap_err();
+            assert!(error.to_string().contains("has ended"));
+            assert_eq!(run_outside((error.0)()), "mine");
+            assert!(!handle.is_alive());
+            assert!(run_outside(handle.metrics()).is_err());
+        }
+    });
+}
+
+#[test]
+fn a_panic_on_one_core_ends_what_runs_on_the_others_and_comes_through() {
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    with_cores(3, |runtime| {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (counter, begun) = (dropped.clone(), Arc::new(AtomicUsize::new(0)));
+        let text = panics(|| {
+            runtime.run_on_every(move |core| async move {
+                let _counted = Counted(counter);
+                begun.fetch_add(1, Ordering::SeqCst);
+                while begun.load(Ordering::SeqCst) < 3 {
+                    krug::task::yield_now().await;
+                }
+                assert!(core != 2, "core {core} has had enough");
+                // A service: it would run for ever.
+                pending::<()>().await;
+            })
+        });
+        assert_eq!(text, "core 2 has had enough");
+        assert_eq!(dropped.load(Ordering::SeqCst), 3, "before it came through");
+        assert_eq!(runtime.run_on_every(|core| async move { core }), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn what_runs_on_every_core_is_aborted_when_its_future_is_dropped() {
+    with_cores(3, |runtime| {
+        let (sender, receiver) = mpsc::channel::<()>();
+        runtime.block_on(async {
+            let everywhere = run_on_every(move |_| async move {
+                let _sender = sender;
+                pending::<()>().await;
+            });
+            assert!(
+                krug::time::timeout(Duration::from_millis(1), everywhere)
+                    .await
+                    .is_err()
+            );
+        });
+        runtime.block_on(krug::task::yield_now());
+        assert_eq!(
+            receiver.recv_timeout(patience()),
+            Err(mpsc::RecvTimeoutError::Disconnected)
+        );
+    });
+    assert!(panics(|| run_outside(run_on_every(|_| async {}))).contains("needs a krug runtime"));
+}
+
+#[test]
+fn a_stream_of_one_core_errs_on_another_and_names_both() {
+    with_cores(2, |runtime| {
+        let other = runtime.core(1).unwrap();
+        let task = other.spawn_with(|| async { tcp_pair().await.unwrap() });
+        let (one, _peer) = runtime.block_on(in_time(task.unwrap())).unwrap();
+        let (result, buf) = runtime.block_on(one.write_all("x"));
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("belongs to"), "{text}");
+        assert_eq!(text.matches("core ").count(), 2, "{text}");
+        assert_eq!(buf, "x");
+    });
+}
+
+#[test]
+fn every_core_counts_for_itself() {
+    with_cores(2, |runtime| {
+        let other = runtime.core(1).unwrap();
+        let task = other.spawn_with(|| async {
+            for _ in 0..100 {
+                krug::io::nop().await.unwrap();
+            }
+        });
+        runtime.block_on(in_time(task.unwrap())).unwrap();
+        let metrics = runtime.block_on(in_time(other.metrics())).unwrap();
+        assert!(metrics.operations >= 100, "{metrics:?}");
+        assert_eq!(metrics.tasks, 1, "the one that looks");
+        assert!(runtime.metrics().operations < 100);
+    });
+}
+
+async fn shared_listener(address: SocketAddr) -> TcpListener {
+    let socket = TcpSocket::new().reuse_port(true).bind(address).unwrap();
+    socket.listen(64).await.unwrap()
+}
+
+/// Echoes on an address that several listeners share.
+async fn serve(listener: TcpListener, served: Arc<AtomicUsize>) {
+    loop {
+        let stream = listener.accept().await.unwrap();
+        served.fetch_add(1, Ordering::SeqCst);
+        krug::spawn(echo(stream));
+    }
+}
+
+async fn echo(stream: TcpStream) -> io::Result<()> {
+    let mut buf = Vec::with_capacity(64);
+    loop {
+        let (result, data) = stream.read(buf).await;
+        if result? == 0 {
+            return Ok(());
+        }
+        let (result, data) = stream.write_all(data).await;
+        result?;
+        buf = data;
+    }
+}
+
+#[test]
+fn a_sharded_echo_server_serves_from_every_core() {
+    with_cores(3, |runtime| {
+        let served: Vec<Arc<AtomicUsize>> = (0..3).map(|_| Arc::default()).collect();
+        let (first, address) = runtime.block_on(async {
+            let listener = shared_listener("127.0.0.1:0".parse().unwrap()).await;
+            let address = listener.local_addr().unwrap();
+            (listener, address)
+        });
+        let mut servers = vec![runtime.spawn(serve(first, served[0].clone()))];
+        let (listening, listens) = mpsc::channel();
+        for core in 1..3 {
+            let (served, listening) = (served[core].clone(), listening.clone());
+            let server = move || async move {
+                let listener = shared_listener(address).await;
+                listening.send(()).unwrap();
+                serve(listener, served).await;
+            };
+            servers.push(runtime.core(core).unwrap().spawn_with(server).unwrap());
+        }
+        let client = thread::spawn(move || {
+            (1..3).for_each(|_| listens.recv_timeout(patience()).unwrap());
+            // The kernel deals connections out by their ports.
+            let mut connections = Vec::new();
+            while served.iter().any(|count| count.load(Ordering::SeqCst) == 0) {
+                let mut connection = std::net::TcpStream::connect(address).unwrap();
+                connection.write_all(b"hello").unwrap();
+                let mut answer = [0; 5];
+                connection.read_exact(&mut answer).unwrap();
+                assert_eq!(&answer, b"hello");
+                connections.push(connection);
+                assert!(
+                    connections.len() < 1000,
+                    "one core gets no connection: {served:?}"
+                );
+            }
+        });
+        runtime.block_on(in_time(async {
+            while !client.is_finished() {
+                krug::time::sleep(Duration::from_millis(1)).await;
+            }
+            for server in &servers {
+                server.abort();
+            }
+            for server in servers {
+                assert!(server.await.unwrap_err().is_cancelled());
+            }
+        }));
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn a_hundred_shutdowns_while_all_cores_are_busy_are_clean_and_in_time() {
+    with_settings(|builder| {
+        for round in 0..100 {
+            let runtime = builder.clone().cores(3).build().unwrap();
+            let handles = runtime.handles();
+            let (begun, begin) = mpsc::channel();
+            for handle in &handles[1..] {
+                for kind in 0..3 {
+                    let begun = begun.clone();
+                    let task = handle.spawn_with(move || async move {
+                        begun.send(()).unwrap();
+                        busy(kind).await;
+                    });
+                    drop(task.unwrap());
+                }
+            }
+            (0..6).for_each(|_| begin.recv_timeout(patience()).unwrap());
+            if round % 2 == 0 {
+                runtime.block_on(krug::task::yield_now());
+            }
+            let report = runtime.shutdown(DEADLINE);
+            assert!(report.is_clean(), "round {round}: {report:?}");
+            assert!(handles.iter().all(|handle| !handle.is_alive()));
+        }
+    });
+}
+
+/// Does something for ever.
+async fn busy(kind: usize) {
+    match kind {
+        0 => loop {
+            krug::task::yield_now().await;
+        },
+        1 => loop {
+            krug::io::nop().await.unwrap();
+        },
+        _ => loop {
+            let (one, other) = tcp_pair().await.unwrap();
+            one.write_all("hello").await.0.unwrap();
+            other.read_exact(Vec::with_capacity(5)).await.0.unwrap();
+        },
+    }
+}
+
+#[test]
+fn a_core_whose_task_does_not_give_way_is_reported_and_ends_when_it_can() {
+    with_settings(|builder| {
+        let runtime = builder.cores(3).build().unwrap();
+        let stuck = runtime.core(1).unwrap();
+        let (key, lock) = mpsc::channel::<()>();
+        let (begun, begin) = mpsc::channel();
+        let task = stuck.spawn(async move {
+            begun.send(()).unwrap();
+            let _ = lock.recv();
+        });
+        begin.recv_timeout(patience()).unwrap();
+        let report = runtime.shutdown(Duration::from_millis(1));
+        assert_eq!((report.cores_stuck, report.cores_failed), (1, 0));
+        assert!(!report.is_clean());
+        assert!(stuck.is_alive());
+        drop(key);
+        wait_until(|| !stuck.is_alive());
+        run_outside(task.unwrap()).unwrap();
+    });
+}
+
+#[test]
+fn a_core_whose_driver_breaks_is_reported_and_the_others_live_on() {
+    with_settings(|builder| {
+        // Core 0 rests, so all these turns are those of core 1.
+        let broken = (3..50).fold(Faults::new(), |faults, nth| faults.enter(nth, libc::EBADR));
+        let runtime = builder.cores(2).faults(broken).build().unwrap();
+        let other = runtime.core(1).unwrap();
+        let task = other.spawn_with(|| async {
+            loop {
+                krug::io::nop().await.unwrap();
+                krug::time::sleep(Duration::from_micros(1)).await;
+            }
+        });
+        let joined: Result<(), _> = run_outside(task.unwrap());
+        assert!(joined.unwrap_err().is_cancelled());
+        wait_until(|| !other.is_alive());
+        assert!(other.spawn(async {}).is_err());
+        let report = runtime.shutdown(DEADLINE);
+        assert_eq!((report.cores_stuck, report.cores_failed), (0, 1));
+    });
+}
+
+/// How many rings this process has.
+fn rings() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| link.as_os_str() == "anon_inode:[io_uring]")
+        .count()
+}
+
+#[test]
+fn all_cores_have_the_driver_of_the_first_one() {
+    if passes_in_a_process_of_its_own("all_cores_have_the_driver_of_the_first_one") {
+        return;
+    }
+    for driver in [Driver::Auto, krug_tests::driver(), Driver::Epoll] {
+        let runtime = Runtime::builder().driver(driver).cores(3).build().unwrap();
+        let expected = match runtime.driver() {
+            Driver::Uring => 3,
+            _ => 0,
+        };
+        assert_eq!(rings(), expected, "{driver:?}");
+    }
+}
+
+#[test]
+fn a_forked_child_leaves_the_cores_to_its_parent() {
+    if passes_in_a_process_of_its_own("a_forked_child_leaves_the_cores_to_its_parent") {
+        return;
+    }
+    let runtime = Runtime::builder()
+        .driver(krug_tests::driver())
+        .cores(2)
+        .build()
+        .unwrap();
+    // SAFETY: the child only drops what it does not own, and allocates; the C library makes its locks whole in a child.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(runtime);
+        // SAFETY: ends this process without what the parent has registered for its end.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = -1;
+    // SAFETY: the child is ours, and the status lives until the call returns.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child's status");
+    assert_eq!(runtime.run_on_every(|core| async move { core }), [0, 1]);
+    assert!(runtime.shutdown(DEADLINE).is_clean());
+}
+
+#[test]
+fn a_simulated_runtime_has_one_core_and_says_what_has_more() {
+    let simulated = |cores: Cores| {
+        Builder::new()
+            .driver(Driver::Sim)
+            .cores(cores)
+            .pin(true)
+            .build()
+    };
+    for one in [Cores::One, Cores::All, Cores::Count(1)] {
+        let runtime = simulated(one).unwrap();
+        assert_eq!(runtime.run_on_every(|core| async move { core }), [0]);
+    }
+    for several in [Cores::Count(2), Cores::Set(vec![0, 1])] {
+        let error = simulated(several).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("host_with_cores"), "{error}");
+    }
+    assert_eq!(
+        simulated(Cores::Count(0)).unwrap_err().kind(),
+        io::ErrorKind::InvalidInput
+    );
+}
