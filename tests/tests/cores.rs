@@ -242,9 +242,9 @@ fn a_set_names_processors_and_says_which_it_may_not() {
 }
 
 #[test]
-fn bug_a_process_that_may_use_one_processor_gets_one_core() {
+fn a_process_that_may_use_one_processor_gets_one_core() {
     let one = affinity()[0];
-    let name = "bug_a_process_that_may_use_one_processor_gets_one_core";
+    let name = "a_process_that_may_use_one_processor_gets_one_core";
     let bound = |command: &mut std::process::Command| {
         // SAFETY: between fork and exec it makes one system call and allocates nothing.
         unsafe { command.pre_exec(move || bind_to(one)) };
