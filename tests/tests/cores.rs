@@ -149,6 +149,17 @@ fn a_core_knows_all_of_them() {
     });
 }
 
+#[krug::test(cores = 3)]
+async fn the_attribute_makes_as_many_cores_as_it_says_and_runs_on_the_first() {
+    assert_eq!(Handle::of_all_cores().len(), 3);
+    assert_eq!(Handle::of_all_cores()[0], Handle::current());
+}
+
+#[krug::test(cores = "all")]
+async fn the_attribute_makes_a_core_for_each_processor() {
+    assert_eq!(Handle::of_all_cores().len(), affinity().len());
+}
+
 #[test]
 fn more_cores_than_processors_work_pinned_or_not() {
     let processors = affinity();
@@ -231,9 +242,9 @@ fn a_set_names_processors_and_says_which_it_may_not() {
 }
 
 #[test]
-fn bug_a_process_that_may_use_one_processor_gets_one_core() {
+fn a_process_that_may_use_one_processor_gets_one_core() {
     let one = affinity()[0];
-    let name = "bug_a_process_that_may_use_one_processor_gets_one_core";
+    let name = "a_process_that_may_use_one_processor_gets_one_core";
     let bound = |command: &mut std::process::Command| {
         // SAFETY: between fork and exec it makes one system call and allocates nothing.
         unsafe { command.pre_exec(move || bind_to(one)) };
