@@ -28,17 +28,7 @@ pub struct Rings {
 impl Rings {
     /// Nothing of what follows happens, until it is asked for.
     pub fn calm(&mut self) -> &mut Rings {
-        self.habits = Habits {
-            short: 0.0,
-            interrupted: 0.0,
-            unready: 0.0,
-            starved: 0.0,
-            cancelled: 0.0,
-            ended: 0.0,
-            late_cancels: 0.0,
-            late_memory: 0.0,
-            ..self.habits.clone()
-        };
+        self.habits = self.habits.clone().calmed();
         self
     }
 

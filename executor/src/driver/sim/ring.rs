@@ -41,6 +41,13 @@ impl Habits {
     pub(super) fn prompt() -> Habits {
         Habits {
             time: Duration::ZERO..Duration::ZERO,
+            ..Habits::default().calmed()
+        }
+    }
+
+    /// As fast and as large as it was, and nothing goes wrong.
+    pub(crate) fn calmed(self) -> Habits {
+        Habits {
             short: 0.0,
             interrupted: 0.0,
             unready: 0.0,
@@ -49,7 +56,7 @@ impl Habits {
             ended: 0.0,
             late_cancels: 0.0,
             late_memory: 0.0,
-            queue: None,
+            ..self
         }
     }
 }
