@@ -131,6 +131,7 @@ compile_error!(
 pub mod buf;
 #[cfg(feature = "futures-io")]
 pub mod compat;
+pub mod cores;
 pub mod doctor;
 pub mod fs;
 pub mod io;
@@ -145,7 +146,7 @@ pub mod time;
 
 mod blocking;
 mod context;
-mod cores;
+
 mod driver;
 mod inflight;
 mod op;
@@ -158,10 +159,11 @@ mod wheel;
 mod worker;
 
 pub use blocking::{Blocking, spawn_blocking};
+pub use cores::{CoreHandle, spawn_on};
 pub use doctor::doctor;
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, sim_test, test};
-pub use runtime::{Builder, Handle, Runtime, run_on_every};
+pub use runtime::{Builder, Runtime, run_on_every};
 pub use task::{JoinHandle, spawn};
 
 #[cfg(test)]

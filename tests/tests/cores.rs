@@ -16,9 +16,9 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use common_proof::{in_time, panic_text, patience, run_outside, tcp_pair};
-use krug::Runtime;
 use krug::net::{TcpListener, TcpSocket, TcpStream};
-use krug::runtime::{Builder, Cores, Driver, Faults, Handle, run_on_every};
+use krug::runtime::{Builder, Cores, Driver, Faults, run_on_every};
+use krug::{CoreHandle, Runtime, spawn_on};
 use krug_tests::{passes_in_a_process_of_its_own, passes_in_a_process_with, with_settings};
 
 krug_tests::on_every_kernel_driver!();
@@ -133,15 +133,15 @@ fn other_cores_run_while_nobody_waits_in_block_on() {
 fn a_core_knows_all_of_them() {
     with_cores(3, |runtime| {
         let seen = runtime.run_on_every(|core| async move {
-            let all = Handle::of_all_cores();
-            assert_eq!(all[core], Handle::current());
+            let all = CoreHandle::of_all_cores();
+            assert_eq!(all[core], CoreHandle::current());
             all
         });
         assert!(seen.iter().all(|all| *all == runtime.handles()));
-        assert!(Handle::of_all_cores().is_empty(), "outside a runtime");
+        assert!(CoreHandle::of_all_cores().is_empty(), "outside a runtime");
         // From another core than the first one, too.
         let other = runtime.core(2).unwrap();
-        let task = other.spawn_with(|| run_on_every(|core| async move { core * 10 }));
+        let task = spawn_on(other, || run_on_every(|core| async move { core * 10 }));
         assert_eq!(
             runtime.block_on(in_time(task.unwrap())).unwrap(),
             [0, 10, 20]
@@ -151,13 +151,13 @@ fn a_core_knows_all_of_them() {
 
 #[krug::test(cores = 3)]
 async fn the_attribute_makes_as_many_cores_as_it_says_and_runs_on_the_first() {
-    assert_eq!(Handle::of_all_cores().len(), 3);
-    assert_eq!(Handle::of_all_cores()[0], Handle::current());
+    assert_eq!(CoreHandle::of_all_cores().len(), 3);
+    assert_eq!(CoreHandle::of_all_cores()[0], CoreHandle::current());
 }
 
 #[krug::test(cores = "all")]
 async fn the_attribute_makes_a_core_for_each_processor() {
-    assert_eq!(Handle::of_all_cores().len(), affinity().len());
+    assert_eq!(CoreHandle::of_all_cores().len(), affinity().len());
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn what_is_spawned_with_a_closure_need_not_be_send_and_is_dropped_where_it_lives
         let other = runtime.core(1).unwrap();
         let (sender, receiver) = mpsc::channel();
         let live = sender.clone();
-        let task = other.spawn_with(move || async move {
+        let task = spawn_on(other, move || async move {
             let home = Home(Rc::new(Cell::new(1)), thread::current().id(), live);
             krug::task::yield_now().await;
             home.0.set(home.0.get() + 41);
@@ -328,7 +328,7 @@ fn what_is_spawned_with_a_closure_need_not_be_send_and_is_dropped_where_it_lives
         assert!(receiver.recv().unwrap());
         // Aborted: the inner future is dropped there before the joiner hears of it.
         let (begun, begin) = mpsc::channel();
-        let task = other.spawn_with(move || async move {
+        let task = spawn_on(other, move || async move {
             let _home = Home(Rc::default(), thread::current().id(), sender);
             begun.send(()).unwrap();
             pending::<()>().await;
@@ -345,15 +345,15 @@ fn what_is_spawned_with_a_closure_need_not_be_send_and_is_dropped_where_it_lives
 fn a_panic_of_the_closure_or_of_its_future_goes_to_the_joiner_and_the_core_lives_on() {
     with_cores(2, |runtime| {
         let other = runtime.core(1).unwrap();
-        let making = other.spawn_with(|| -> std::future::Ready<()> { panic!("making") });
-        let polling = other.spawn_with(|| async { panic!("polling") });
+        let making = spawn_on(other, || -> std::future::Ready<()> { panic!("making") });
+        let polling = spawn_on(other, || async { panic!("polling") });
         let texts = runtime.block_on(in_time(async {
             let making = making.unwrap().await.unwrap_err().into_panic();
             let polling = polling.unwrap().await.unwrap_err().into_panic();
             (panic_text(&*making), panic_text(&*polling))
         }));
         assert_eq!((&*texts.0, &*texts.1), ("making", "polling"));
-        let task = other.spawn_with(|| async { 7 });
+        let task = spawn_on(other, || async { 7 });
         assert_eq!(runtime.block_on(in_time(task.unwrap())).unwrap(), 7);
     });
 }
@@ -367,7 +367,7 @@ fn a_closure_comes_back_when_its_core_has_ended() {
         for handle in handles {
             let text = String::from("mine");
             let make = move || async move { text };
-            let error = handle.spawn_with(make).unwrap_err();
+            let error = spawn_on(handle, make).unwrap_err();
             assert!(error.to_string().contains("has ended"));
             assert_eq!(run_outside((error.0)()), "mine");
             assert!(!handle.is_alive());
@@ -433,7 +433,7 @@ fn what_runs_on_every_core_is_aborted_when_its_future_is_dropped() {
 fn a_stream_of_one_core_errs_on_another_and_names_both() {
     with_cores(2, |runtime| {
         let other = runtime.core(1).unwrap();
-        let task = other.spawn_with(|| async { tcp_pair().await.unwrap() });
+        let task = spawn_on(other, || async { tcp_pair().await.unwrap() });
         let (one, _peer) = runtime.block_on(in_time(task.unwrap())).unwrap();
         let (result, buf) = runtime.block_on(one.write_all("x"));
         let text = result.unwrap_err().to_string();
@@ -447,7 +447,7 @@ fn a_stream_of_one_core_errs_on_another_and_names_both() {
 fn every_core_counts_for_itself() {
     with_cores(2, |runtime| {
         let other = runtime.core(1).unwrap();
-        let task = other.spawn_with(|| async {
+        let task = spawn_on(other, || async {
             for _ in 0..100 {
                 krug::io::nop().await.unwrap();
             }
@@ -505,7 +505,7 @@ fn a_sharded_echo_server_serves_from_every_core() {
                 listening.send(()).unwrap();
                 serve(listener, served).await;
             };
-            servers.push(runtime.core(core).unwrap().spawn_with(server).unwrap());
+            servers.push(spawn_on(runtime.core(core).unwrap(), server).unwrap());
         }
         let client = thread::spawn(move || {
             (1..3).for_each(|_| listens.recv_timeout(patience()).unwrap());
@@ -549,7 +549,7 @@ fn a_hundred_shutdowns_while_all_cores_are_busy_are_clean_and_in_time() {
             for handle in &handles[1..] {
                 for kind in 0..3 {
                     let begun = begun.clone();
-                    let task = handle.spawn_with(move || async move {
+                    let task = spawn_on(*handle, move || async move {
                         begun.send(()).unwrap();
                         busy(kind).await;
                     });
@@ -613,7 +613,7 @@ fn a_core_whose_driver_breaks_is_reported_and_the_others_live_on() {
         let broken = (3..50).fold(Faults::new(), |faults, nth| faults.enter(nth, libc::EBADR));
         let runtime = builder.cores(2).faults(broken).build().unwrap();
         let other = runtime.core(1).unwrap();
-        let task = other.spawn_with(|| async {
+        let task = spawn_on(other, || async {
             loop {
                 krug::io::nop().await.unwrap();
                 krug::time::sleep(Duration::from_micros(1)).await;

@@ -17,8 +17,9 @@ use common_proof::{
     PATIENCE, in_time, panic_text, poll_once, run_outside, stream_and_peer, stream_and_sender,
     tcp_pair,
 };
+use krug::CoreHandle;
 use krug::Runtime;
-use krug::runtime::{Faults, Handle};
+use krug::runtime::Faults;
 use krug_tests::{has_ring, passes_in_a_process_of_its_own};
 
 krug_tests::on_every_driver!();
@@ -119,7 +120,7 @@ fn a_panic_of_the_main_future_comes_through_and_the_runtime_goes_on() {
     assert_eq!(text, "of the main future");
     assert_eq!(runtime.block_on(in_time(task)).unwrap(), 7);
     assert!(
-        Handle::try_current().is_none(),
+        CoreHandle::try_current().is_none(),
         "the thread has left the runtime"
     );
 }
@@ -331,9 +332,9 @@ fn a_runtime_may_be_dropped_inside_a_task_of_another() {
     let outer = Runtime::new().unwrap();
     outer.block_on(in_time(async move {
         let task = krug::spawn(async move {
-            let here = Handle::current();
+            let here = CoreHandle::current();
             drop(inner);
-            assert_eq!(Handle::current(), here);
+            assert_eq!(CoreHandle::current(), here);
             echo().await;
         });
         task.await.unwrap();
@@ -706,7 +707,7 @@ fn every_type_can_be_used_and_dropped_outside_a_runtime_without_a_panic() {
 #[test]
 fn what_needs_a_runtime_and_cannot_err_panics_with_advice() {
     assert!(panics(|| drop(krug::spawn(async {}))).contains("`krug::spawn` needs a runtime"));
-    assert!(panics(|| assert!(Handle::current().is_alive())).contains("needs a krug runtime"));
+    assert!(panics(|| assert!(CoreHandle::current().is_alive())).contains("needs a krug runtime"));
     let sleep = || run_outside(krug::time::sleep(Duration::from_secs(1)));
     assert!(panics(sleep).contains("outside a krug runtime"));
 }

@@ -12,7 +12,7 @@ use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
-use krug::{pipe, sync, time};
+use krug::{CoreHandle, pipe, sync, time};
 
 const TABLE: &str = include_str!("../../executor/src/runtime/types.md");
 
@@ -225,7 +225,7 @@ fn rows() -> Vec<Row> {
         plain!("`Runtime`": Runtime),
         plain!("`Builder`": Builder),
         plain!("`Cores`": Cores),
-        plain!("`Handle`": Handle),
+        plain!("`CoreHandle`": CoreHandle),
         plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
         plain!("`ShutdownReport`": ShutdownReport),

@@ -303,7 +303,7 @@ fn cores_of_a_host_talk_to_each_other() {
     sim.host_with_cores("server", 3, move |core| {
         let (heard, handles) = (heard_by_host.clone(), handles.clone());
         async move {
-            handles.borrow_mut().push(krug::Handle::current());
+            handles.borrow_mut().push(krug::CoreHandle::current());
             sleep(MS).await;
             let next = handles.borrow()[(core + 1) % 3];
             let answer = next.spawn(async move {

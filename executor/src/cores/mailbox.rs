@@ -1,4 +1,23 @@
 //! [`Mailbox`]: where others leave things for a worker. [`MailboxLease`]: the worker's side.
+//!
+//! A running worker leases a [`Mailbox`] from a global pool. Its [`CoreId`] (the mailbox and
+//! how often it had been leased) may be kept and copied anywhere, for ever. Messages are
+//! intrusive [`Node`]s, preallocated in what they speak of, so that sending one cannot fail
+//! for want of memory or room; only letters ([`CoreId::post`]) allocate.
+//!
+//! # Sleeping
+//!
+//! The worker calls [`MailboxLease::prepare_park`] and sleeps in its driver only if that
+//! says yes; awake again, it calls [`MailboxLease::unpark`]. In between, the first thread
+//! that leaves something rings the bell ([`Ring`]), the others do not. An awake worker costs
+//! its callers one atomic exchange and no system call.
+//!
+//! # Dying
+//!
+//! The scheduler of the worker first makes every task independent of it, then closes the
+//! inbox. A push that comes later fails and the caller keeps what it wanted to send.
+//! What a message carries is checked against the epoch when it is opened, so that one which
+//! slipped into the next life of the same mailbox is discarded there.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

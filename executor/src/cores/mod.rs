@@ -1,28 +1,20 @@
-//! What cores know of each other: who is alive, and where to leave a message.
+//! Cores that talk: starting work on another core, and passing values between them.
 //!
-//! A running worker leases a [`Mailbox`] from a global pool. Its [`CoreId`] (the mailbox and
-//! how often it had been leased) may be kept and copied anywhere, for ever. Messages are
-//! intrusive [`Node`]s, preallocated in what they speak of, so that sending one cannot fail
-//! for want of memory or room; only letters ([`CoreId::post`]) allocate.
+//! Nothing is shared between cores unless it is meant to be: a task, a stream, a lock of [`sync`](crate::sync) belongs to
+//! one core. What is here may go between them. It is `Send`, takes no lock on the way of a message, and makes no system
+//! call towards a core that is awake.
 //!
-//! # Sleeping
-//!
-//! The worker calls [`MailboxLease::prepare_park`] and sleeps in its driver only if that
-//! says yes; awake again, it calls [`MailboxLease::unpark`]. In between, the first thread
-//! that leaves something rings the bell ([`mailbox::Ring`]), the others do not. An awake worker costs
-//! its callers one atomic exchange and no system call.
-//!
-//! # Dying
-//!
-//! The scheduler of the worker first makes every task independent of it, then closes the
-//! inbox. A push that comes later fails and the caller keeps what it wanted to send.
-//! What a message carries is checked against the epoch when it is opened, so that one which
-//! slipped into the next life of the same mailbox is discarded there.
+//! | what | for |
+//! |---|---|
+//! | [`CoreHandle`] | a core: starting tasks there, asking how it is |
+//! | [`spawn_on`] | a closure that makes a future on another core, where it stays |
 
+mod handle;
 mod inbox;
 mod letter;
 mod mailbox;
 
+pub use handle::{CoreHandle, RuntimeEnded, spawn_on};
 pub(crate) use inbox::{Closed, Delivery, Node};
 #[cfg(test)]
 pub(crate) use mailbox::Ring;

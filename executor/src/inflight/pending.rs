@@ -258,7 +258,7 @@ impl Drop for Errand {
 pub(crate) fn outside_error() -> io::Error {
     io::Error::other(
         "no krug runtime on this thread: await this inside Runtime::block_on, #[krug::main] or a task \
-         (a thread of your own can use Handle::spawn)",
+         (a thread of your own can use CoreHandle::spawn)",
     )
 }
 

@@ -5,7 +5,8 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{Handle, RuntimeEnded};
+use super::RuntimeEnded;
+use crate::cores::{CoreHandle, spawn_on};
 use crate::task::{JoinError, JoinHandle};
 
 /// Runs what `make` makes on every core of the runtime that this thread is running, and gives the outputs in the cores' order. A copy
@@ -32,7 +33,7 @@ where
     M: FnOnce(usize) -> F + Clone + Send + 'static,
     F: Future<Output: Send> + 'static,
 {
-    let cores = Handle::of_all_cores();
+    let cores = CoreHandle::of_all_cores();
     assert!(
         !cores.is_empty(),
         "run_on_every needs a krug runtime on this thread: call it inside Runtime::block_on, or Runtime::run_on_every outside"
@@ -40,7 +41,7 @@ where
     let mut parts = Parts(Vec::with_capacity(cores.len()));
     for (number, core) in cores.iter().enumerate() {
         let make = make.clone();
-        let part = match core.spawn_with(move || make(number)) {
+        let part = match spawn_on(*core, move || make(number)) {
             Ok(task) => Part::Running(task),
             Err(RuntimeEnded(_)) => Part::Ended(None),
         };

@@ -17,13 +17,14 @@
 //! result comes back:
 //!
 //! ```
-//! use krug::runtime::{Handle, Runtime, run_on_every};
+//! use krug::runtime::{Runtime, run_on_every};
+//! use krug::{CoreHandle, spawn_on};
 //!
 //! let runtime = Runtime::builder().cores(2).build()?;
 //! runtime.block_on(async {
 //!     // On one core: the closure is sent, the future it makes stays there, and need not be `Send`.
-//!     let other = Handle::of_all_cores()[1];
-//!     let task = other.spawn_with(|| async { std::rc::Rc::new(42).to_string() });
+//!     let other = CoreHandle::of_all_cores()[1];
+//!     let task = spawn_on(other, || async { std::rc::Rc::new(42).to_string() });
 //!     assert_eq!(task.unwrap().await.unwrap(), "42");
 //!     // On all of them: a service in parts.
 //!     assert_eq!(run_on_every(|core| async move { core }).await, [0, 1]);
@@ -128,6 +129,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::cores::RuntimeEnded;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
 pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
@@ -135,10 +137,10 @@ pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
 pub use cores::Cores;
 pub use every::run_on_every;
-pub use handle::{Handle, RuntimeEnded};
 pub use metrics::Metrics;
 
 use crate::context;
+use crate::cores::CoreHandle;
 use crate::cores::CoreId;
 use crate::driver;
 use crate::task::JoinHandle;
@@ -229,18 +231,18 @@ impl Runtime {
     }
 
     /// A handle with which other threads can spawn on core 0.
-    pub fn handle(&self) -> Handle {
-        Handle::new(self.worker().id())
+    pub fn handle(&self) -> CoreHandle {
+        CoreHandle::new(self.worker().id())
     }
 
     /// A handle for each core, in their order.
-    pub fn handles(&self) -> Vec<Handle> {
-        self.cores.iter().copied().map(Handle::new).collect()
+    pub fn handles(&self) -> Vec<CoreHandle> {
+        self.cores.iter().copied().map(CoreHandle::new).collect()
     }
 
     /// The handle of the core of this number; `None` if there are not so many.
-    pub fn core(&self, number: usize) -> Option<Handle> {
-        self.cores.get(number).copied().map(Handle::new)
+    pub fn core(&self, number: usize) -> Option<CoreHandle> {
+        self.cores.get(number).copied().map(CoreHandle::new)
     }
 
     /// [Runs](run_on_every) what `make` makes on every core, and blocks until it is done everywhere. Called as `block_on` is.
@@ -269,7 +271,7 @@ impl Runtime {
         driver.refusal().map(ToString::to_string)
     }
 
-    /// What core 0 has done since it was made. Other cores are asked by [`Handle::metrics`].
+    /// What core 0 has done since it was made. Other cores are asked by [`CoreHandle::metrics`].
     pub fn metrics(&self) -> Metrics {
         Metrics::of(self.worker())
     }

@@ -394,7 +394,7 @@ fn timers_and_tasks() -> Vec<Case> {
         Same("Some(5)"),
         Same("Some(5)"),
     ));
-    let task = krug::runtime::Handle::current()
+    let task = krug::CoreHandle::current()
         .spawn(async { krug::time::sleep(SHORT).await })
         .unwrap();
     let join = async move { format!("{:?}", task.await.ok()) };
