@@ -12,7 +12,7 @@ use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
-use krug::{CoreHandle, pipe, sync, time};
+use krug::{CoreHandle, cores, pipe, sync, time};
 
 const TABLE: &str = include_str!("../../executor/src/runtime/types.md");
 
@@ -226,6 +226,8 @@ fn rows() -> Vec<Row> {
         plain!("`Builder`": Builder),
         plain!("`Cores`": Cores),
         plain!("`CoreHandle`": CoreHandle),
+        plain!("`cores::Placement`": cores::Placement),
+        plain!("`cores::Place`": cores::Place),
         plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
         plain!("`ShutdownReport`": ShutdownReport),
@@ -238,6 +240,7 @@ fn rows() -> Vec<Row> {
         plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
         plain!("`TcpSocket`": TcpSocket),
         plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
+        generic!("`net::MigrateError<S>`", "S": MigrateError),
         plain!("`UdpSocket`, `UnixDatagram`": UdpSocket, UnixDatagram),
         plain!("`UdpOptions`": UdpOptions),
         plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
@@ -358,6 +361,8 @@ fn rows_of_futures() -> Vec<Row> {
             unreachable::<TcpListener>().close(), unreachable::<UnixListener>().close(),
             unreachable::<UdpSocket>().close(), unreachable::<UnixDatagram>().close(),
             unreachable::<pipe::Sender>().close(), unreachable::<pipe::Receiver>().close()),
+        futures!("futures of `migrate`":
+            unreachable::<TcpStream>().migrate(unreachable()), unreachable::<UnixStream>().migrate(unreachable())),
         futures!("futures of `into_std`":
             unreachable::<UdpSocket>().into_std(), unreachable::<UnixDatagram>().into_std()),
         futures!("futures of `pipe`": pipe::pipe()),

@@ -16,6 +16,10 @@ impl CoreHandle {
         CoreHandle { home }
     }
 
+    pub(crate) fn id(self) -> CoreId {
+        self.home
+    }
+
     /// Spawns a task on the core. Never blocks. The join handle can be awaited on any thread, by any
     /// executor.
     ///

@@ -7,18 +7,21 @@
 //! | what | for |
 //! |---|---|
 //! | [`CoreHandle`] | a core: starting tasks there, asking how it is |
+//! | [`Placement`] | which core gets the next connection: each in turn, or the least loaded |
 //! | [`spawn_on`] | a closure that makes a future on another core, where it stays |
 
 mod handle;
 mod inbox;
 mod letter;
 mod mailbox;
+mod placement;
 
 pub use handle::{CoreHandle, RuntimeEnded, spawn_on};
 pub(crate) use inbox::{Closed, Delivery, Node};
 #[cfg(test)]
 pub(crate) use mailbox::Ring;
 pub(crate) use mailbox::{CoreId, Lease, Mailbox, MailboxLease};
+pub use placement::{Place, Placement};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -21,6 +21,11 @@ impl Connection {
         source::add_stream(fd, kind).map(Connection)
     }
 
+    /// Names a source, which is closed with it.
+    pub(crate) fn of(id: SourceId) -> Connection {
+        Connection(id)
+    }
+
     /// Takes over a datagram socket.
     pub(crate) fn of_datagrams(fd: OwnedDescriptor, traits: Traits) -> io::Result<Connection> {
         source::add_datagrams(fd, traits).map(Connection)

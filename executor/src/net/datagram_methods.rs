@@ -273,7 +273,10 @@ macro_rules! into_std_method {
         ///
         /// If the socket is used on a core that is not its own; it is closed then.
         pub async fn into_std(self) -> std::io::Result<($std, Vec<super::Leftover<$address>>)> {
-            let (fd, received) = $crate::source::HandOver::new(self.connection.source()).await?;
+            let (fd, received) = $crate::source::HandOver::<$crate::source::Datagrams>::new(
+                self.connection.source(),
+            )
+            .await?;
             let leftovers = received.into_iter().map(|datagram| {
                 let sender = $crate::driver::RawAddress::new(datagram.sender.as_bytes());
                 Ok::<_, std::io::Error>(super::Leftover {

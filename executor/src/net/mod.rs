@@ -22,6 +22,8 @@
 mod address;
 mod connection;
 mod datagram_methods;
+mod distribute;
+mod migrate;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
@@ -34,6 +36,7 @@ mod unix_stream;
 pub use address::ToSocketAddr;
 pub use connection::ReuniteError;
 pub use datagram_methods::{Leftover, Received};
+pub use migrate::MigrateError;
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::{OwnedReadHalf, OwnedWriteHalf, TcpStream};

@@ -9,8 +9,10 @@ use futures_core::Stream;
 
 use super::address::ToSocketAddr;
 use super::connection::name;
+use super::distribute::distribute;
 use super::tcp_socket::TcpSocket;
 use super::tcp_stream::TcpStream;
+use crate::cores::Placement;
 use crate::driver::{Control, OwnedDescriptor};
 use crate::source::{self, AcceptNext, CloseListener, SourceId};
 
@@ -69,6 +71,25 @@ impl TcpListener {
     /// waits and tries again, with a warning.
     pub async fn accept(&self) -> io::Result<TcpStream> {
         TcpStream::new(AcceptNext::new(self.id).await?)
+    }
+
+    /// Takes connections for all cores: sends each to the one that `placement` chooses, and calls `serve` with it there. What
+    /// `serve` makes stays on that core, as a task of it, and need not be `Send`; it counts for the core until it has ended.
+    ///
+    /// This never ends by itself. Dropping this future stops taking connections and loses none; those that are served go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](TcpListener::accept); if every core of `placement` has ended.
+    pub async fn distribute<F>(
+        &self,
+        placement: &Placement,
+        serve: impl Fn(TcpStream) -> F + Clone + Send + 'static,
+    ) -> io::Result<()>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        distribute(self.id, placement, TcpStream::new, serve).await
     }
 
     /// The connections as a stream, which never ends. Dropping it loses none.

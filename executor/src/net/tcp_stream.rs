@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::address::ToSocketAddr;
 use super::connection::{Connection, ReuniteError};
+use super::migrate::migrate_method;
 use super::tcp_socket::TcpSocket;
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{OptionName, OwnedDescriptor, SocketOption};
@@ -53,6 +54,7 @@ impl TcpStream {
     read_methods!();
     write_methods!();
     stream_end_methods!();
+    migrate_method!(TcpStream);
 
     fn source(&self) -> SourceId {
         self.connection.source()

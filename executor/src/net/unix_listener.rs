@@ -8,8 +8,10 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::connection::name;
+use super::distribute::distribute;
 use super::tcp_socket::{bind, listen_default, make_socket};
 use super::unix_stream::UnixStream;
+use crate::cores::Placement;
 use crate::driver::RawAddress;
 use crate::driver::{Control, OwnedDescriptor};
 use crate::source::{self, AcceptNext, CloseListener, SourceId};
@@ -65,6 +67,25 @@ impl UnixListener {
     /// waits and tries again, with a warning.
     pub async fn accept(&self) -> io::Result<UnixStream> {
         UnixStream::new(AcceptNext::new(self.id).await?)
+    }
+
+    /// Takes connections for all cores: sends each to the one that `placement` chooses, and calls `serve` with it there. What
+    /// `serve` makes stays on that core, as a task of it, and need not be `Send`; it counts for the core until it has ended.
+    ///
+    /// This never ends by itself. Dropping this future stops taking connections and loses none; those that are served go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](UnixListener::accept); if every core of `placement` has ended.
+    pub async fn distribute<F>(
+        &self,
+        placement: &Placement,
+        serve: impl Fn(UnixStream) -> F + Clone + Send + 'static,
+    ) -> io::Result<()>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        distribute(self.id, placement, UnixStream::new, serve).await
     }
 
     /// The connections as a stream, which never ends. Dropping it loses none.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::connection::{Connection, ReuniteError, pair};
+use super::migrate::migrate_method;
 use super::tcp_socket::{connect, make_socket};
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::RawAddress;
@@ -67,6 +68,7 @@ impl UnixStream {
     read_methods!();
     write_methods!();
     stream_end_methods!();
+    migrate_method!(UnixStream);
 
     fn source(&self) -> SourceId {
         self.connection.source()

@@ -60,10 +60,15 @@ impl Closing {
         self.rare().linger.set(Some(linger));
     }
 
+    /// How long sending may go on, if that was said.
+    pub(super) fn linger_said(&self) -> Option<Duration> {
+        self.rare.get().and_then(|rare| rare.linger.get())
+    }
+
     /// How long sending may go on: as was said, or as is usual on this core.
     pub(super) fn linger(&self) -> Duration {
-        let said = self.rare.get().and_then(|rare| rare.linger.get());
-        said.or_else(|| context::with(|core| core.linger))
+        self.linger_said()
+            .or_else(|| context::with(|core| core.linger))
             .unwrap_or_default()
     }
 

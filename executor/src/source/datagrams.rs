@@ -23,6 +23,7 @@ use std::time::Duration;
 use super::SourceId;
 use super::ahead::Ahead;
 use super::closing::Closing;
+use super::hand_over::Movable;
 use super::lanes::Lanes;
 use super::waiters::Lane;
 use crate::buf::{self, Inbox, IoBufMut};
@@ -171,29 +172,6 @@ impl Datagrams {
         self.progress();
     }
 
-    /// As [`close`](Datagrams::close), but the descriptor stays open, to be [taken](Datagrams::take).
-    pub(super) fn close_and_keep(&self) {
-        if self.closing.is_open() {
-            self.is_wanted.set(true);
-            self.close();
-        }
-    }
-
-    /// Nobody wants the descriptor any more.
-    pub(super) fn unwanted(&self) {
-        self.is_wanted.set(false);
-        self.progress();
-    }
-
-    /// The descriptor, and what was received and not asked for. Errors are left out: the kernel has forgotten
-    /// them, too.
-    pub(super) fn take(&self) -> Option<(OwnedDescriptor, Vec<Datagram>)> {
-        let received = self.received.take();
-        let owned = self.owned.take()?;
-        super::forget(&owned);
-        Some((owned, received.into_iter().flatten().collect()))
-    }
-
     /// The linger time is over: what has not been sent is given up.
     pub(super) fn linger_is_over(&self) {
         if !self.has_unsent() {
@@ -230,6 +208,30 @@ impl Datagrams {
 fn cancel(keys: impl IntoIterator<Item = Key>) {
     for key in keys {
         inflight::with(|slots| slots.cancel(key));
+    }
+}
+
+impl Movable for Datagrams {
+    /// Errors of receives are left out: the kernel has forgotten them, too.
+    type Luggage = (OwnedDescriptor, Vec<Datagram>);
+
+    fn close_and_keep(&self) {
+        if self.closing.is_open() {
+            self.is_wanted.set(true);
+            self.close();
+        }
+    }
+
+    fn unwanted(&self) {
+        self.is_wanted.set(false);
+        self.progress();
+    }
+
+    fn take(&self) -> Option<(OwnedDescriptor, Vec<Datagram>)> {
+        let received = self.received.take();
+        let owned = self.owned.take()?;
+        super::forget(&owned);
+        Some((owned, received.into_iter().flatten().collect()))
     }
 }
 

@@ -1,16 +1,12 @@
-//! What the operations on a datagram socket do when their turn comes, and [`HandOver`].
+//! What the operations on a datagram socket do when their turn comes.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use super::datagrams::Datagrams;
-use super::lanes::release;
 use super::transfer::{Begin, LaneOp};
-use super::{SourceId, at_home, closed_error, datagrams};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::driver::{OwnedDescriptor, RawAddress};
-use crate::inflight::{Datagram, Role};
+use crate::driver::RawAddress;
+use crate::inflight::Role;
 use crate::op::associate::Associate;
 use crate::op::receive_from::{ReceiveFrom, Received};
 use crate::op::send_to::SendTo;
@@ -112,50 +108,5 @@ impl LaneOp<Datagrams> for Shutdown {
 
     fn into_resource(self) -> i32 {
         self.how
-    }
-}
-
-/// Ends a datagram source and resolves to its descriptor, when nothing is in flight on it any more, with the
-/// datagrams that were received and not taken.
-pub(crate) struct HandOver {
-    id: SourceId,
-    is_over: bool,
-}
-
-impl HandOver {
-    pub(crate) fn new(id: SourceId) -> HandOver {
-        HandOver { id, is_over: false }
-    }
-}
-
-impl Future for HandOver {
-    type Output = io::Result<(OwnedDescriptor, Vec<Datagram>)>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let source = datagrams(self.id)?;
-        source.close_and_keep();
-        if !source.closing.is_closed() {
-            source.closing.wait(cx);
-            return Poll::Pending;
-        }
-        self.is_over = true;
-        let taken = source.take().ok_or_else(closed_error);
-        release::<Datagrams>(self.id);
-        Poll::Ready(taken)
-    }
-}
-
-impl Drop for HandOver {
-    fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        let id = self.id;
-        at_home(id, move || {
-            if let Ok(source) = datagrams(id) {
-                source.unwanted();
-            }
-        });
-        release::<Datagrams>(id);
     }
 }

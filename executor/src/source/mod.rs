@@ -15,6 +15,7 @@ mod exchange;
 mod file;
 mod file_ops;
 mod find;
+mod hand_over;
 mod lanes;
 mod listener;
 mod outbox;
@@ -40,10 +41,11 @@ pub(crate) use access::{Access, At, CloseFile};
 pub(crate) use ahead::{AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX};
 pub(crate) use cursor::TakeCursor;
 pub(crate) use datagrams::{Datagrams, SENDS_MAX, Traits};
-pub(crate) use exchange::{HandOver, IncomingDatagram, OutgoingDatagram};
+pub(crate) use exchange::{IncomingDatagram, OutgoingDatagram};
 pub(crate) use file::File;
 use find::find;
 pub(crate) use find::{datagrams, descriptor, file, listener, stream};
+pub(crate) use hand_over::HandOver;
 pub(crate) use lanes::{CloseLanes, CloseStream};
 pub(crate) use listener::Listener;
 #[cfg(test)]
@@ -51,7 +53,7 @@ pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 #[cfg(all(test, feature = "futures-io"))]
 pub(crate) use outbox::ACCEPTED_MAX;
 pub(crate) use receiving::ReceiveNext;
-pub(crate) use stream::{Kind, Stream};
+pub(crate) use stream::{Kind, Luggage, Stream, unpack};
 pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 
 use crate::buf::Post;
@@ -70,6 +72,11 @@ pub(crate) struct SourceId {
 }
 
 impl SourceId {
+    /// The core where it lives.
+    pub(crate) fn home(self) -> CoreId {
+        self.home
+    }
+
     fn attachment(self, role: Role) -> Attachment {
         Attachment {
             index: self.index,

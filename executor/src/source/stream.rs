@@ -8,7 +8,10 @@
 
 #[cfg(feature = "futures-io")]
 mod borrowed;
+mod moving;
 mod outbox;
+
+pub(crate) use moving::{Luggage, unpack};
 
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -75,6 +78,8 @@ pub(crate) struct Stream {
     ends: Cell<bool>,
     /// The writing half is gone: the end of the stream follows what is still to be sent.
     half_close: Cell<HalfClose>,
+    /// The descriptor is to go on without the stream.
+    is_moving: Cell<bool>,
     pub(super) closing: Closing,
 }
 
@@ -95,6 +100,7 @@ impl Stream {
             poison: Cell::new(None),
             ends: Cell::new(false),
             half_close: Cell::default(),
+            is_moving: Cell::new(false),
             closing: Closing::default(),
         }
     }
@@ -311,20 +317,35 @@ impl Stream {
         if !self.closing.begin() {
             return;
         }
+        self.stop_receiving();
+        self.let_drain();
+        self.progress();
+    }
+
+    /// Nobody reads any more; what is in flight is cancelled.
+    fn stop_receiving(&self) {
         if let Some(inlet) = self.inlet.get() {
             inlet.close();
         }
+        self.turn_away();
+    }
+
+    /// Nobody has a turn any more; the receive that is in flight is cancelled.
+    fn turn_away(&self) {
         self.receiving.wake();
         self.receive.wake_all();
         self.send.wake_all();
         self.refuse_more();
         self.cancel(Role::Receive);
+    }
+
+    /// What was accepted for sending has the linger time to drain.
+    fn let_drain(&self) {
         if self.is_sending() {
             let linger = self.closing.linger();
             self.closing
                 .set_deadline(self.attachment(Role::Send), linger);
         }
-        self.progress();
     }
 
     /// The linger time is over: what has not been sent is given up, and the peer sees a reset.
@@ -376,6 +397,9 @@ impl Stream {
         let idle = self.receive.in_flight.get().is_none() && !sends;
         if !idle {
             return;
+        }
+        if self.is_moving.get() {
+            return self.closing.finish_without_closing();
         }
         if self.closing.was_given_up() && self.kind != Kind::Pipe {
             self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
