@@ -446,7 +446,7 @@ fn a_fifo_opens_at_once_for_reading_and_not_at_all_for_a_writer_without_reader()
 
 #[test]
 fn a_listener_that_is_closed_refuses_all_who_wait_and_gives_back_who_has_come() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
+    krug_tests::needs_a_kernel!("its peers act while the core stands still");
     run(|runtime| {
         runtime.block_on(async {
             for round in 0..20 {

@@ -436,7 +436,7 @@ fn a_shutdown_under_load_notices_no_fault() {
 
 #[test]
 fn a_read_that_was_cancelled_by_nobody_is_submitted_again() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
+    krug_tests::needs_a_kernel!("it is about reads alone, and a peer of krug's sends");
     let calm = Faults::new();
     let expected = run(receive_only, &calm, "without faults");
     for nth in 1..=calm.operations() {

@@ -289,7 +289,7 @@ fn bug_016_close_sends_what_was_committed_before() {
 
 #[test]
 fn a_shutdown_of_the_runtime_sends_what_was_committed_before() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
+    krug_tests::needs_a_kernel!("its peer reads while the runtime is shut down");
     with_settings(|builder| {
         let (kept, given) = std::os::unix::net::UnixStream::pair().unwrap();
         let runtime = builder.build().unwrap();

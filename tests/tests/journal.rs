@@ -781,3 +781,91 @@ fn a_sync_that_fails_fails_the_append_and_all_that_follow() {
         },
     );
 }
+
+/// How many bytes of the disk a file takes.
+fn taken(file: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(file).expect("a file");
+    about.blocks() * 512
+}
+
+#[test]
+fn opening_writes_what_was_used_and_after_a_clean_end_nothing() {
+    krug_tests::needs_a_kernel!("it asks the standard library about the same file");
+    const SIZE: u64 = 4 << 20;
+    const USED_MAX: u64 = 64 * 1024;
+    run(|runtime| {
+        let folder = folder();
+        let options = JournalOptions::new().segment_size(SIZE);
+        runtime.block_on(async {
+            let journal = options.open(folder.path()).await.expect("a journal");
+            for number in 0..10 {
+                journal.append(payload(number)).await.expect("an append");
+            }
+            journal.close().await.expect("a close");
+            // The same file again, but its zeros take no room until somebody writes them.
+            let segment = &segments(folder.path())[0];
+            let bytes = std::fs::read(segment).expect("a segment");
+            assert_eq!(bytes.len() as u64, SIZE);
+            std::fs::write(segment, &bytes[..USED_MAX as usize / 2]).expect("a segment");
+            let sparse = std::fs::File::options().write(true).open(segment);
+            sparse.expect("a segment").set_len(SIZE).expect("a hole");
+            let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            let sparse = std::fs::File::options().write(true).open(segment);
+            sparse
+                .expect("a segment")
+                .set_modified(long_ago)
+                .expect("a time");
+            let is_as_before = || {
+                let about = std::fs::metadata(segment).expect("a segment");
+                about.modified().expect("a time") == long_ago
+            };
+            assert!(taken(segment) <= USED_MAX, "the disk keeps zeros");
+
+            let journal = options.open(folder.path()).await.expect("a journal");
+            assert!(is_as_before(), "something was written after a clean end");
+            journal.close().await.expect("a close");
+            std::fs::remove_file(folder.path().join("clean")).expect("a mark");
+            let journal = options.open(folder.path()).await.expect("a journal");
+            assert!(!is_as_before(), "nothing was written again");
+            let taken = taken(segment);
+            assert!(taken <= USED_MAX, "{taken} bytes were written");
+            journal.close().await.expect("a close");
+            assert_eq!(payloads(folder.path()).await.len(), 10);
+        });
+    });
+}
+
+#[test]
+fn a_mark_of_a_clean_end_is_gone_while_the_journal_is_open_and_an_old_one_is_not_believed() {
+    run(|runtime| {
+        let folder = folder();
+        let mark = folder.path().join("clean");
+        runtime.block_on(async {
+            let journal = small().open(folder.path()).await.expect("a journal");
+            journal.append("one").await.expect("an append");
+            journal.close().await.expect("a close");
+            let old = disk::read(&mark).expect("a mark");
+            let journal = small().open(folder.path()).await.expect("a journal");
+            assert!(!disk::exists(&mark), "it would be believed after a crash");
+            journal
+                .append_all(&["torn", "same"])
+                .await
+                .expect("an append");
+            journal.close().await.expect("a close");
+            // The end that the mark names; behind it the first record is damaged, the second is not.
+            disk::write(&mark, old).expect("an old mark");
+            let segment = &segments(folder.path())[0];
+            let mut bytes = disk::read(segment).expect("a segment");
+            let place = bytes.windows(4).position(|word| word == b"torn");
+            bytes[place.expect("a record")] = b'T';
+            disk::write(segment, bytes).expect("a damaged segment");
+
+            let journal = small().open(folder.path()).await.expect("a journal");
+            journal.append("new!").await.expect("an append");
+            journal.close().await.expect("a close");
+            let left = payloads(folder.path()).await;
+            assert_eq!(left, [b"one".to_vec(), b"new!".to_vec()]);
+        });
+    });
+}

@@ -25,6 +25,8 @@ krug_tests::in_hardship_too!(Refused(All, libc::EPERM), Descriptors(64));
 /// More than any socket or pipe takes while nobody reads.
 const MORE_THAN_FITS: usize = 16 << 20;
 const SHORT: Duration = Duration::from_millis(2);
+/// Far more than anything takes that need not wait.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -263,6 +265,44 @@ fn a_dropped_read_is_seen_by_peek_which_leaves_it_there() {
             let (result, buf) = reader.read(vec![0; 10]).await;
             assert_eq!(&buf[..result.unwrap()], b"again");
             assert_eq!(reader.peek(vec![0; 10]).await.0.unwrap(), 0);
+        });
+    });
+}
+
+#[test]
+fn a_read_or_peek_without_room_waits_for_nobody_and_takes_nothing() {
+    on_each_kind!(|_runtime, writer, reader| {
+        assert!(times_out(reader.read(vec![0; 9])).await);
+        // That read goes on, and has its turn.
+        let mut waits = Box::pin(reader.read(Vec::with_capacity(9)));
+        assert!(poll_once(waits.as_mut()).await.is_pending());
+        for whole in [false, true] {
+            let empty = match whole {
+                true => timeout(PATIENCE, reader.read_exact(Vec::new()))
+                    .await
+                    .map(|it| it.0),
+                false => timeout(PATIENCE, reader.read(Vec::new()))
+                    .await
+                    .map(|it| it.0.map(drop)),
+            };
+            empty.expect("it waits").unwrap();
+        }
+        let none = [Vec::new(), Vec::new()];
+        let empty = timeout(PATIENCE, reader.read_vectored(none)).await;
+        assert_eq!(empty.expect("it waits").0.unwrap(), 0);
+        writer.write_all("all of it").await.0.unwrap();
+        let (result, buf) = waits.await;
+        assert_eq!((result.unwrap(), &buf[..]), (9, &b"all of it"[..]));
+    });
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = tcp_pair().await;
+            assert!(times_out(one.read(vec![0; 9])).await);
+            let empty = timeout(PATIENCE, one.peek(Vec::new())).await;
+            assert_eq!(empty.expect("it waits").0.unwrap(), 0);
+            other.write_all("there").await.0.unwrap();
+            let (result, buf) = one.peek(Vec::with_capacity(9)).await;
+            assert_eq!((result.unwrap(), &buf[..]), (5, &b"there"[..]));
         });
     });
 }
@@ -922,7 +962,7 @@ fn a_call_that_would_block_waits_until_it_can_go_on() {
 
 #[test]
 fn an_operation_that_is_cancelled_while_it_waits_for_readiness_says_so() {
-    krug_tests::needs_a_kernel!("the other side is a socket or a pipe of the standard library's");
+    krug_tests::needs_a_kernel!("its peers act while the core stands still");
     with_settings(|builder| {
         // The answer of the poll is no count of bytes.
         let faults = Faults::new().operation(1, libc::EAGAIN);

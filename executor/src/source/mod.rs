@@ -25,6 +25,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod vectored;
 mod waiters;
 
 use std::cell::{Cell, OnceCell, RefCell};

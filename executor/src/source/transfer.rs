@@ -10,14 +10,13 @@ use super::lanes::Lanes;
 use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, closed_error};
-use crate::buf::{self, BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::buf::{self, BufResult, IoBuf, IoBufMut};
 use crate::context;
 use crate::inflight::{self, Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
 use crate::op::send::Send as SendBuf;
 use crate::op::shutdown::Shutdown;
-use crate::op::vectored::{ReceiveVectored, SendVectored};
 use crate::task::budget;
 
 /// An operation that takes a lane of a source.
@@ -27,6 +26,12 @@ pub(crate) trait LaneOp<S: Lanes = Stream>: Op {
     const ROLE: Role;
     /// Whether it is tried before it is submitted, where that saves the way through a slot.
     const AT_ONCE: bool = false;
+
+    /// Whether it has room for nothing: then it waits for nobody, and is [`Begin::Ready`] without a turn.
+    fn asks_for_nothing(resource: &mut Self::Resource) -> bool {
+        let _ = resource;
+        false
+    }
 
     /// The turn has come: the result, if the kernel is not needed for it, or the operation.
     fn begin(source: &S, resource: Self::Resource) -> Begin<Self, Self::Resource>;
@@ -104,11 +109,16 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
             return Poll::Ready(self.fail(cancelled_error()));
         }
         ready!(budget::consume(cx));
-        if let State::Waiting { place, .. } = &mut self.state
-            && !source.lane(T::ROLE).acquire(place, cx)
-        {
-            return Poll::Pending;
-        }
+        let has_turn = match &mut self.state {
+            State::Waiting { resource, place } => {
+                let needs_turn = !T::asks_for_nothing(resource);
+                if needs_turn && !source.lane(T::ROLE).acquire(place, cx) {
+                    return Poll::Pending;
+                }
+                needs_turn
+            }
+            _ => true,
+        };
         let (State::Waiting { resource, .. } | State::Ahead { resource }) =
             std::mem::replace(&mut self.state, State::Over)
         else {
@@ -121,7 +131,9 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
                 Poll::Pending
             }
             Begin::Ready(output) => {
-                source.end_turn(T::ROLE);
+                if has_turn {
+                    source.end_turn(T::ROLE);
+                }
                 Poll::Ready(Some(output))
             }
             Begin::Submit(op) => Poll::Ready(self.start(&source, op)),
@@ -281,6 +293,10 @@ impl<B: IoBufMut> LaneOp for Receive<B> {
     const ROLE: Role = Role::Receive;
     const AT_ONCE: bool = true;
 
+    fn asks_for_nothing(incoming: &mut Incoming<B>) -> bool {
+        incoming.buf.capacity() == 0
+    }
+
     fn begin(stream: &Stream, incoming: Incoming<B>) -> Begin<Self, Self::Resource> {
         let Incoming {
             mut buf,
@@ -336,6 +352,10 @@ impl<B: IoBufMut> LaneOp for Peek<B> {
     type Resource = B;
     const ROLE: Role = Role::Receive;
 
+    fn asks_for_nothing(buf: &mut B) -> bool {
+        buf.capacity() == 0
+    }
+
     fn begin(stream: &Stream, mut buf: B) -> Begin<Self, Self::Resource> {
         match stream.peek_without_kernel(&mut buf) {
             Some(result) => Begin::Ready((result, buf)),
@@ -346,27 +366,6 @@ impl<B: IoBufMut> LaneOp for Peek<B> {
 
     fn failed(error: io::Error, buf: B) -> BufResult<usize, B> {
         (Err(error), buf)
-    }
-
-    fn into_resource(self) -> B {
-        self.into_buf()
-    }
-}
-
-impl<B: IoVectoredBufMut> LaneOp for ReceiveVectored<B> {
-    type Resource = B;
-    const ROLE: Role = Role::Receive;
-
-    fn begin(stream: &Stream, mut bufs: B) -> Begin<Self, Self::Resource> {
-        match stream.receive_vectored_without_kernel(&mut bufs) {
-            Some(result) => Begin::Ready((result, bufs)),
-            None if stream.is_armed() => Begin::Wait(bufs),
-            None => Begin::Submit(ReceiveVectored::new(stream.endpoint(), bufs)),
-        }
-    }
-
-    fn failed(error: io::Error, bufs: B) -> BufResult<usize, B> {
-        (Err(error), bufs)
     }
 
     fn into_resource(self) -> B {
@@ -422,34 +421,6 @@ impl<B: IoBuf> LaneOp for SendBuf<B> {
     fn dropped_before(id: SourceId, outgoing: Outgoing<B>) {
         if let Some(keep) = outgoing.committed {
             keep(id, outgoing.buf);
-        }
-    }
-
-    fn failed(error: io::Error, Outgoing { buf, .. }: Outgoing<B>) -> BufResult<usize, B> {
-        (Err(error), buf)
-    }
-
-    fn into_resource(self) -> Outgoing<B> {
-        Outgoing {
-            buf: self.into_buf(),
-            whole: false,
-            committed: None,
-        }
-    }
-}
-
-impl<B: IoVectoredBuf> LaneOp for SendVectored<B> {
-    type Resource = Outgoing<B>;
-    const ROLE: Role = Role::Send;
-
-    fn begin(
-        stream: &Stream,
-        Outgoing { buf, whole, .. }: Outgoing<B>,
-    ) -> Begin<Self, Self::Resource> {
-        match stream.check_poison() {
-            Err(error) => Begin::Ready((Err(error), buf)),
-            Ok(()) if buf.total_len() == 0 => Begin::Ready((Ok(0), buf)),
-            Ok(()) => Begin::Submit(SendVectored::new(stream.endpoint(), buf, whole)),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use krug::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::{poll_once, stream_and_peer};
+use super::poll_once;
 
 pub(crate) type Finish = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
 pub(crate) type Running = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -71,27 +71,63 @@ fn text<T>(result: std::io::Result<T>) -> String {
     }
 }
 
-/// Sends `bytes` and keeps the peer.
-fn sends(
-    mut peer: std::os::unix::net::UnixStream,
-    bytes: &'static [u8],
-) -> impl FnOnce() -> Box<dyn Any + Send> + Send {
-    move || {
-        // After the end of the runtime nobody listens.
-        let _ = peer.write_all(bytes);
-        Box::new(peer)
+/// The other side: a socket of the standard library's, or, in a simulation, one of the same world.
+enum Peer {
+    Foreign(std::os::unix::net::UnixStream),
+    Simulated(UnixStream),
+}
+
+fn is_simulated() -> bool {
+    krug_tests::driver() == krug::runtime::Driver::Sim
+}
+
+fn stream_and_peer() -> (UnixStream, Peer) {
+    if is_simulated() {
+        let (mine, peer) = UnixStream::pair().unwrap();
+        return (mine, Peer::Simulated(peer));
+    }
+    let (mine, peer) = super::stream_and_peer();
+    (mine, Peer::Foreign(peer))
+}
+
+/// What a peer of the same world does, and what it leaves. After the end of the runtime there is nobody left to do anything for.
+fn in_background<T: Send + 'static>(
+    future: impl Future<Output = T> + 'static,
+) -> Box<dyn Any + Send> {
+    match krug::CoreHandle::try_current() {
+        Some(_) => Box::new(krug::spawn(future)),
+        None => nothing(),
     }
 }
 
-/// Reads everything, on a thread of its own.
-fn drains(mut peer: std::os::unix::net::UnixStream) -> impl FnOnce() -> Box<dyn Any + Send> + Send {
-    move || {
-        Box::new(std::thread::spawn(move || {
+/// Sends `bytes` and keeps the peer.
+fn sends(peer: Peer, bytes: &'static [u8]) -> impl FnOnce() -> Box<dyn Any + Send> + Send {
+    // After the end of the runtime nobody listens.
+    move || match peer {
+        Peer::Foreign(mut peer) => {
+            let _ = peer.write_all(bytes);
+            Box::new(peer)
+        }
+        Peer::Simulated(peer) => in_background(async move {
+            drop(peer.write_all(bytes).await);
+            peer
+        }),
+    }
+}
+
+/// Reads everything, beside whatever else is done.
+fn drains(peer: Peer) -> impl FnOnce() -> Box<dyn Any + Send> + Send {
+    // Ends with an error when the rest was given up.
+    move || match peer {
+        Peer::Foreign(mut peer) => Box::new(std::thread::spawn(move || {
             let mut all = Vec::new();
-            // Ends with an error when the rest was given up.
             let _ = peer.read_to_end(&mut all);
             all.len()
-        }))
+        })),
+        Peer::Simulated(peer) => in_background(async move {
+            let (_, all) = krug::io::read_to_end(&peer, Vec::new()).await;
+            all.len()
+        }),
     }
 }
 
@@ -106,7 +142,7 @@ fn pipe_ends() -> (OwnedFd, OwnedFd) {
 
 /// Started already, each of them.
 pub(crate) async fn started() -> Vec<Case> {
-    let mut cases = receiving();
+    let mut cases = receiving().await;
     cases.extend(sending().await);
     cases.extend(connecting().await);
     cases.extend(timers_and_tasks());
@@ -121,7 +157,7 @@ pub(crate) async fn started() -> Vec<Case> {
     cases
 }
 
-fn receiving() -> Vec<Case> {
+async fn receiving() -> Vec<Case> {
     use Abroad::{Error, Same};
     let mut cases = Vec::new();
     let (stream, peer) = stream_and_peer();
@@ -184,22 +220,37 @@ fn receiving() -> Vec<Case> {
         Same("done abc"),
         Same("done abc"),
     ));
-    cases.push(read_of_pipe());
+    cases.push(read_of_pipe().await);
     cases
 }
 
-fn read_of_pipe() -> Case {
+async fn read_of_pipe() -> Case {
     use Abroad::Same;
-    let (reader, writer) = pipe_ends();
-    let receiver = krug::pipe::Receiver::from_owned_fd(reader).unwrap();
+    let (receiver, finish): (_, Finish) = match is_simulated() {
+        true => {
+            let (sender, receiver) = krug::pipe::pipe().await.unwrap();
+            let finish = move || {
+                in_background(async move {
+                    drop(sender.write_all("abc").await);
+                    sender
+                })
+            };
+            (receiver, Box::new(finish))
+        }
+        false => {
+            let (reader, writer) = pipe_ends();
+            let finish = move || {
+                let mut writer = std::fs::File::from(writer);
+                let _ = writer.write_all(b"abc");
+                Box::new(writer) as Box<dyn Any + Send>
+            };
+            let receiver = krug::pipe::Receiver::from_owned_fd(reader).unwrap();
+            (receiver, Box::new(finish))
+        }
+    };
     let pipe = async move {
         let (result, buf) = receiver.read(Vec::with_capacity(3000)).await;
         format!("{} {}", text(result), String::from_utf8(buf).unwrap())
-    };
-    let finish = move || {
-        let mut writer = std::fs::File::from(writer);
-        let _ = writer.write_all(b"abc");
-        Box::new(writer) as Box<dyn Any + Send>
     };
     case(
         "read of a pipe",
@@ -278,7 +329,10 @@ async fn connecting() -> Vec<Case> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let accept = async move { text(listener.accept().await) };
-    let client = move || Box::new(std::net::TcpStream::connect(address)) as Box<dyn Any + Send>;
+    let client = move || match is_simulated() {
+        true => in_background(TcpStream::connect(address)),
+        false => Box::new(std::net::TcpStream::connect(address)) as Box<dyn Any + Send>,
+    };
     cases.push(case(
         "accept",
         accept,
@@ -295,10 +349,20 @@ async fn connecting() -> Vec<Case> {
         Error("core"),
         Error("no krug runtime"),
     ));
-    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = server.local_addr().unwrap();
+    let (server, address): (Box<dyn Any + Send>, _) = match is_simulated() {
+        true => {
+            let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = server.local_addr().unwrap();
+            (Box::new(server), address)
+        }
+        false => {
+            let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = server.local_addr().unwrap();
+            (Box::new(server), address)
+        }
+    };
     let connect = async move { text(TcpStream::connect(address).await) };
-    let keep = move || Box::new(server) as Box<dyn Any + Send>;
+    let keep = move || server;
     // On another core the rest is done there.
     cases.push(case(
         "connect",
@@ -308,8 +372,7 @@ async fn connecting() -> Vec<Case> {
         Error("no krug runtime"),
     ));
     cases.push(connect_of_unix().await);
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("socket");
+    let (directory, path) = krug_tests::disk::place();
     let bind = async move { text(UnixListener::bind(path).await) };
     let keep = move || Box::new(directory) as Box<dyn Any + Send>;
     cases.push(case(
@@ -334,9 +397,11 @@ async fn connecting() -> Vec<Case> {
 
 async fn connect_of_unix() -> Case {
     use Abroad::{Error, Same};
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("socket");
-    let server = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let (directory, path) = krug_tests::disk::place();
+    let server: Box<dyn Any + Send> = match is_simulated() {
+        true => Box::new(UnixListener::bind(&path).await.unwrap()),
+        false => Box::new(std::os::unix::net::UnixListener::bind(&path).unwrap()),
+    };
     let mut connect: Running = Box::pin(async move { text(UnixStream::connect(path).await) });
     // The socket is made, the connection under way.
     assert!(poll_once(&mut connect).await.is_pending());

@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
@@ -184,9 +185,53 @@ async fn close<T, F: Future<Output = io::Result<()>>>(
     }
 }
 
-/// Where the listeners of a program are.
+/// A port that nobody else on the machine gets: a socket has it that does not listen. Where it is shared (`SO_REUSEADDR`), as
+/// listeners do, there may be one beside it; the kernel gives it neither to who wants any port nor to who connects.
+struct Port {
+    address: SocketAddr,
+    _held: OwnedFd,
+}
+
+impl Port {
+    fn hold() -> Port {
+        // SAFETY: makes a descriptor, which is new and ours.
+        let held = unsafe {
+            let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+            let number = libc::socket(libc::AF_INET, kind, 0);
+            assert!(number >= 0, "a socket");
+            OwnedFd::from_raw_fd(number)
+        };
+        let (yes, length) = (1, size_of::<i32>() as libc::socklen_t);
+        let mut name = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: 0,
+            sin_addr: libc::in_addr {
+                s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be(),
+            },
+            sin_zero: [0; 8],
+        };
+        let mut size = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        // SAFETY: all pointers are to locals of the sizes that are named.
+        let done = unsafe {
+            let (fd, level) = (held.as_raw_fd(), libc::SOL_SOCKET);
+            let yes = (&raw const yes).cast();
+            [
+                libc::setsockopt(fd, level, libc::SO_REUSEADDR, yes, length),
+                libc::bind(fd, (&raw const name).cast(), size),
+                libc::getsockname(fd, (&raw mut name).cast(), &raw mut size),
+            ]
+        };
+        assert_eq!(done, [0; 3], "a port");
+        Port {
+            address: (Ipv4Addr::LOCALHOST, u16::from_be(name.sin_port)).into(),
+            _held: held,
+        }
+    }
+}
+
+/// Where the listeners of a program are, and, last, where none ever is. A simulation has the same ports.
 struct TcpSide {
-    addresses: [Option<SocketAddr>; LISTENERS],
+    ports: [Port; LISTENERS + 1],
 }
 
 impl Side for TcpSide {
@@ -194,17 +239,11 @@ impl Side for TcpSide {
     type Stream = TcpStream;
 
     async fn listen(&mut self, number: usize) -> io::Result<TcpListener> {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = TcpListener::bind(self.addresses[number].unwrap_or(any)).await?;
-        self.addresses[number] = Some(listener.local_addr()?);
-        Ok(listener)
+        TcpListener::bind(self.ports[number].address).await
     }
 
     async fn connect(&self, to: usize) -> io::Result<TcpStream> {
-        // Nobody may listen at port 1.
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        let address = self.addresses.get(to).copied().flatten();
-        TcpStream::connect(address.unwrap_or(nowhere)).await
+        TcpStream::connect(self.ports[to.min(LISTENERS)].address).await
     }
 
     async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
@@ -294,8 +333,8 @@ impl Kind for Tcp {
     }
 
     async fn run(steps: &[Step], _: &Path) -> Vec<String> {
-        let addresses = Default::default();
-        Program::run(TcpSide { addresses }, steps).await
+        let ports = std::array::from_fn(|_| Port::hold());
+        Program::run(TcpSide { ports }, steps).await
     }
 }
 

@@ -20,7 +20,7 @@
 //! | 4..8 | CRC-32 of salt, sequence number, bytes 0..4 and payload |
 //! | 8.. | the payload, and zeros up to the next multiple of eight |
 //!
-//! A length of zero ends the records. The sequence number is not stored: it is known from the place,
+//! A length of zero ends the records; behind it are zeros, or [`COVER`] where something else had been. The sequence number is not stored: it is known from the place,
 //! and being part of the checksum it finds out records that belong elsewhere; the salt does
 //! the same for bytes of an earlier file that the disk brings back.
 
@@ -31,6 +31,9 @@ pub(super) const HEADER_SIZE: usize = 4096;
 /// Length and checksum of a record.
 const PREFIX_SIZE: usize = 8;
 const MAGIC: [u8; 8] = *b"krugjrnl";
+/// Covers what is not to be taken for a record again. At every place it ends the records, as zeros do, and can be told from them:
+/// a cover that a failed sync has left in memory only is seen, and written once more.
+pub(super) const COVER: [u8; 8] = [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
 const VERSION: u32 = 1;
 const PRESENT: u32 = 1 << 31;
 
@@ -304,6 +307,16 @@ mod tests {
         }
         let left = (bytes.len() - place) as u64;
         assert_eq!(find(&bytes[place..], left, at(45)), Found::End);
+    }
+
+    #[test]
+    fn what_is_covered_holds_no_records_at_any_place() {
+        let covered = COVER.repeat(8);
+        for place in (0..covered.len()).step_by(8) {
+            let rest = &covered[place..];
+            assert_eq!(find(rest, rest.len() as u64, SEAL), Found::End);
+        }
+        assert_eq!(stray(&covered, SEAL), None);
     }
 
     #[test]

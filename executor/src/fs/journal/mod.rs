@@ -27,7 +27,8 @@
 //! | … and after that | the record is written with its batch all the same; nobody is told |
 //! | the process or the machine stops | the next recovery returns every acknowledged record, possibly some that were not acknowledged, and nothing after the first gap |
 //! | a write or a sync fails | this append and all others, waiting and later, fail with the same error: nobody can know what a disk has kept after a failed sync, so nothing is added to it. Open the journal anew |
-//! | a journal is opened anew | its last segment is written again and synced before anything is added: after a failed sync the kernel shows bytes that are not on the disk |
+//! | a journal is opened anew | the records of its last segment are written again and synced before anything is added: after a failed sync the kernel shows bytes that are not on the disk. What an interrupted write has left behind them is covered |
+//! | … after a clean end | a mark says that all of it is on the disk: nothing is written. The mark is removed first, so it is believed once |
 //! | the tail is torn, or a bit of it has flipped | recovery stops before the first damaged record ([`Recovery::torn`]), and appending goes on there; [`Recovery::stray`] helps to tell the one from the other |
 //! | damage before the last segment | recovery returns an error that says where: acknowledged records would be lost by going on |
 //! | the last [`Journal`] is dropped | what was appended is written in the background, as long as the runtime runs |
@@ -42,6 +43,7 @@
 //!
 //! The rule to stop at the first failed sync follows Rebello et al., "Can Applications Recover from fsync Failures?" (USENIX ATC 2020).
 
+mod clean;
 mod format;
 mod lock;
 mod options;

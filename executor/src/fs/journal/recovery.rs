@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::clean::Mark;
 use super::format::{self, Found, HEADER_SIZE, Header, Seal};
 use super::lock::Lock;
 use super::segment::{self, Segment};
@@ -153,8 +154,8 @@ impl Recovery {
         }
     }
 
-    /// Skips the records that are left and opens the journal for appending. First the last segment is written again and synced, with zeros
-    /// after its last good record: after a sync that failed, the kernel may show records that are not on the disk.
+    /// Skips the records that are left and opens the journal for appending. Unless the journal was closed before, the records of its
+    /// last segment are first written again and synced: after a sync that failed, the kernel may show records that are not on the disk.
     ///
     /// Dropping this future leaves the journal on the disk as it was, closed.
     ///
@@ -165,10 +166,12 @@ impl Recovery {
         while self.next().await?.is_some() {}
         let segment = match self.reader.take() {
             Some(reader) => {
-                let segment = reader.into_clean_segment().await?;
-                // Its name may be one that a failed sync has left in memory only.
+                let mark = Mark::new(&reader.segment.header, reader.at);
+                let is_clean = mark.take(&self.folder).await? && self.torn.is_none();
+                // The mark is to be gone before anything is written; and the name of the segment may be one that a failed sync
+                // has left in memory only.
                 segment::sync_folder(&self.folder).await?;
-                segment
+                reader.into_clean_segment(is_clean).await?
             }
             None => {
                 let file = segment::prepare(self.folder.clone(), self.options.segment_size).await?;
@@ -300,11 +303,20 @@ impl Reader {
         Ok(place.map(|place| self.at + place as u64))
     }
 
-    /// The segment, ready for the next record. All of it is written again: its records because the kernel may show bytes that it
-    /// could not write when a sync failed, and would never write by itself; zeros behind them because what an
-    /// interrupted write has left there could look like good records once more.
-    async fn into_clean_segment(mut self) -> io::Result<Segment> {
-        let Header { size, .. } = self.segment.header;
+    /// The segment, ready for the next record. After an end that was not clean its records are written again, because the kernel may
+    /// show bytes that it could not write when a sync failed, and would never write by itself; and what an
+    /// interrupted write has left behind them is covered, because it could look like good records once more.
+    async fn into_clean_segment(mut self, is_clean: bool) -> io::Result<Segment> {
+        if !is_clean {
+            self.write_records_again().await?;
+            self.cover_the_rest().await?;
+            self.segment.file.sync_all().await?;
+        }
+        self.segment.end = self.at;
+        Ok(self.segment)
+    }
+
+    async fn write_records_again(&self) -> io::Result<()> {
         let file = &self.segment.file;
         let mut block = Vec::with_capacity(READ_SIZE);
         let mut at = 0;
@@ -321,9 +333,32 @@ impl Reader {
             block.clear();
             at += count;
         }
-        segment::fill_with_zeros(file, self.at, size.max(self.at)).await?;
-        file.sync_all().await?;
-        self.segment.end = self.at;
-        Ok(self.segment)
+        Ok(())
+    }
+
+    /// Covers all that is no zero behind the records. Zeros that the kernel shows are on the disk: they were synced before the segment
+    /// had its name, and are never written again.
+    async fn cover_the_rest(&self) -> io::Result<()> {
+        let size = self.segment.header.size;
+        let file = &self.segment.file;
+        let mut block = Vec::with_capacity(READ_SIZE);
+        let (mut at, mut end) = (self.at, self.at);
+        while at < size {
+            let wanted = (size - at).min(READ_SIZE as u64) as usize;
+            let (read, slice) = file.read_at(block.slice(..wanted), at).await;
+            block = slice.into_inner();
+            let count = read?;
+            if count == 0 {
+                break;
+            }
+            if let Some(last) = block[..count].iter().rposition(|byte| *byte != 0) {
+                end = at + last as u64 + 1;
+            }
+            at += count as u64;
+            block.clear();
+        }
+        // Of a file that is shorter than its header says, the rest was never written.
+        segment::fill(file, at, size, [0; 8]).await?;
+        segment::fill(file, self.at, end.next_multiple_of(8), format::COVER).await
     }
 }

@@ -12,8 +12,8 @@ use crate::fs::{self, File, OpenOptions};
 /// The next segment, until its header is written. Of no value after a crash.
 const PREPARED: &str = "prepared";
 const SUFFIX: &str = ".segment";
-/// How much of a new file is filled with zeros by one write.
-const ZEROS_SIZE: usize = 256 * 1024;
+/// How much of a file is filled by one write.
+const FILL_SIZE: usize = 256 * 1024;
 
 /// An open segment and the place where its next record goes.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub(super) async fn prepare(folder: Rc<Path>, size: u64) -> io::Result<File> {
         .create_new(true)
         .open(&path)
         .await?;
-    fill_with_zeros(&file, 0, size).await?;
+    fill(&file, 0, size, [0; 8]).await?;
     file.sync_all().await?;
     Ok(file)
 }
@@ -160,14 +160,15 @@ pub(super) async fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder).await?.sync_all().await
 }
 
-pub(super) async fn fill_with_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
-    let mut zeros = vec![0; ZEROS_SIZE];
+/// Writes `word` over and over.
+pub(super) async fn fill(file: &File, from: u64, to: u64, word: [u8; 8]) -> io::Result<()> {
+    let mut bytes = word.repeat(FILL_SIZE / word.len());
     let mut at = from;
     while at < to {
-        let count = (to - at).min(ZEROS_SIZE as u64) as usize;
-        let (written, slice) = file.write_all_at(zeros.slice(..count), at).await;
+        let count = (to - at).min(FILL_SIZE as u64) as usize;
+        let (written, slice) = file.write_all_at(bytes.slice(..count), at).await;
         written?;
-        zeros = slice.into_inner();
+        bytes = slice.into_inner();
         at += count as u64;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::JournalOptions;
+use super::clean::Mark;
 use super::format::{self, Seal};
 use super::lock::Lock;
 use super::segment::{self, Segment};
@@ -170,6 +171,10 @@ impl Writer {
         if let Some(preparing) = self.preparing.take() {
             preparing.abort();
             drop(preparing.await);
+        }
+        if let End::Closed = end {
+            let mark = Mark::new(&self.segment.header, self.segment.end);
+            mark.write(&self.folder).await;
         }
         // Whoever hears of the end may open the journal anew.
         self.lock = None;
