@@ -301,6 +301,7 @@ impl Chronicle {
             rounds: rounds.sum(),
             elapsed,
             driver,
+            cores: 1,
             trace_hash: self.trace.value(),
         }
     }

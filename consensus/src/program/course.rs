@@ -52,6 +52,16 @@ impl MessageCounts {
     }
 }
 
+impl std::ops::AddAssign for MessageCounts {
+    fn add_assign(&mut self, more: MessageCounts) {
+        self.claim += more.claim;
+        self.decided += more.decided;
+        self.record += more.record;
+        self.recorded += more.recorded;
+        self.fetch += more.fetch;
+    }
+}
+
 /// Decrees by the way they were decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DecreeCounts {
@@ -115,6 +125,8 @@ pub struct Course {
     pub elapsed: Duration,
     /// What drove the executor; "none" in memory.
     pub driver: &'static str,
+    /// How many of its cores the heroes shared.
+    pub cores: usize,
     /// A hash over everything that was sent, received and said, in order.
     pub trace_hash: u64,
 }

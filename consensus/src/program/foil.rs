@@ -173,6 +173,7 @@ impl Foil {
             rounds: 0,
             elapsed: Duration::ZERO,
             driver: "none",
+            cores: 1,
             trace_hash: trace.value(),
         }
     }

@@ -33,6 +33,8 @@ pub struct Report {
     pub transport: String,
     /// What drove the executor.
     pub driver: &'static str,
+    /// How many of its cores the heroes shared.
+    pub cores: usize,
     /// The seed of everything that was drawn.
     pub seed: u64,
     /// The command that repeats the run.
@@ -60,6 +62,7 @@ impl Report {
             elapsed_ms: course.elapsed.as_micros() as f64 / 1_000.0,
             transport: name(arguments.transport()),
             driver: course.driver,
+            cores: course.cores,
             seed,
             replay: arguments.replay(program, seed),
             trace_hash: format!("{:016x}", course.trace_hash),
@@ -144,11 +147,26 @@ impl Report {
             "udp" if self.is_simulated() => format!("UDP between {hosts}"),
             other if self.is_simulated() => format!("{other} on a simulated host"),
             "memory" => "memory, in virtual time".to_owned(),
-            "unix" => format!("{} on {}", count(pairs, "unix socket"), self.driver),
-            "tcp" => format!("{} on {}", count(pairs, "TCP connection"), self.driver),
-            "udp" => format!("{} on {}", count(self.peers, "UDP socket"), self.driver),
-            "pipe" => format!("{} on {}", count(2 * pairs, "pipe"), self.driver),
-            other => format!("{other} on {}", self.driver),
+            "unix" => format!("{} on {}", count(pairs, "unix socket"), self.place_text()),
+            "tcp" => format!(
+                "{} on {}",
+                count(pairs, "TCP connection"),
+                self.place_text()
+            ),
+            "udp" => format!(
+                "{} on {}",
+                count(self.peers, "UDP socket"),
+                self.place_text()
+            ),
+            "pipe" => format!("{} on {}", count(2 * pairs, "pipe"), self.place_text()),
+            other => format!("{other} on {}", self.place_text()),
+        }
+    }
+
+    fn place_text(&self) -> String {
+        match self.cores {
+            1 => self.driver.to_owned(),
+            cores => format!("{}, {cores} cores", self.driver),
         }
     }
 
@@ -382,6 +400,7 @@ mod tests {
             decrees: DecreeCounts { fast: 2, slow: 1 },
             rounds: 3,
             elapsed: Duration::from_micros(1_234),
+            cores: 1,
             driver: "uring",
             trace_hash: 0xabc,
         };

@@ -7,15 +7,19 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use krug::sim::Sim;
 use krug::sync::Notify;
 
 use super::arguments::{Arguments, Durable, Transport};
-use super::circle::{self, Circle, Places, Watcher};
+use super::circle::{self, Circle, Watcher};
 use super::course::Course;
+use super::lives::{self, Told};
 use super::report::Narrator;
 use super::seeds;
+use super::venue::{self, Places};
 use crate::core::Peer;
 use crate::sim::{Carrier, host, ways};
 
@@ -31,11 +35,11 @@ const HARNESS: &str = "harness";
 ///
 /// What went wrong that was not asked for.
 pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<Course> {
-    let circle = Rc::new(Circle::new(arguments, narrator, "sim"));
+    let circle = Arc::new(Circle::new(arguments, narrator, "sim", 1));
     let mut sim = Sim::new(seed);
     let course = Rc::new(RefCell::new(None));
     let told = Rc::clone(&course);
-    let arguments = Rc::new(arguments.clone());
+    let arguments = Arc::new(arguments.clone());
     let carrier = match arguments.transport() {
         Transport::Tcp => Some(Carrier::Tcp),
         Transport::Udp => Some(Carrier::Udp),
@@ -48,9 +52,14 @@ pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<C
                 let end = |hero: usize| seats.ends[hero].notify_one();
                 circle::watch(&arguments, &circle, end).await;
                 let elapsed = circle.now();
-                told.replace(Some(match circle.failure.take() {
+                told.replace(Some(match circle.take_failure() {
                     Some(error) => Err(error),
-                    None => Ok(circle::close(&arguments, &circle, &seats.peers, elapsed)),
+                    None => Ok(circle::close(
+                        &arguments,
+                        &circle,
+                        &seats.told(elapsed),
+                        elapsed,
+                    )),
                 }));
             });
         }
@@ -59,8 +68,9 @@ pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> io::Result<C
             let places = Places {
                 logs: (arguments.durable == Durable::Sync).then(|| directory.clone()),
                 sockets: Some(directory),
+                cores: Vec::new(),
             };
-            told.replace(Some(circle::meet(&arguments, seed, circle, places).await));
+            told.replace(Some(venue::meet(&arguments, seed, circle, places).await));
         }),
     }
     sim.run().map_err(io::Error::other)?;
@@ -78,12 +88,19 @@ struct Seats {
     ends: Vec<Rc<Notify>>,
 }
 
+impl Seats {
+    fn told(&self, elapsed: Duration) -> Vec<Told> {
+        let told = |peer: &Rc<RefCell<Peer>>| Told::of(&peer.borrow(), elapsed);
+        self.peers.iter().map(told).collect()
+    }
+}
+
 /// A host for each hero.
 fn take_seats(
     sim: &mut Sim,
-    arguments: &Rc<Arguments>,
+    arguments: &Arc<Arguments>,
     seed: u64,
-    circle: &Rc<Circle>,
+    circle: &Arc<Circle>,
     carrier: Carrier,
 ) -> Seats {
     let config = seeds::config(arguments);
@@ -97,13 +114,13 @@ fn take_seats(
         let end = Rc::new(Notify::new());
         seats.peers.push(Rc::clone(&peer));
         seats.ends.push(Rc::clone(&end));
-        let (arguments, circle) = (Rc::clone(arguments), Rc::clone(circle));
+        let (arguments, circle) = (Arc::clone(arguments), Arc::clone(circle));
         sim.host(&host(hero), move || {
             let end = Rc::clone(&end);
             let life = live(
-                Rc::clone(&arguments),
+                Arc::clone(&arguments),
                 seed,
-                Rc::clone(&circle),
+                Arc::clone(&circle),
                 hero,
                 Rc::clone(&peer),
                 carrier,
@@ -121,9 +138,9 @@ fn take_seats(
 }
 
 async fn live(
-    arguments: Rc<Arguments>,
+    arguments: Arc<Arguments>,
     seed: u64,
-    circle: Rc<Circle>,
+    circle: Arc<Circle>,
     hero: usize,
     peer: Rc<RefCell<Peer>>,
     carrier: Carrier,
@@ -134,7 +151,7 @@ async fn live(
         let ways = ways(carrier, hero, peers, &mut tables).await?;
         let folder = Path::new(TEMPORARY).join("log");
         let log = match arguments.durable {
-            Durable::Sync => Some(circle::first_log(&folder, peers).await?),
+            Durable::Sync => Some(lives::first_log(&folder, peers).await?),
             Durable::None => None,
         };
         Ok((ways, log))
@@ -148,5 +165,5 @@ async fn live(
         return;
     }
     let watcher = Watcher::new(&arguments, seed, &circle, hero);
-    circle::speak(peer, ways, log, watcher).await;
+    lives::speak(peer, ways, log, watcher).await;
 }

@@ -25,7 +25,7 @@ use std::io;
 pub use lasting::Lasting;
 pub use meeting::{Socket, Sockets};
 pub use outbox::{OUTBOX_BYTES_MAX, Outbox};
-pub use pipe::{PipeLink, Pipes};
+pub use pipe::{PipeEnds, PipeLink, Pipes};
 pub use tasks::Tasks;
 pub use tcp::Tcp;
 pub use traffic::{Arrival, carry};
