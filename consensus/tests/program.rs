@@ -22,7 +22,10 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
         (&["--fault", "kill 30..40"], "name one of 1..33"),
         (&["--fault", "kill 1 @ letter 34"], "name one of 1..33"),
         (&["--fault", "explode"], "unknown fault `explode`; write"),
-        (&["--fault", "split 16|17"], "later version"),
+        (&["--fault", "stall-disk 3"], "later version"),
+        (&["--fault", "split 16|16"], "are not 33 heroes together"),
+        (&["--fault", "restart 7"], "does not say when"),
+        (&["--fault", "stall 7 @ 1s"], "does not say how long"),
         (&["--fault", "loss 200%"], "`loss 0%` to `loss 100%`"),
         (
             &["--transport", "pigeon"],
@@ -229,6 +232,10 @@ fn help_names_every_flag_and_ends_with_0() {
         "--cores",
         "--limit",
         "kill 7 @ letter 5",
+        "restart 7 @ 1s",
+        "split 16|17 @ 20ms",
+        "heal @ letter 9",
+        "stall 7 @ 5ms for 1s",
         "storm",
         "Exit status",
     ] {

@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long)]
     pub strict: bool,
 
-    /// What goes wrong: "kill 7 @ letter 5; kill 1..17; kill 3 @ 20ms; loss 10%".
+    /// What goes wrong: "kill 7 @ letter 5; restart 7 @ 1s; split 16|17 @ letter 8; heal @ 2s; stall 3 @ 20ms for 200ms; loss 10%".
     #[arg(
         long,
         value_name = "PLAN",
@@ -87,7 +87,12 @@ Faults, divided by `;`:
   kill 1..17            seventeen of them do
   kill 7 @ letter 5     he ends when four letters are spoken and the fifth is due
   kill 7 @ 20ms         he ends so long after the start
+  restart 7 @ 1s        he begins another life with his log (--durable sync), and ends first if he lives; not over pipes or in memory
+  split 16|17 @ 20ms    the first sixteen born and the other seventeen do not hear each other any more
+  heal @ letter 9       they do again, all of them
+  stall 7 @ 5ms for 1s  he does nothing for so long, and loses nothing; in a simulated world what goes to and from his host waits, too
   loss 10%              every tenth message never arrives
+  `@ letter N` and `@ TIME` go with each of them; without one, kill, split and stall are there from the beginning.
 
 Exit status:
   0 the word is spoken    2 the arguments make no sense    3 the heroes are stuck, with the reason
@@ -95,6 +100,9 @@ Exit status:
 Try:
   consensus --fault 'kill 7 @ letter 5; loss 10%'
   consensus --fault 'kill 1..17'
+  consensus --durable sync --fault 'kill 7 @ letter 5; restart 7 @ letter 20'
+  consensus --fault 'split 16|17 @ letter 8; heal @ 2s'
+  consensus --driver sim --fault 'stall 1..3 @ letter 4 for 500ms'
   consensus --cores all
   consensus --driver sim --seed 1
   consensus storm --seeds 1..100
@@ -191,6 +199,7 @@ impl Arguments {
             let text = "the lottery is drawn in memory only; leave out --transport";
             return Err(Refusal::Complaint(text.into()));
         }
+        arguments.check_faults()?;
         if arguments.transport() == Transport::Memory {
             if arguments.driver == Driver::Sim {
                 let text = "memory is a simulated world already; leave out --driver sim, or --transport and --protocol";
@@ -209,6 +218,28 @@ impl Arguments {
         }
         arguments.check_cores()?;
         Ok(arguments)
+    }
+
+    /// Who comes back needs a log that knows what he promised, and links.
+    fn check_faults(&self) -> Result<(), Refusal> {
+        let text = if self.protocol == Protocol::Lottery && !self.fault.only_takes_away() {
+            "a lottery is one broadcast, and knows `kill` and `loss` only; leave out --protocol"
+        } else if !self.fault.has_restarts() {
+            return Ok(());
+        } else if self.transport() == Transport::Memory {
+            "nobody has a disk in memory, and who forgets what he promised must not come back; take another --transport, and \
+             --durable sync"
+        } else if self.transport() == Transport::Pipe {
+            "a hero who ends takes his pipes along, and nobody lays new ones; take --transport unix, tcp or udp"
+        } else if self.durable == Durable::None {
+            "who comes back without a log has forgotten what he promised; add --durable sync"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Complaint(format!(
+            "--fault \"{}\": {text}",
+            self.fault
+        )))
     }
 
     /// Heroes are dealt out over the cores of a runtime; who has none, or only one that is simulated, has no second one.

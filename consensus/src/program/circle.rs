@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,15 +18,16 @@ use tempfile::TempDir;
 
 use super::arguments::{Arguments, Driver, Durable, Transport as Kind};
 use super::bell::Bell;
-use super::chronicle::Chronicle;
+use super::chronicle::{Chronicle, Deed};
 use super::course::{Course, MessageCounts};
 use super::draws::Draws;
 use super::lives::Told;
 use super::report::Narrator;
 use super::seeds;
 use super::venue::{self, Places};
-use crate::core::{Effect, Peer};
+use crate::core::{Effect, LogRecord, Message, Peer, Port};
 use crate::node::Observer;
+use crate::oracle::{self, Oracle};
 
 /// What the heroes that `arguments` ask for will run on.
 ///
@@ -110,6 +112,10 @@ pub(super) struct Circle {
     place: Mutex<Option<TempDir>>,
     /// Where the heroes have their logs, if they have any.
     logs: OnceLock<PathBuf>,
+    /// On which side each hero sits, if messages between the sides are to be lost.
+    sides: Vec<AtomicUsize>,
+    /// Sees whether all is true that must be, in a simulated world.
+    oracle: Option<Mutex<Oracle>>,
 }
 
 impl Circle {
@@ -129,7 +135,45 @@ impl Circle {
             failure: Mutex::new(None),
             place: Mutex::new(None),
             logs: OnceLock::new(),
+            sides: (0..arguments.peers).map(|_| AtomicUsize::new(0)).collect(),
+            oracle: None,
         }
+    }
+
+    /// With an [oracle](Oracle) that is told everything, and panics if something must not be.
+    pub(super) fn with_oracle(mut self, arguments: &Arguments) -> Circle {
+        let is_small = arguments.peers <= oracle::HEROES_MAX;
+        self.oracle = is_small.then(|| Mutex::new(Oracle::new(seeds::config(arguments))));
+        self
+    }
+
+    pub(super) fn tell_oracle(&self, tell: impl FnOnce(&mut Oracle)) {
+        if let Some(oracle) = &self.oracle {
+            tell(&mut lock(oracle));
+        }
+    }
+
+    /// From now on messages get lost between heroes for whom `sides` differs.
+    pub(super) fn split(&self, sides: &[usize]) {
+        for (here, side) in self.sides.iter().zip(sides) {
+            here.store(*side, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn heal(&self) {
+        self.split(&vec![0; self.sides.len()]);
+    }
+
+    fn are_apart(&self, one: usize, other: usize) -> bool {
+        let side = |hero: usize| self.sides[hero].load(Ordering::Relaxed);
+        side(one) != side(other)
+    }
+
+    /// A hero has begun another life, in which he knows this much.
+    pub(super) fn returned(&self, hero: usize, peer: &Peer) {
+        self.tell_oracle(|oracle| oracle.restarts(hero, peer));
+        lock(&self.chronicle).returned(hero, peer, self.now());
+        self.changed.ring();
     }
 
     /// Inside of a runtime, whose clock it is.
@@ -179,41 +223,48 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns when nothing more is to be expected.
-/// `end` ends a hero.
-pub(super) async fn watch(arguments: &Arguments, circle: &Circle, end: impl Fn(usize)) {
+/// Returns when nothing more is to be expected. `act` does what the faults want.
+pub(super) async fn watch(arguments: &Arguments, circle: &Circle, act: impl Fn(Deed)) {
     let mut all_linked = false;
-    while let Some(next) = look(arguments, circle, &end, &mut all_linked) {
+    while let Some(next) = look(arguments, circle, &act, &mut all_linked) {
         // In time or not: the next look finds what there is to do.
         let _ = timeout_at(circle.started() + next, circle.changed.rung()).await;
     }
 }
 
-/// Ends those whose moment has come. Gives back when to look again at the latest, or
+/// Does what is due. Gives back when to look again at the latest, or
 /// `None` if nothing more is to be expected.
 fn look(
     arguments: &Arguments,
     circle: &Circle,
-    end: &impl Fn(usize),
+    act: &impl Fn(Deed),
     all_linked: &mut bool,
 ) -> Option<Duration> {
     let now = circle.now();
     let mut chronicle = lock(&circle.chronicle);
     if !*all_linked && circle.linked.load(Ordering::Relaxed) == arguments.peers {
         *all_linked = true;
-        drop(lock(&circle.place).take());
+        // Who comes back is dialled again.
+        if !arguments.fault.needs_lasting_links() {
+            drop(lock(&circle.place).take());
+        }
         chronicle.linked(arguments.peers * (arguments.peers - 1) / 2, now);
     }
-    let last = chronicle.progress() + arguments.limit;
     if !*all_linked {
         // Nobody dies on the way to his place: the others would only wait for him there.
+        let last = chronicle.deadline(arguments.limit);
         return (now < last && lock(&circle.failure).is_none()).then_some(last);
     }
-    chronicle.take_due_kills(now).into_iter().for_each(end);
-    if chronicle.is_over() || now >= last {
+    let deeds = chronicle.take_due(now);
+    drop(chronicle);
+    deeds.into_iter().for_each(act);
+    let chronicle = lock(&circle.chronicle);
+    let last = chronicle.deadline(arguments.limit);
+    let is_broken_off = lock(&circle.failure).is_some();
+    if chronicle.is_over() || now >= last || is_broken_off {
         return None;
     }
-    Some(chronicle.next_kill().map_or(last, |kill| kill.min(last)))
+    Some(chronicle.next_deed().map_or(last, |next| next.min(last)))
 }
 
 pub(super) fn close(
@@ -237,10 +288,12 @@ pub(super) fn close(
     course
 }
 
-/// The harness's eye on one hero, and the fault that takes his messages.
+/// The harness's eye on one hero, and the faults that take his messages.
 pub(super) struct Watcher {
     hero: usize,
     circle: Arc<Circle>,
+    /// Who sits at the other end of each port, where that is known.
+    neighbours: Rc<[usize]>,
     loss_per_million: u32,
     losses: Draws,
 }
@@ -251,30 +304,32 @@ impl Watcher {
         seed: u64,
         circle: &Arc<Circle>,
         hero: usize,
+        neighbours: Rc<[usize]>,
     ) -> Watcher {
         Watcher {
             hero,
             circle: Arc::clone(circle),
+            neighbours,
             loss_per_million: arguments.fault.loss.per_million,
             losses: seeds::draws(seed, seeds::LOSSES + hero as u64),
         }
     }
-
-    pub(super) fn circle(&self) -> Arc<Circle> {
-        Arc::clone(&self.circle)
-    }
-
-    pub(super) fn hero(&self) -> usize {
-        self.hero
-    }
 }
 
 impl Observer for Watcher {
-    fn loses_next(&mut self) -> bool {
-        self.losses.happens(self.loss_per_million)
+    fn loses_next(&mut self, port: Port) -> bool {
+        let other = self.neighbours.get(port.0);
+        let is_cut = other.is_some_and(|other| self.circle.are_apart(self.hero, *other));
+        self.losses.happens(self.loss_per_million) || is_cut
     }
 
     fn stepped(&mut self, peer: &Peer, learned: &[Effect]) {
+        self.circle.tell_oracle(|oracle| {
+            learned
+                .iter()
+                .for_each(|effect| oracle.learned(self.hero, effect));
+            oracle.looks_at(self.hero, peer);
+        });
         let mut chronicle = lock(&self.circle.chronicle);
         if let Some(claim) = peer.claim() {
             chronicle.named(self.hero, claim.name);
@@ -283,8 +338,19 @@ impl Observer for Watcher {
         learned
             .iter()
             .for_each(|effect| chronicle.learned(self.hero, effect, now));
+        drop(chronicle);
         if !learned.is_empty() {
             self.circle.changed.ring();
         }
+    }
+
+    fn persisted(&mut self, records: &[LogRecord]) {
+        self.circle
+            .tell_oracle(|oracle| oracle.persists(self.hero, records));
+    }
+
+    fn says(&mut self, message: &Message) {
+        self.circle
+            .tell_oracle(|oracle| oracle.says(self.hero, message));
     }
 }

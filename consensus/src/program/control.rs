@@ -52,6 +52,11 @@ impl Control {
         });
     }
 
+    /// The number of his newest life.
+    pub fn life(&self) -> u64 {
+        self.lock().life
+    }
+
     /// He does nothing, or goes on.
     pub fn stall(&self, is_stalled: bool) {
         self.change(|state| state.is_stalled = is_stalled);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::faults::Heroes;
 use crate::core;
 
 /// One letter, spoken.
@@ -87,11 +88,26 @@ pub enum Happening {
     /// A letter is decided, and so spoken.
     Spoke(Spoken),
     /// A fault ended heroes.
-    Killed {
-        /// The first of them, by his number in the order of birth.
-        first: usize,
-        /// The last of them.
-        last: usize,
+    Killed(Heroes),
+    /// A fault lets heroes begin another life.
+    Restarted(Heroes),
+    /// A hero has come back.
+    Returned {
+        /// His number in the order of birth.
+        hero: usize,
+        /// How many letters his log knew.
+        letters: usize,
+    },
+    /// So many sit on each side, and do not hear the others.
+    Split(Vec<usize>),
+    /// All hear each other again.
+    Healed,
+    /// Heroes do nothing for so long.
+    Stalled(Heroes, Duration),
+    /// A hero goes on.
+    WentOn {
+        /// His number in the order of birth.
+        hero: usize,
     },
 }
 

@@ -19,12 +19,18 @@ pub struct TooFewDescriptors {
 }
 
 /// How many descriptors this process holds when `peers` heroes talk over `transport` on `cores` cores:
-/// both ends of every link live here.
-pub fn descriptors_needed(peers: usize, transport: Transport, cores: usize) -> u64 {
+/// both ends of every link live here. Links that must last are two connections, one each way.
+pub fn descriptors_needed(
+    peers: usize,
+    transport: Transport,
+    cores: usize,
+    must_last: bool,
+) -> u64 {
     let (peers, reserve) = (peers as u64, RESERVE * cores as u64);
     let pairs = peers * (peers - 1) / 2;
     match transport {
         Transport::Memory => reserve,
+        Transport::Unix | Transport::Tcp if must_last => 4 * pairs + peers + reserve,
         Transport::Unix | Transport::Tcp => 2 * pairs + peers + reserve,
         Transport::Udp => peers + reserve,
         Transport::Pipe => 4 * pairs + reserve,
@@ -80,14 +86,33 @@ mod tests {
     #[test]
     fn every_pair_of_heroes_costs_two_ends() {
         assert_eq!(
-            descriptors_needed(33, Transport::Tcp, 1),
+            descriptors_needed(33, Transport::Tcp, 1, false),
             1056 + 33 + RESERVE
         );
-        assert_eq!(descriptors_needed(33, Transport::Pipe, 1), 2112 + RESERVE);
-        assert_eq!(descriptors_needed(33, Transport::Udp, 1), 33 + RESERVE);
-        assert_eq!(descriptors_needed(1, Transport::Unix, 1), 1 + RESERVE);
-        assert_eq!(descriptors_needed(1000, Transport::Memory, 1), RESERVE);
-        assert_eq!(descriptors_needed(33, Transport::Udp, 2), 33 + 2 * RESERVE);
+        assert_eq!(
+            descriptors_needed(33, Transport::Pipe, 1, false),
+            2112 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Udp, 1, false),
+            33 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(1, Transport::Unix, 1, false),
+            1 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(1000, Transport::Memory, 1, false),
+            RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Tcp, 1, true),
+            2112 + 33 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Udp, 2, false),
+            33 + 2 * RESERVE
+        );
     }
 
     #[test]

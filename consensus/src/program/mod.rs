@@ -80,8 +80,12 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
         Err(refusal) => return refused(refusal),
     };
     if arguments.driver != Driver::Sim {
-        let needed =
-            limits::descriptors_needed(arguments.peers, arguments.transport(), arguments.cores());
+        let needed = limits::descriptors_needed(
+            arguments.peers,
+            arguments.transport(),
+            arguments.cores(),
+            arguments.fault.needs_lasting_links(),
+        );
         limits::raise_descriptor_limit(needed).map_err(|error| Failure {
             status: REFUSED,
             line: error.to_string(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::arguments::{Arguments, Transport, View, name};
 use super::course::{Course, DecreeCounts, End, Happening, MessageCounts, Spoken};
+use super::faults::{DurationText, Heroes, SidesText};
 
 /// The object of `--json`.
 #[derive(Clone, Debug, Serialize)]
@@ -246,12 +247,26 @@ impl Narrator {
             Happening::RosterClosed { names } => self
                 .paint
                 .dim(&format!("the roll is decided: {}", count(*names, "name"))),
-            Happening::Killed { first, last } if first == last => {
-                self.paint.red(&format!("hero {first} is gone"))
+            Happening::Killed(heroes) => self.paint.red(&whose(*heroes, "is gone", "are gone")),
+            Happening::Restarted(heroes) => {
+                self.paint
+                    .yellow(&whose(*heroes, "begins another life", "begin another life"))
             }
-            Happening::Killed { first, last } => {
-                self.paint.red(&format!("heroes {first}..{last} are gone"))
+            Happening::Returned { hero, letters } => self.paint.yellow(&format!(
+                "hero {hero} is back, and knows {}",
+                count(*letters, "letter")
+            )),
+            Happening::Split(sides) => self.paint.red(&format!(
+                "the circle is split: {} do not hear each other",
+                SidesText(sides)
+            )),
+            Happening::Healed => self.paint.yellow("all hear each other again"),
+            Happening::Stalled(heroes, duration) => {
+                let text = whose(*heroes, "does nothing for", "do nothing for");
+                self.paint
+                    .red(&format!("{text} {}", DurationText(*duration)))
             }
+            Happening::WentOn { hero } => self.paint.yellow(&format!("hero {hero} goes on")),
             Happening::Spoke(spoken) => self.spoke(spoken),
         };
         self.say(&format!("{time}  {text}"));
@@ -281,6 +296,14 @@ impl Narrator {
             // A reader who has gone away is no reason to stop speaking.
             let _ = writeln!(io::stdout().lock(), "{text}");
         }
+    }
+}
+
+/// "hero 7 is gone", "heroes 1..3 are gone".
+fn whose(heroes: Heroes, one: &str, many: &str) -> String {
+    match heroes.first == heroes.last {
+        true => format!("hero {heroes} {one}"),
+        false => format!("heroes {heroes} {many}"),
     }
 }
 

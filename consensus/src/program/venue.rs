@@ -2,13 +2,15 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use krug::cores::CoreHandle;
-use krug::net::{TcpListener, UdpOptions, UnixListener};
+use krug::net::{TcpListener, UdpOptions, UdpSocket, UnixListener};
 
 use super::arguments::{Arguments, Transport as Kind};
 use super::circle::Circle;
@@ -17,7 +19,9 @@ use super::draws::Draws;
 use super::lives::hold;
 use super::seeds;
 use crate::node::Ways;
-use crate::transport::{PipeEnds, PipeLink, Pipes, Sockets, Tcp, Transport, Udp, Unix};
+use crate::transport::{
+    Greet, Lasting, PipeEnds, PipeLink, Pipes, Socket, Sockets, Tcp, Transport, Udp, Unix,
+};
 
 /// Where heroes put what has a name, and where they live.
 #[derive(Clone, Debug, Default)]
@@ -30,26 +34,97 @@ pub(super) struct Places {
     pub(super) cores: Vec<CoreHandle>,
 }
 
-/// A hero's way to the others. It stays on his core.
+/// A hero's way to the others, in each of his lives. It stays on his core.
 pub(super) struct Door {
-    open: Box<dyn FnOnce() -> Opening>,
+    /// Who sits at the other end of each port, where the harness can know it.
+    neighbours: Rc<[usize]>,
+    open: Box<dyn FnMut(u64) -> Opening>,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Ways>>>;
 
 impl Door {
-    /// For one life.
+    /// For one life, with links in whatever order they come up.
     fn once(transport: impl Transport) -> Door {
-        let open = async { Ways::over(transport.connect().await) };
+        Door::known(transport, Vec::new())
+    }
+
+    /// For one life, with links to these neighbours.
+    fn known(transport: impl Transport, neighbours: Vec<usize>) -> Door {
+        let mut transport = Some(transport);
+        let open = move |_| -> Opening {
+            let transport = transport.take();
+            let transport = transport.expect("who may come back has a door for several lives");
+            Box::pin(async { Ways::over(transport.connect().await) })
+        };
         Door {
-            open: Box::new(|| Box::pin(open)),
+            neighbours: neighbours.into(),
+            open: Box::new(open),
         }
     }
 
-    /// The links to the others.
-    pub(super) async fn open(self) -> Ways {
-        (self.open)().await
+    /// For several lives: the listener stays, and links are made anew when they break.
+    fn lasting<S: Socket>(listener: S::Listener, own: S::Address, all: Numbered<S::Address>) -> Door
+    where
+        S::Address: Greet,
+    {
+        let listener = Rc::new(listener);
+        let neighbours = neighbours(&own, &all);
+        let addresses = without_numbers(all);
+        let open = move |life| -> Opening {
+            let lasting = Lasting::<S> {
+                listener: Rc::clone(&listener),
+                own: own.clone(),
+                addresses: addresses.clone(),
+            };
+            Box::pin(async move { lasting.keep(life) })
+        };
+        Door {
+            neighbours,
+            open: Box::new(open),
+        }
     }
+
+    /// For several lives: the socket stays.
+    fn datagrams(socket: UdpSocket, own: SocketAddr, all: Numbered<SocketAddr>) -> Door {
+        let socket = Rc::new(socket);
+        let neighbours = neighbours(&own, &all);
+        let addresses = without_numbers(all);
+        let open = move |_| -> Opening {
+            let udp = Udp {
+                socket: Rc::clone(&socket),
+                own,
+                addresses: addresses.clone(),
+            };
+            Box::pin(async { Ways::over(udp.connect().await) })
+        };
+        Door {
+            neighbours,
+            open: Box::new(open),
+        }
+    }
+
+    /// Who sits at the other end of each port; empty where the harness cannot know it.
+    pub(super) fn neighbours(&self) -> Rc<[usize]> {
+        Rc::clone(&self.neighbours)
+    }
+
+    /// The links to the others, for the life of this number.
+    pub(super) async fn open(&mut self, life: u64) -> Ways {
+        (self.open)(life).await
+    }
+}
+
+/// Addresses, and whose they are.
+type Numbered<A> = Vec<(usize, A)>;
+
+fn neighbours<A: PartialEq>(own: &A, all: &Numbered<A>) -> Rc<[usize]> {
+    let others = all.iter().filter(|(_, address)| address != own);
+    others.map(|(hero, _)| *hero).collect()
+}
+
+fn without_numbers<A>(all: Numbered<A>) -> Vec<A> {
+    all.into_iter().map(|(_, address)| address).collect()
 }
 
 /// All heroes on one host, which is this one.
@@ -94,17 +169,21 @@ pub(super) struct Meeting {
 async fn over_unix(meeting: Meeting, directory: PathBuf) -> io::Result<Course> {
     let board = Arc::new(Board::new(&meeting));
     let mut names = seeds::draws(meeting.seed, seeds::PATHS);
-    let prepare = |_| {
+    let must_last = meeting.arguments.fault.needs_lasting_links();
+    let prepare = |hero| {
         let path = directory.join(format!("{:016x}", names.draw()));
         let board = Arc::clone(&board);
         move || async move {
             let listener = UnixListener::bind(&path).await?;
-            let addresses = board.exchange(path.clone()).await;
-            Ok(Door::once(Sockets::<Unix> {
-                listener,
-                own: path,
-                addresses,
-            }))
+            let all = board.exchange(hero, path.clone()).await;
+            Ok(match must_last {
+                true => Door::lasting::<Unix>(listener, path, all),
+                false => Door::once(Sockets::<Unix> {
+                    listener,
+                    own: path,
+                    addresses: without_numbers(all),
+                }),
+            })
         }
     };
     hold(meeting, prepare).await
@@ -112,17 +191,21 @@ async fn over_unix(meeting: Meeting, directory: PathBuf) -> io::Result<Course> {
 
 async fn over_tcp(meeting: Meeting) -> io::Result<Course> {
     let board = Arc::new(Board::new(&meeting));
-    let prepare = |_| {
+    let must_last = meeting.arguments.fault.needs_lasting_links();
+    let prepare = |hero| {
         let board = Arc::clone(&board);
         move || async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let own = listener.local_addr()?;
-            let addresses = board.exchange(own).await;
-            Ok(Door::once(Sockets::<Tcp> {
-                listener,
-                own,
-                addresses,
-            }))
+            let all = board.exchange(hero, own).await;
+            Ok(match must_last {
+                true => Door::lasting::<Tcp>(listener, own, all),
+                false => Door::once(Sockets::<Tcp> {
+                    listener,
+                    own,
+                    addresses: without_numbers(all),
+                }),
+            })
         }
     };
     hold(meeting, prepare).await
@@ -130,18 +213,14 @@ async fn over_tcp(meeting: Meeting) -> io::Result<Course> {
 
 async fn over_udp(meeting: Meeting) -> io::Result<Course> {
     let board = Arc::new(Board::new(&meeting));
-    let prepare = |_| {
+    let prepare = |hero| {
         let board = Arc::clone(&board);
         move || async move {
             let options = UdpOptions::new().receive_ahead(true);
             let socket = options.bind("127.0.0.1:0").await?;
             let own = socket.local_addr()?;
-            let addresses = board.exchange(own).await;
-            Ok(Door::once(Udp {
-                socket,
-                own,
-                addresses,
-            }))
+            let all = board.exchange(hero, own).await;
+            Ok(Door::datagrams(socket, own, all))
         }
     };
     hold(meeting, prepare).await
@@ -151,14 +230,17 @@ async fn over_pipes(meeting: Meeting) -> io::Result<Course> {
     let mut ends = no_ends::<PipeLink>(&meeting);
     for (one, other) in pairs(&meeting) {
         let (here, there) = PipeLink::pair().await?;
-        ends[one].push(here);
-        ends[other].push(there);
+        ends[one].push((other, here));
+        ends[other].push((one, there));
     }
     let mut tables = seeds::draws(meeting.seed, seeds::TABLES);
     let prepare = |hero: usize| {
         let mut links = std::mem::take(&mut ends[hero]);
         tables.shuffle(&mut links);
-        move || async { Ok(Door::once(Pipes(links))) }
+        move || async {
+            let (neighbours, links) = links.into_iter().unzip();
+            Ok(Door::known(Pipes(links), neighbours))
+        }
     };
     hold(meeting, prepare).await
 }
@@ -168,22 +250,24 @@ async fn over_pipes_between_cores(meeting: Meeting) -> io::Result<Course> {
     let mut ends = no_ends::<PipeEnds>(&meeting);
     for (one, other) in pairs(&meeting) {
         let (here, there) = PipeEnds::pair()?;
-        ends[one].push(here);
-        ends[other].push(there);
+        ends[one].push((other, here));
+        ends[other].push((one, there));
     }
     let mut tables = seeds::draws(meeting.seed, seeds::TABLES);
     let prepare = |hero: usize| {
         let mut ends = std::mem::take(&mut ends[hero]);
         tables.shuffle(&mut ends);
         move || async {
+            let (neighbours, ends): (_, Vec<PipeEnds>) = ends.into_iter().unzip();
             let links = ends.into_iter().map(PipeLink::over);
-            Ok(Door::once(Pipes(links.collect::<io::Result<_>>()?)))
+            let links = Pipes(links.collect::<io::Result<_>>()?);
+            Ok(Door::known(links, neighbours))
         }
     };
     hold(meeting, prepare).await
 }
 
-fn no_ends<E>(meeting: &Meeting) -> Vec<Vec<E>> {
+fn no_ends<E>(meeting: &Meeting) -> Vec<Vec<(usize, E)>> {
     (0..meeting.arguments.peers).map(|_| Vec::new()).collect()
 }
 
@@ -200,7 +284,8 @@ struct Board<A> {
 }
 
 struct Posted<A> {
-    addresses: Vec<A>,
+    /// Whose it is, which is for the harness alone, and the address.
+    addresses: Vec<(usize, A)>,
     waiting: Vec<Waker>,
     draws: Draws,
 }
@@ -218,16 +303,8 @@ impl<A: Clone> Board<A> {
         }
     }
 
-    async fn exchange(&self, own: A) -> Vec<A> {
-        let mut posted = self.lock();
-        posted.addresses.push(own);
-        let is_full = posted.addresses.len() == self.expected;
-        let waiting = match is_full {
-            true => std::mem::take(&mut posted.waiting),
-            false => Vec::new(),
-        };
-        drop(posted);
-        waiting.into_iter().for_each(Waker::wake);
+    async fn exchange(&self, hero: usize, own: A) -> Numbered<A> {
+        self.post(hero, own);
         poll_fn(|context| {
             let mut posted = self.lock();
             if posted.addresses.len() < self.expected {
@@ -239,6 +316,16 @@ impl<A: Clone> Board<A> {
             Poll::Ready(all)
         })
         .await
+    }
+
+    fn post(&self, hero: usize, own: A) {
+        let mut posted = self.lock();
+        posted.addresses.push((hero, own));
+        if posted.addresses.len() == self.expected {
+            let waiting = std::mem::take(&mut posted.waiting);
+            drop(posted);
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Posted<A>> {
