@@ -24,8 +24,8 @@ const INBOX_SIZE: usize = 1_024;
 
 /// Sees what a node does, and decides which of its messages are lost.
 pub trait Observer {
-    /// True if the next message is to be thrown away instead of sent.
-    fn loses_next(&mut self) -> bool;
+    /// True if the next message, over this port, is to be thrown away instead of sent.
+    fn loses_next(&mut self, port: Port) -> bool;
 
     /// The peer took a step, and learned this.
     fn stepped(&mut self, peer: &Peer, learned: &[Effect]);
@@ -152,6 +152,29 @@ impl<O: Observer> Node<O> {
     /// Returns why the log has failed. What was not durable was not spoken of, and nobody may live with this log again:
     /// what it holds is not known any more.
     pub async fn run(mut self) -> io::Error {
+        self.live().await
+    }
+
+    /// As [`run`](Node::run), until `end` resolves. What is on its way to the disk then arrives there, and nothing is said of it: as
+    /// with a program that is killed, nobody opens the log again before the kernel has done with it. Dropping this future
+    /// leaves open whether it has.
+    ///
+    /// # Errors
+    ///
+    /// Why the log has failed, before the end or at it.
+    pub async fn run_until(mut self, end: impl Future<Output = ()>) -> io::Result<()> {
+        let failed = krug::select! {
+            error = self.live() => Some(error),
+            () = end => None,
+        };
+        match (failed, self.syncing) {
+            (Some(error), _) => Err(error),
+            (None, Some(syncing)) => syncing.append.await,
+            (None, None) => Ok(()),
+        }
+    }
+
+    async fn live(&mut self) -> io::Error {
         self.step(Event::Start);
         loop {
             self.begin_sync();
@@ -296,7 +319,7 @@ impl<O: Observer> Hands for Links<O> {
         self.encode(message);
         // A port without a link is a neighbour who was never reached.
         if let Some(outbox) = self.outboxes.get(port.0)
-            && !self.observer.loses_next()
+            && !self.observer.loses_next(port)
         {
             outbox.push(&self.frame);
         }
@@ -304,8 +327,8 @@ impl<O: Observer> Hands for Links<O> {
 
     fn broadcast(&mut self, message: &Message) {
         self.encode(message);
-        for outbox in &self.outboxes {
-            if !self.observer.loses_next() {
+        for (port, outbox) in self.outboxes.iter().enumerate() {
+            if !self.observer.loses_next(Port(port)) {
                 outbox.push(&self.frame);
             }
         }

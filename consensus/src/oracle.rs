@@ -29,7 +29,7 @@ use crate::core::{
 use decrees::Decree;
 
 /// So many heroes fit into a set of them.
-const HEROES_MAX: usize = 128;
+pub const HEROES_MAX: usize = 128;
 
 /// Knows everything that was ever durable or said. See the [module docs](self).
 #[derive(Debug)]

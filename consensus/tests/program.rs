@@ -22,7 +22,10 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
         (&["--fault", "kill 30..40"], "name one of 1..33"),
         (&["--fault", "kill 1 @ letter 34"], "name one of 1..33"),
         (&["--fault", "explode"], "unknown fault `explode`; write"),
-        (&["--fault", "split 16|17"], "later version"),
+        (&["--fault", "stall-disk 3"], "later version"),
+        (&["--fault", "split 16|16"], "are not 33 heroes together"),
+        (&["--fault", "restart 7"], "does not say when"),
+        (&["--fault", "stall 7 @ 1s"], "does not say how long"),
         (&["--fault", "loss 200%"], "`loss 0%` to `loss 100%`"),
         (
             &["--transport", "pigeon"],
@@ -54,6 +57,22 @@ fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
         (&["--seed", "tomorrow"], "give a whole number"),
         (&["--limit", "long"], "give one like"),
         (&["--sead", "1"], "--seed"),
+        (&["--cores", "0"], "nobody could run there; give 1..256"),
+        (
+            &["--cores", "-1"],
+            "that is no number of cores; give 1..256",
+        ),
+        (&["--cores", "many"], "that is no number of cores"),
+        (&["--cores", "10000"], "256 of them are the most"),
+        (&["--cores", "34"], "dealt out over 34 cores; give 1..33"),
+        (
+            &["--cores", "2", "--driver", "sim"],
+            "a host with one core, and all of it happens on one thread; leave out --cores",
+        ),
+        (
+            &["--cores", "2", "--transport", "memory"],
+            "one thread with a clock of its own; leave out --cores",
+        ),
         (&["replay"], "see --help"),
         (&["--peers"], "see --help"),
     ];
@@ -88,6 +107,112 @@ fn a_driver_in_the_environment_that_does_not_exist_is_one_line_and_ends_with_2()
     );
 }
 
+/// Whose turn each letter was, whoever has spoken it.
+fn owners(json: &Value) -> Vec<Value> {
+    let owner = |line: &Value| match &line["stood_in"] {
+        Value::Null => line["speaker"].clone(),
+        owner => owner.clone(),
+    };
+    json["spoken"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(owner)
+        .collect()
+}
+
+#[test]
+fn heroes_on_several_cores_say_the_same_over_every_transport() {
+    for (transport, driver) in ["unix", "tcp", "udp", "pipe"]
+        .into_iter()
+        .flat_map(|transport| [(transport, "uring"), (transport, "epoll")])
+    {
+        let on = |cores: &str| {
+            let run = run(&[
+                "--transport",
+                transport,
+                "--driver",
+                driver,
+                "--cores",
+                cores,
+                "--peers",
+                "9",
+                "--seed",
+                "4",
+                "--json",
+                "--limit",
+                "30s",
+            ]);
+            let json = run.expect_spoken(ALPHABET);
+            assert_eq!(json["driver"], driver, "{run}");
+            assert_eq!(json["cores"].to_string(), cores, "{run}");
+            assert_eq!(json["roster"], 9, "{run}");
+            owners(&json)
+        };
+        let alone = on("1");
+        assert_eq!(on("2"), alone, "{transport} on {driver}");
+        assert_eq!(on("3"), alone, "{transport} on {driver}");
+    }
+}
+
+#[test]
+fn on_several_cores_heroes_die_and_lose_messages_as_on_one() {
+    let fault = "kill 1..4; kill 7 @ letter 5; loss 5%";
+    let arguments = ["--cores", "2", "--json", "--limit", "30s", "--fault", fault];
+    let json = run(&arguments).expect_spoken(ALPHABET);
+    assert_eq!(json["roster"], 29);
+    let minority = [
+        "--cores",
+        "2",
+        "--fault",
+        "kill 1..17 @ letter 5",
+        "--limit",
+        "1s",
+    ];
+    let run = run(&minority);
+    assert_eq!(run.status, 3, "{run}");
+    assert_eq!(
+        run.stderr, "consensus: stuck: 16 of 33 hear each other, 17 needed\n",
+        "{run}"
+    );
+}
+
+#[test]
+fn the_report_names_the_cores_and_the_command_that_repeats_it() {
+    let driver = std::env::var("KRUG_DRIVER").unwrap_or("uring".to_owned());
+    let run_on_two = run(&[
+        "--cores",
+        "2",
+        "--peers",
+        "5",
+        "--durable",
+        "sync",
+        "--limit",
+        "60s",
+    ]);
+    assert_eq!(run_on_two.status, 0, "{run_on_two}");
+    let over = format!("10 unix sockets on {driver}, 2 cores");
+    for part in [over.as_str(), "--cores 2 --limit"] {
+        assert!(run_on_two.stdout.contains(part), "{part} in {run_on_two}");
+    }
+    // What has no second core has one.
+    for world in [["--driver", "sim"], ["--transport", "memory"]] {
+        let arguments = [&world[..], &["--cores", "all", "--json"]].concat();
+        assert_eq!(run(&arguments).expect_spoken(ALPHABET)["cores"], 1);
+    }
+    let all = run(&["--cores", "all", "--peers", "5", "--json", "--limit", "30s"]);
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(all.expect_spoken(ALPHABET)["cores"], processors.min(5));
+}
+
+#[test]
+fn the_environment_may_not_ask_for_a_world_without_cores() {
+    let arguments = ["--cores", "2"];
+    let run = finish(command(&arguments).env("KRUG_DRIVER", "sim"), &arguments);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{run}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run}");
+}
+
 #[test]
 fn help_names_every_flag_and_ends_with_0() {
     let run = run(&["--help"]);
@@ -104,8 +229,13 @@ fn help_names_every_flag_and_ends_with_0() {
         "--json",
         "--durable",
         "--driver",
+        "--cores",
         "--limit",
         "kill 7 @ letter 5",
+        "restart 7 @ 1s",
+        "split 16|17 @ 20ms",
+        "heal @ letter 9",
+        "stall 7 @ 5ms for 1s",
         "storm",
         "Exit status",
     ] {
@@ -135,6 +265,7 @@ fn the_json_object_has_exactly_its_fields() {
     assert_eq!(
         fields,
         [
+            "cores",
             "decrees",
             "driver",
             "elapsed_ms",

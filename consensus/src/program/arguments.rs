@@ -15,6 +15,9 @@ use crate::transport::UDP_PEERS_MAX;
 /// The most heroes a circle holds: each pair of them is a connection.
 pub const PEERS_MAX: usize = 1_000;
 
+/// The most cores a runtime of this program has: each is a thread with a ring.
+pub const CORES_MAX: usize = 256;
+
 /// 33 heroes in a circle settle among themselves who says which letter of a word, and say it. Nobody leads, nobody was given a number.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "consensus", version, long_about = None, after_help = AFTER_HELP)]
@@ -43,7 +46,7 @@ pub struct Arguments {
     #[arg(long)]
     pub strict: bool,
 
-    /// What goes wrong: "kill 7 @ letter 5; kill 1..17; kill 3 @ 20ms; loss 10%".
+    /// What goes wrong: "kill 7 @ letter 5; restart 7 @ 1s; split 16|17 @ letter 8; heal @ 2s; stall 3 @ 20ms for 200ms; loss 10%".
     #[arg(
         long,
         value_name = "PLAN",
@@ -69,6 +72,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = parse_driver)]
     pub driver: Driver,
 
+    /// Over how many cores of one runtime the heroes are dealt out: a number, or all, as many as there are processors.
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true, value_parser = parse_cores)]
+    cores: Cores,
+
     /// Gives up when so long nothing was said.
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_limit)]
     pub limit: Duration,
@@ -80,7 +87,12 @@ Faults, divided by `;`:
   kill 1..17            seventeen of them do
   kill 7 @ letter 5     he ends when four letters are spoken and the fifth is due
   kill 7 @ 20ms         he ends so long after the start
+  restart 7 @ 1s        he begins another life with his log (--durable sync), and ends first if he lives; not over pipes or in memory
+  split 16|17 @ 20ms    the first sixteen born and the other seventeen do not hear each other any more
+  heal @ letter 9       they do again, all of them
+  stall 7 @ 5ms for 1s  he does nothing for so long, and loses nothing; in a simulated world what goes to and from his host waits, too
   loss 10%              every tenth message never arrives
+  `@ letter N` and `@ TIME` go with each of them; without one, kill, split and stall are there from the beginning.
 
 Exit status:
   0 the word is spoken    2 the arguments make no sense    3 the heroes are stuck, with the reason
@@ -88,6 +100,10 @@ Exit status:
 Try:
   consensus --fault 'kill 7 @ letter 5; loss 10%'
   consensus --fault 'kill 1..17'
+  consensus --durable sync --fault 'kill 7 @ letter 5; restart 7 @ letter 20'
+  consensus --fault 'split 16|17 @ letter 8; heal @ 2s'
+  consensus --driver sim --fault 'stall 1..3 @ letter 4 for 500ms'
+  consensus --cores all
   consensus --driver sim --seed 1
   consensus storm --seeds 1..100
   consensus --protocol lottery";
@@ -147,6 +163,15 @@ pub enum Durable {
     Sync,
 }
 
+/// Over how many cores heroes are dealt out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cores {
+    /// As many as there are processors, heroes permitting.
+    All,
+    /// So many.
+    Count(usize),
+}
+
 /// Why there is nothing to run: the text, and whether it is an answer or a complaint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -174,6 +199,7 @@ impl Arguments {
             let text = "the lottery is drawn in memory only; leave out --transport";
             return Err(Refusal::Complaint(text.into()));
         }
+        arguments.check_faults()?;
         if arguments.transport() == Transport::Memory {
             if arguments.driver == Driver::Sim {
                 let text = "memory is a simulated world already; leave out --driver sim, or --transport and --protocol";
@@ -190,7 +216,63 @@ impl Arguments {
                 "--transport udp carries at most {UDP_PEERS_MAX} heroes: what they say of each other has to fit into one datagram"
             )));
         }
+        arguments.check_cores()?;
         Ok(arguments)
+    }
+
+    /// Who comes back needs a log that knows what he promised, and links.
+    fn check_faults(&self) -> Result<(), Refusal> {
+        let text = if self.protocol == Protocol::Lottery && !self.fault.only_takes_away() {
+            "a lottery is one broadcast, and knows `kill` and `loss` only; leave out --protocol"
+        } else if !self.fault.has_restarts() {
+            return Ok(());
+        } else if self.transport() == Transport::Memory {
+            "nobody has a disk in memory, and who forgets what he promised must not come back; take another --transport, and \
+             --durable sync"
+        } else if self.transport() == Transport::Pipe {
+            "a hero who ends takes his pipes along, and nobody lays new ones; take --transport unix, tcp or udp"
+        } else if self.durable == Durable::None {
+            "who comes back without a log has forgotten what he promised; add --durable sync"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Complaint(format!(
+            "--fault \"{}\": {text}",
+            self.fault
+        )))
+    }
+
+    /// Heroes are dealt out over the cores of a runtime; who has none, or only one that is simulated, has no second one.
+    fn check_cores(&self) -> Result<(), Refusal> {
+        let Cores::Count(cores @ 2..) = self.cores else {
+            return Ok(());
+        };
+        let text = if self.transport() == Transport::Memory {
+            "the world in memory is one thread with a clock of its own; leave out --cores, or take another --transport".to_owned()
+        } else if self.driver == Driver::Sim {
+            "in a simulated world each hero has a host with one core, and all of it happens on one thread; leave out --cores, or take \
+             another --driver"
+                .to_owned()
+        } else if cores > self.peers {
+            let heroes = self.peers;
+            format!("{heroes} heroes cannot be dealt out over {cores} cores; give 1..{heroes}")
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Complaint(format!("--cores {cores}: {text}")))
+    }
+
+    /// How many cores the heroes share.
+    pub fn cores(&self) -> usize {
+        let is_alone = self.transport() == Transport::Memory || self.driver == Driver::Sim;
+        match self.cores {
+            _ if is_alone => 1,
+            Cores::Count(count) => count,
+            Cores::All => {
+                let processors = std::thread::available_parallelism().map_or(1, usize::from);
+                processors.min(self.peers).min(CORES_MAX)
+            }
+        }
     }
 
     /// What carries the messages. The lottery shows one broadcast cut short, to which
@@ -205,12 +287,17 @@ impl Arguments {
     }
 
     /// Where the choice was left to the environment: `KRUG_DRIVER=sim` is `--driver sim`.
-    pub fn with_environment(mut self, driver: Option<OsString>) -> Arguments {
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Arguments::read), if that does not go together with the rest.
+    pub fn with_environment(mut self, driver: Option<OsString>) -> Result<Arguments, Refusal> {
         let is_open = self.driver == Driver::Auto && self.transport() != Transport::Memory;
         if is_open && driver.is_some_and(|driver| driver == "sim") {
             self.driver = Driver::Sim;
+            self.check_cores()?;
         }
-        self
+        Ok(self)
     }
 
     /// The command that repeats this run with `seed`.
@@ -244,6 +331,11 @@ impl Arguments {
         }
         if self.driver != plain.driver {
             add(format_args!("--driver {}", name(self.driver)));
+        }
+        match self.cores {
+            _ if self.cores == plain.cores => {}
+            Cores::All => add(format_args!("--cores all")),
+            Cores::Count(count) => add(format_args!("--cores {count}")),
         }
         if self.limit != plain.limit {
             add(format_args!("--limit {}", DurationText(self.limit)));
@@ -310,6 +402,22 @@ fn parse_peers(text: &str) -> Result<usize, String> {
         )),
         Ok(peers) => Ok(peers),
         Err(_) => Err(format!("that is no number of heroes; give 1..{PEERS_MAX}")),
+    }
+}
+
+fn parse_cores(text: &str) -> Result<Cores, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(Cores::All),
+        Ok(0) => Err(format!(
+            "nobody could run there; give 1..{CORES_MAX} or all"
+        )),
+        Ok(cores) if cores > CORES_MAX => Err(format!(
+            "each core is a thread with a ring, and {CORES_MAX} of them are the most; give 1..{CORES_MAX} or all"
+        )),
+        Ok(cores) => Ok(Cores::Count(cores)),
+        Err(_) => Err(format!(
+            "that is no number of cores; give 1..{CORES_MAX} or all"
+        )),
     }
 }
 
@@ -437,7 +545,9 @@ mod tests {
     fn the_environment_chooses_the_simulated_world_where_nobody_else_has_chosen() {
         let chosen = |line: &[&str], driver: Option<&str>| {
             let arguments = read(line).unwrap();
-            let arguments = arguments.with_environment(driver.map(OsString::from));
+            let arguments = arguments
+                .with_environment(driver.map(OsString::from))
+                .unwrap();
             (arguments.driver, arguments.transport())
         };
         assert_eq!(chosen(&[], Some("sim")), (Driver::Sim, Transport::Tcp));

@@ -1,4 +1,4 @@
-//! The harness's book: who lives, who said what, whether all agree, who is to die next.
+//! The harness's book: who lives, who said what, whether all agree, what befalls them next.
 //!
 //! It stands outside the circle. It knows every hero's number and name, tells none of
 //! them anything, and checks with every line that nobody contradicts anybody else, the
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::arguments::Arguments;
 use super::course::{Course, DecreeCounts, End, Happening, MessageCounts, Spoken, TraceHash};
-use super::faults::{DurationText, Kill, Moment};
+use super::faults::{DurationText, Fault, Heroes, Moment, What};
 use super::report::Narrator;
 use super::word::Word;
-use crate::core::{Conclusion, Effect, Name, Slot, Utterance, Waiting};
+use crate::core::{Conclusion, Effect, Name, Peer, Slot, Utterance, Waiting};
 
 /// Everything the harness knows of a run.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ pub struct Chronicle {
     roster: Option<Vec<Name>>,
     spoken: Vec<Utterance>,
     conclusions: BTreeMap<Slot, Conclusion>,
-    kills: Vec<Kill>,
+    /// What has not happened yet.
+    faults: Vec<Fault>,
     trace: TraceHash,
     progress: Duration,
     broken: Option<String>,
@@ -35,6 +36,27 @@ struct Hero {
     alive: bool,
     /// How many letters he knows to be spoken.
     letters: usize,
+    /// He is to begin another life, and has not yet said what he knows.
+    is_returning: bool,
+    /// When he goes on, if he does nothing just now.
+    stalled_until: Option<Duration>,
+}
+
+/// What the harness has to do now. Heroes are counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// End him.
+    End(usize),
+    /// Begin another life of his, and end this one first.
+    Restart(usize),
+    /// Stop him.
+    Stall(usize),
+    /// Let him go on.
+    GoOn(usize),
+    /// Let nothing through between heroes for whom this differs.
+    Split(Vec<usize>),
+    /// Let everything through.
+    Heal,
 }
 
 impl Chronicle {
@@ -45,7 +67,9 @@ impl Chronicle {
             heroes: vec![
                 Hero {
                     alive: true,
-                    letters: 0
+                    letters: 0,
+                    is_returning: false,
+                    stalled_until: None,
                 };
                 arguments.peers
             ],
@@ -53,7 +77,7 @@ impl Chronicle {
             roster: None,
             spoken: Vec::new(),
             conclusions: BTreeMap::new(),
-            kills: arguments.fault.kills.clone(),
+            faults: arguments.fault.faults.clone(),
             trace: TraceHash::new(),
             progress: Duration::ZERO,
             broken: None,
@@ -191,38 +215,139 @@ impl Chronicle {
         self.broken.get_or_insert(text);
     }
 
-    /// The heroes, counted from 0, who never live to say anything.
-    pub fn stillborn(&mut self, now: Duration) -> Vec<usize> {
-        self.take_kills(now, |kill| kill.moment == Moment::Birth)
+    /// What is so from the beginning.
+    pub fn take_beginning(&mut self, now: Duration) -> Vec<Deed> {
+        self.take(now, |fault| fault.moment == Moment::Birth)
     }
 
-    /// The heroes, counted from 0, whose moment has come. They are dead from here on.
-    pub fn take_due_kills(&mut self, now: Duration) -> Vec<usize> {
+    /// What has to be done now. Who is killed is dead from here on.
+    pub fn take_due(&mut self, now: Duration) -> Vec<Deed> {
         let (spoken, rolled) = (self.spoken.len(), self.roster.is_some());
-        self.take_kills(now, |kill| match kill.moment {
+        let mut deeds = self.wake(now);
+        deeds.extend(self.take(now, |fault| match fault.moment {
             Moment::Birth => true,
             Moment::Letter(letter) => rolled && spoken + 1 >= letter,
             Moment::After(delay) => now >= delay,
-        })
+        }));
+        deeds
     }
 
-    fn take_kills(&mut self, now: Duration, is_due: impl Fn(&Kill) -> bool) -> Vec<usize> {
-        let due: Vec<Kill> = self.kills.extract_if(.., |kill| is_due(kill)).collect();
-        let mut dead = Vec::new();
-        for kill in due {
-            let before = dead.len();
-            for hero in kill.first - 1..kill.last {
-                if std::mem::replace(&mut self.heroes[hero].alive, false) {
-                    self.trace.number(hero as u64);
-                    dead.push(hero);
-                }
+    fn take(&mut self, now: Duration, is_due: impl Fn(&Fault) -> bool) -> Vec<Deed> {
+        let due: Vec<Fault> = self.faults.extract_if(.., |fault| is_due(fault)).collect();
+        let mut deeds = Vec::new();
+        for fault in due {
+            self.befall(fault.what, now, &mut deeds);
+        }
+        deeds
+    }
+
+    fn befall(&mut self, what: What, now: Duration, deeds: &mut Vec<Deed>) {
+        match what {
+            What::Kill(heroes) => return self.kill(heroes, now, deeds),
+            What::Restart(heroes) => self.restart(heroes, now, deeds),
+            What::Stall(heroes, duration) => self.stall(heroes, duration, now, deeds),
+            What::Split(sides) => {
+                let side = |(side, count): (usize, &usize)| vec![side; *count];
+                let of_heroes = sides.iter().enumerate().flat_map(side).collect();
+                deeds.push(Deed::Split(of_heroes));
+                self.narrator.tell(&Happening::Split(sides), now);
             }
-            if dead.len() > before {
-                let Kill { first, last, .. } = kill;
-                self.narrator.tell(&Happening::Killed { first, last }, now);
+            What::Heal => {
+                deeds.push(Deed::Heal);
+                self.narrator.tell(&Happening::Healed, now);
             }
         }
-        dead
+        // From here on something else may be said.
+        self.progress = now;
+    }
+
+    fn kill(&mut self, heroes: Heroes, now: Duration, deeds: &mut Vec<Deed>) {
+        let before = deeds.len();
+        for hero in heroes.indices() {
+            if std::mem::replace(&mut self.heroes[hero].alive, false) {
+                self.trace.number(hero as u64);
+                self.heroes[hero].is_returning = false;
+                self.forget_stall(hero, deeds);
+                deeds.push(Deed::End(hero));
+            }
+        }
+        if deeds.len() > before {
+            self.narrator.tell(&Happening::Killed(heroes), now);
+        }
+    }
+
+    fn restart(&mut self, heroes: Heroes, now: Duration, deeds: &mut Vec<Deed>) {
+        for hero in heroes.indices() {
+            self.heroes[hero].alive = true;
+            self.heroes[hero].is_returning = true;
+            self.forget_stall(hero, deeds);
+            deeds.push(Deed::Restart(hero));
+        }
+        self.narrator.tell(&Happening::Restarted(heroes), now);
+    }
+
+    fn stall(&mut self, heroes: Heroes, duration: Duration, now: Duration, deeds: &mut Vec<Deed>) {
+        let until = now.saturating_add(duration);
+        for hero in heroes.indices() {
+            let it = &mut self.heroes[hero];
+            if !it.alive {
+                continue;
+            }
+            let earlier = it.stalled_until.replace(until);
+            if let Some(earlier) = earlier {
+                it.stalled_until = Some(until.max(earlier));
+            } else {
+                deeds.push(Deed::Stall(hero));
+            }
+        }
+        self.narrator
+            .tell(&Happening::Stalled(heroes, duration), now);
+    }
+
+    fn forget_stall(&mut self, hero: usize, deeds: &mut Vec<Deed>) {
+        if self.heroes[hero].stalled_until.take().is_some() {
+            deeds.push(Deed::GoOn(hero));
+        }
+    }
+
+    /// Those who have done nothing for long enough.
+    fn wake(&mut self, now: Duration) -> Vec<Deed> {
+        let mut deeds = Vec::new();
+        for hero in 0..self.heroes.len() {
+            if self.heroes[hero]
+                .stalled_until
+                .is_some_and(|until| until <= now)
+            {
+                self.forget_stall(hero, &mut deeds);
+                self.progress = now;
+                self.narrator
+                    .tell(&Happening::WentOn { hero: hero + 1 }, now);
+            }
+        }
+        deeds
+    }
+
+    /// A hero, counted from 0, has begun another life, in which he knows this much.
+    pub fn returned(&mut self, hero: usize, peer: &Peer, now: Duration) {
+        self.progress = now;
+        self.heroes[hero].is_returning = false;
+        self.heroes[hero].letters = 0;
+        let letters = peer.transcript().len();
+        let hero_number = hero + 1;
+        self.narrator.tell(
+            &Happening::Returned {
+                hero: hero_number,
+                letters,
+            },
+            now,
+        );
+        if !peer.roster().is_empty() {
+            self.rolled(hero, peer.roster(), now);
+        }
+        // What nobody has announced before his end is announced now.
+        for utterance in peer.transcript() {
+            self.heard(hero, utterance, now);
+        }
     }
 
     /// A hero, counted from 0, has stopped by himself.
@@ -230,17 +355,38 @@ impl Chronicle {
         if std::mem::replace(&mut self.heroes[hero].alive, false) {
             self.trace.number(hero as u64);
             let (first, last) = (hero + 1, hero + 1);
-            self.narrator.tell(&Happening::Killed { first, last }, now);
+            let himself = Heroes { first, last };
+            self.narrator.tell(&Happening::Killed(himself), now);
         }
     }
 
-    /// The next moment at which a fault happens by the clock.
-    pub fn next_kill(&self) -> Option<Duration> {
-        let moments = self.kills.iter().filter_map(|kill| match kill.moment {
+    /// The next moment at which something is to be done by the clock.
+    pub fn next_deed(&self) -> Option<Duration> {
+        let moments = self.faults.iter().filter_map(|fault| match fault.moment {
             Moment::After(delay) => Some(delay),
             Moment::Birth | Moment::Letter(_) => None,
         });
-        moments.min()
+        moments.chain(self.stalls()).min()
+    }
+
+    fn stalls(&self) -> impl Iterator<Item = Duration> {
+        self.heroes.iter().filter_map(|hero| hero.stalled_until)
+    }
+
+    /// Until when the heroes are given time: `limit` after something was learned last, or after the last moment at which the clock
+    /// mends something.
+    pub fn deadline(&self, limit: Duration) -> Duration {
+        let mending = self.faults.iter().filter_map(|fault| match fault {
+            Fault {
+                what: What::Restart(_) | What::Heal,
+                moment: Moment::After(delay),
+            } => Some(*delay),
+            _ => None,
+        });
+        let last = mending.chain(self.stalls()).max();
+        last.unwrap_or_default()
+            .max(self.progress)
+            .saturating_add(limit)
     }
 
     /// True if `hero`, counted from 0, lives.
@@ -248,20 +394,25 @@ impl Chronicle {
         self.heroes[hero].alive
     }
 
-    /// When something was learned last.
-    pub fn progress(&self) -> Duration {
-        self.progress
-    }
-
     /// True if nothing more is to be expected: every living hero holds the whole word,
     /// or somebody contradicted somebody.
     pub fn is_over(&self) -> bool {
-        self.broken.is_some() || self.is_spoken()
+        self.broken.is_some() || self.is_spoken() && !self.expects_somebody()
     }
 
     fn is_spoken(&self) -> bool {
         let mut living = self.heroes.iter().filter(|hero| hero.alive).peekable();
-        living.peek().is_some() && living.all(|hero| hero.letters == self.word.count())
+        let knows_all = |hero: &Hero| hero.letters == self.word.count() && !hero.is_returning;
+        living.peek().is_some() && living.all(knows_all)
+    }
+
+    /// Somebody comes back by the clock, and then has to hear the word as well.
+    fn expects_somebody(&self) -> bool {
+        let is_return = |fault: &Fault| {
+            let is_by_clock = matches!(fault.moment, Moment::After(_));
+            is_by_clock && matches!(fault.what, What::Restart(_))
+        };
+        self.faults.iter().any(is_return)
     }
 
     /// The run as it stands. `waiting` is what the living heroes wait for: the reason if
@@ -301,6 +452,7 @@ impl Chronicle {
             rounds: rounds.sum(),
             elapsed,
             driver,
+            cores: 1,
             trace_hash: self.trace.value(),
         }
     }
@@ -308,9 +460,11 @@ impl Chronicle {
     fn reason(&self, waiting: &[Waiting], limit: Duration) -> String {
         let peers = self.heroes.len();
         let (living, needed) = (waiting.len(), peers / 2 + 1);
-        // All of them must miss a majority: one who does may only have been unlucky.
+        // All of them who do not know the word must miss a majority: one who does may only have been unlucky.
+        let unfinished = |waiting: &&Waiting| **waiting != Waiting::Finished;
         let heard: Option<Vec<usize>> = waiting
             .iter()
+            .filter(unfinished)
             .map(|waiting| match waiting {
                 Waiting::Quorum { heard, .. } => Some(*heard),
                 _ => None,
@@ -325,6 +479,7 @@ impl Chronicle {
         let mut texts = BTreeMap::<String, usize>::new();
         waiting
             .iter()
+            .filter(unfinished)
             .for_each(|waiting| *texts.entry(waiting.to_string()).or_default() += 1);
         let common = texts.into_iter().max_by_key(|(_, count)| *count);
         let common = common.map_or_else(String::new, |(text, _)| text);

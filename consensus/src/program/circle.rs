@@ -5,30 +5,29 @@
 //! nothing a hero could ask it. What a hero is born with is the address board of the
 //! circle, or his ends of the pipes.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use krug::net::{TcpListener, UdpOptions, UnixListener};
 use krug::runtime::{self, Runtime};
-use krug::sync::Notify;
-use krug::task::JoinHandle;
 use krug::time::{now, timeout_at};
 use tempfile::TempDir;
 
 use super::arguments::{Arguments, Driver, Durable, Transport as Kind};
-use super::chronicle::Chronicle;
+use super::bell::Bell;
+use super::chronicle::{Chronicle, Deed};
 use super::course::{Course, MessageCounts};
 use super::draws::Draws;
+use super::lives::Told;
 use super::report::Narrator;
 use super::seeds;
-use crate::core::{Effect, Micros, Peer};
-use crate::log::{Life, Log, Opened};
-use crate::node::{Node, Observer, Ways};
-use crate::transport::{PipeLink, Pipes, Sockets, Tcp, Transport, Udp, Unix};
+use super::venue::{self, Places};
+use crate::core::{Effect, LogRecord, Message, Peer, Port};
+use crate::node::Observer;
+use crate::oracle::{self, Oracle};
 
 /// What the heroes that `arguments` ask for will run on.
 ///
@@ -46,6 +45,7 @@ pub fn runtime(arguments: &Arguments, seed: u64) -> io::Result<Runtime> {
     let linger = Duration::from_millis(100);
     let runtime = Runtime::builder()
         .driver(driver)
+        .cores(arguments.cores())
         .seed(seed)
         .linger(linger)
         .build()?;
@@ -70,7 +70,8 @@ pub fn run(
         runtime::Driver::Epoll => "epoll",
         _ => "uring",
     };
-    let circle = Rc::new(Circle::new(arguments, narrator, driver));
+    let cores = runtime.handles();
+    let circle = Arc::new(Circle::new(arguments, narrator, driver, cores.len()));
     let temporary = |is_needed: bool| {
         let place = || tempfile::Builder::new().prefix("krug-").tempdir();
         is_needed.then(place).transpose()
@@ -80,186 +81,99 @@ pub fn run(
     let places = Places {
         sockets: sockets.as_ref().map(|place| place.path().to_owned()),
         logs: logs.as_ref().map(|place| place.path().to_owned()),
+        cores: if cores.len() > 1 { cores } else { Vec::new() },
     };
-    circle.place.replace(sockets);
-    runtime.block_on(meet(arguments, seed, circle, places))
+    *lock(&circle.place) = sockets;
+    runtime.block_on(venue::meet(
+        &Arc::new(arguments.clone()),
+        seed,
+        circle,
+        places,
+    ))
 }
 
-/// Where heroes put what has a name.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Places {
-    /// Where Unix sockets listen.
-    pub(super) sockets: Option<PathBuf>,
-    /// Where each hero has his log, if they have any.
-    pub(super) logs: Option<PathBuf>,
-}
-
-/// All heroes on one host, which is this one.
-///
-/// # Errors
-///
-/// If there is no place to listen.
-pub(super) async fn meet(
-    arguments: &Arguments,
-    seed: u64,
-    circle: Rc<Circle>,
-    places: Places,
-) -> io::Result<Course> {
-    circle.logs.replace(places.logs);
-    match arguments.transport() {
-        Kind::Memory => unreachable!("memory is a world of its own"),
-        Kind::Unix => {
-            let directory = places.sockets.unwrap_or_else(std::env::temp_dir);
-            over_unix(arguments, seed, circle, directory).await
-        }
-        Kind::Tcp => over_tcp(arguments, seed, circle).await,
-        Kind::Udp => over_udp(arguments, seed, circle).await,
-        Kind::Pipe => over_pipes(arguments, seed, circle).await,
-    }
-}
-
-async fn over_unix(
-    arguments: &Arguments,
-    seed: u64,
-    circle: Rc<Circle>,
-    directory: PathBuf,
-) -> io::Result<Course> {
-    let board = Rc::new(Board::new(arguments, seed));
-    let mut names = seeds::draws(seed, seeds::PATHS);
-    let prepare = |_| {
-        let path = directory.join(format!("{:016x}", names.draw()));
-        let board = Rc::clone(&board);
-        async move {
-            let listener = UnixListener::bind(&path).await?;
-            let addresses = board.exchange(path.clone()).await;
-            Ok(Sockets::<Unix> {
-                listener,
-                own: path,
-                addresses,
-            })
-        }
-    };
-    hold(arguments, seed, circle, prepare).await
-}
-
-async fn over_tcp(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::Result<Course> {
-    let board = Rc::new(Board::new(arguments, seed));
-    let prepare = |_| {
-        let board = Rc::clone(&board);
-        async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let own = listener.local_addr()?;
-            let addresses = board.exchange(own).await;
-            Ok(Sockets::<Tcp> {
-                listener,
-                own,
-                addresses,
-            })
-        }
-    };
-    hold(arguments, seed, circle, prepare).await
-}
-
-async fn over_udp(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::Result<Course> {
-    let board = Rc::new(Board::new(arguments, seed));
-    let prepare = |_| {
-        let board = Rc::clone(&board);
-        async move {
-            let options = UdpOptions::new().receive_ahead(true);
-            let socket = options.bind("127.0.0.1:0").await?;
-            let own = socket.local_addr()?;
-            let addresses = board.exchange(own).await;
-            Ok(Udp {
-                socket,
-                own,
-                addresses,
-            })
-        }
-    };
-    hold(arguments, seed, circle, prepare).await
-}
-
-async fn over_pipes(arguments: &Arguments, seed: u64, circle: Rc<Circle>) -> io::Result<Course> {
-    let mut ends: Vec<Vec<PipeLink>> = (0..arguments.peers).map(|_| Vec::new()).collect();
-    for one in 0..arguments.peers {
-        for other in 0..one {
-            let (here, there) = PipeLink::pair().await?;
-            ends[one].push(here);
-            ends[other].push(there);
-        }
-    }
-    let mut tables = seeds::draws(seed, seeds::TABLES);
-    let prepare = |hero: usize| {
-        let mut links = std::mem::take(&mut ends[hero]);
-        tables.shuffle(&mut links);
-        async { Ok(Pipes(links)) }
-    };
-    hold(arguments, seed, circle, prepare).await
-}
-
-/// Where the heroes post the addresses they listen on, before they know anybody. Each
-/// takes home the list of all, in an order of its own.
-struct Board<A> {
-    expected: usize,
-    posted: RefCell<Vec<A>>,
-    full: Notify,
-    draws: RefCell<Draws>,
-}
-
-impl<A: Clone> Board<A> {
-    fn new(arguments: &Arguments, seed: u64) -> Board<A> {
-        Board {
-            expected: arguments.peers,
-            posted: RefCell::new(Vec::new()),
-            full: Notify::new(),
-            draws: RefCell::new(seeds::draws(seed, seeds::TABLES)),
-        }
-    }
-
-    async fn exchange(&self, own: A) -> Vec<A> {
-        self.posted.borrow_mut().push(own);
-        while self.posted.borrow().len() < self.expected {
-            self.full.notified().await;
-        }
-        self.full.notify_waiters();
-        let mut all = self.posted.borrow().clone();
-        self.draws.borrow_mut().shuffle(&mut all);
-        all
-    }
-}
-
-/// What all heroes of a run share with the harness.
+/// What all heroes of a run share with the harness, on whichever cores they are.
 pub(super) struct Circle {
     /// What the executor runs on.
     driver: &'static str,
-    chronicle: RefCell<Chronicle>,
+    /// How many cores they share.
+    cores: usize,
+    chronicle: Mutex<Chronicle>,
     /// There is something new in the chronicle, or a hero could not be born.
-    pub(super) changed: Notify,
+    changed: Bell,
     /// When somebody looked at the clock first.
-    started: OnceCell<Instant>,
+    started: OnceLock<Instant>,
     /// How many heroes have their links, or have given up on the rest of them.
-    linked: Cell<usize>,
+    linked: AtomicUsize,
     /// What kept a hero from being born.
-    pub(super) failure: RefCell<Option<io::Error>>,
+    failure: Mutex<Option<io::Error>>,
     /// Where Unix sockets listen, until all heroes have their links: whoever breaks the
     /// program off later finds nothing left behind.
-    place: RefCell<Option<TempDir>>,
+    place: Mutex<Option<TempDir>>,
     /// Where the heroes have their logs, if they have any.
-    logs: RefCell<Option<PathBuf>>,
+    logs: OnceLock<PathBuf>,
+    /// On which side each hero sits, if messages between the sides are to be lost.
+    sides: Vec<AtomicUsize>,
+    /// Sees whether all is true that must be, in a simulated world.
+    oracle: Option<Mutex<Oracle>>,
 }
 
 impl Circle {
-    pub(super) fn new(arguments: &Arguments, narrator: Narrator, driver: &'static str) -> Circle {
+    pub(super) fn new(
+        arguments: &Arguments,
+        narrator: Narrator,
+        driver: &'static str,
+        cores: usize,
+    ) -> Circle {
         Circle {
             driver,
-            chronicle: RefCell::new(Chronicle::new(arguments, narrator)),
-            changed: Notify::new(),
-            started: OnceCell::new(),
-            linked: Cell::new(0),
-            failure: RefCell::new(None),
-            place: RefCell::new(None),
-            logs: RefCell::new(None),
+            cores,
+            chronicle: Mutex::new(Chronicle::new(arguments, narrator)),
+            changed: Bell::new(),
+            started: OnceLock::new(),
+            linked: AtomicUsize::new(0),
+            failure: Mutex::new(None),
+            place: Mutex::new(None),
+            logs: OnceLock::new(),
+            sides: (0..arguments.peers).map(|_| AtomicUsize::new(0)).collect(),
+            oracle: None,
         }
+    }
+
+    /// With an [oracle](Oracle) that is told everything, and panics if something must not be.
+    pub(super) fn with_oracle(mut self, arguments: &Arguments) -> Circle {
+        let is_small = arguments.peers <= oracle::HEROES_MAX;
+        self.oracle = is_small.then(|| Mutex::new(Oracle::new(seeds::config(arguments))));
+        self
+    }
+
+    pub(super) fn tell_oracle(&self, tell: impl FnOnce(&mut Oracle)) {
+        if let Some(oracle) = &self.oracle {
+            tell(&mut lock(oracle));
+        }
+    }
+
+    /// From now on messages get lost between heroes for whom `sides` differs.
+    pub(super) fn split(&self, sides: &[usize]) {
+        for (here, side) in self.sides.iter().zip(sides) {
+            here.store(*side, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn heal(&self) {
+        self.split(&vec![0; self.sides.len()]);
+    }
+
+    fn are_apart(&self, one: usize, other: usize) -> bool {
+        let side = |hero: usize| self.sides[hero].load(Ordering::Relaxed);
+        side(one) != side(other)
+    }
+
+    /// A hero has begun another life, in which he knows this much.
+    pub(super) fn returned(&self, hero: usize, peer: &Peer) {
+        self.tell_oracle(|oracle| oracle.restarts(hero, peer));
+        lock(&self.chronicle).returned(hero, peer, self.now());
+        self.changed.ring();
     }
 
     /// Inside of a runtime, whose clock it is.
@@ -268,189 +182,118 @@ impl Circle {
     }
 
     pub(super) fn now(&self) -> Duration {
-        now().saturating_duration_since(self.started())
+        let started = self.started();
+        now().saturating_duration_since(started)
+    }
+
+    pub(super) fn keep_logs_in(&self, place: Option<PathBuf>) {
+        place.into_iter().for_each(|place| _ = self.logs.set(place));
+    }
+
+    pub(super) fn logs(&self) -> Option<PathBuf> {
+        self.logs.get().cloned()
     }
 
     /// One more hero has what he needs to reach the others.
     pub(super) fn has_linked(&self) {
-        self.linked.set(self.linked.get() + 1);
-        self.changed.notify_one();
+        self.linked.fetch_add(1, Ordering::Relaxed);
+        self.changed.ring();
     }
 
     /// Something went wrong that was not asked for: the run is over.
     pub(super) fn fail(&self, error: io::Error) {
-        self.failure.borrow_mut().get_or_insert(error);
-        self.changed.notify_one();
+        lock(&self.failure).get_or_insert(error);
+        self.changed.ring();
+    }
+
+    pub(super) fn take_failure(&self) -> Option<io::Error> {
+        lock(&self.failure).take()
     }
 
     /// A hero's log has failed, and so has he.
     pub(super) fn fell(&self, hero: usize, error: &io::Error) {
         eprintln!("hero {} stops: {error}", hero + 1);
-        self.chronicle.borrow_mut().fell(hero, self.now());
-        self.changed.notify_one();
+        lock(&self.chronicle).fell(hero, self.now());
+        self.changed.ring();
     }
 }
 
-/// A hero, as the harness holds him.
-struct Hero {
-    peer: Rc<RefCell<Peer>>,
-    task: JoinHandle<()>,
+/// Whoever panicked with it in his hands: the run ends with that panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bears all heroes, each with what `prepare` gives him, and watches them to the end.
-async fn hold<T: Transport, P>(
-    arguments: &Arguments,
-    seed: u64,
-    circle: Rc<Circle>,
-    mut prepare: impl FnMut(usize) -> P,
-) -> io::Result<Course>
-where
-    P: Future<Output = io::Result<T>> + 'static,
-{
-    let config = seeds::config(arguments);
-    let heroes: Vec<Hero> = (0..arguments.peers)
-        .map(|hero| {
-            let random = seeds::of_hero(seed, hero, arguments.peers);
-            let peer = Rc::new(RefCell::new(Peer::new(config.clone(), random)));
-            let watcher = Watcher::new(arguments, seed, &circle, hero);
-            let is_stillborn = arguments.fault.is_stillborn(hero + 1);
-            let task = krug::spawn(live(prepare(hero), Rc::clone(&peer), watcher, is_stillborn));
-            Hero { peer, task }
-        })
-        .collect();
-
-    let end = |hero: usize| heroes[hero].task.abort();
-    watch(arguments, &circle, end).await;
-    let elapsed = circle.now();
-    for hero in &heroes {
-        hero.task.abort();
-    }
-    let peers: Vec<Rc<RefCell<Peer>>> = heroes.iter().map(|hero| Rc::clone(&hero.peer)).collect();
-    for hero in heroes {
-        if let Err(error) = hero.task.await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
-        }
-    }
-    match circle.failure.take() {
-        Some(error) => Err(error),
-        None => Ok(close(arguments, &circle, &peers, elapsed)),
-    }
-}
-
-/// A hero's life: he finds the others, and then talks to them until he is ended.
-async fn live<T: Transport>(
-    prepared: impl Future<Output = io::Result<T>>,
-    peer: Rc<RefCell<Peer>>,
-    watcher: Watcher,
-    is_stillborn: bool,
-) {
-    let circle = Rc::clone(&watcher.circle);
-    let folder = circle.logs.borrow().clone();
-    let folder = folder.map(|place| place.join((watcher.hero + 1).to_string()));
-    let peers = watcher.peers;
-    let born = async {
-        let transport = prepared.await?;
-        let log = match folder {
-            Some(folder) => Some(first_log(&folder, peers).await?),
-            None => None,
-        };
-        Ok((transport, log))
-    };
-    let (transport, log) = match born.await {
-        Ok(born) => born,
-        Err(error) => return circle.fail(error),
-    };
-    let links = transport.connect().await;
-    circle.has_linked();
-    if !is_stillborn {
-        speak(peer, Ways::over(links), log, watcher).await;
-    }
-}
-
-/// A log in `folder`, where none was before.
-///
-/// # Errors
-///
-/// What the system says, or that there was one.
-pub(super) async fn first_log(folder: &Path, peers: usize) -> io::Result<Log> {
-    match Log::open(folder, peers, Life::First).await? {
-        Opened::Whole { log, .. } => Ok(log),
-        Opened::Damaged(why) => Err(io::Error::other(why)),
-    }
-}
-
-/// The rest of a hero's life: it ends if his log fails.
-pub(super) async fn speak(peer: Rc<RefCell<Peer>>, ways: Ways, log: Option<Log>, watcher: Watcher) {
-    let (circle, hero) = (Rc::clone(&watcher.circle), watcher.hero);
-    let node = Node::new(peer, ways, circle.started(), log, watcher);
-    let error = node.run().await;
-    circle.fell(hero, &error);
-}
-
-/// Returns when nothing more is to be expected.
-/// `end` ends a hero.
-pub(super) async fn watch(arguments: &Arguments, circle: &Circle, end: impl Fn(usize)) {
+/// Returns when nothing more is to be expected. `act` does what the faults want.
+pub(super) async fn watch(arguments: &Arguments, circle: &Circle, act: impl Fn(Deed)) {
     let mut all_linked = false;
-    while let Some(next) = look(arguments, circle, &end, &mut all_linked) {
+    while let Some(next) = look(arguments, circle, &act, &mut all_linked) {
         // In time or not: the next look finds what there is to do.
-        let _ = timeout_at(circle.started() + next, circle.changed.notified()).await;
+        let _ = timeout_at(circle.started() + next, circle.changed.rung()).await;
     }
 }
 
-/// Ends those whose moment has come. Gives back when to look again at the latest, or
+/// Does what is due. Gives back when to look again at the latest, or
 /// `None` if nothing more is to be expected.
 fn look(
     arguments: &Arguments,
     circle: &Circle,
-    end: &impl Fn(usize),
+    act: &impl Fn(Deed),
     all_linked: &mut bool,
 ) -> Option<Duration> {
     let now = circle.now();
-    let mut chronicle = circle.chronicle.borrow_mut();
-    if !*all_linked && circle.linked.get() == arguments.peers {
+    let mut chronicle = lock(&circle.chronicle);
+    if !*all_linked && circle.linked.load(Ordering::Relaxed) == arguments.peers {
         *all_linked = true;
-        drop(circle.place.take());
+        // Who comes back is dialled again.
+        if !arguments.fault.needs_lasting_links() {
+            drop(lock(&circle.place).take());
+        }
         chronicle.linked(arguments.peers * (arguments.peers - 1) / 2, now);
     }
-    let last = chronicle.progress() + arguments.limit;
     if !*all_linked {
         // Nobody dies on the way to his place: the others would only wait for him there.
-        return (now < last && circle.failure.borrow().is_none()).then_some(last);
+        let last = chronicle.deadline(arguments.limit);
+        return (now < last && lock(&circle.failure).is_none()).then_some(last);
     }
-    chronicle.take_due_kills(now).into_iter().for_each(end);
-    if chronicle.is_over() || now >= last {
+    let deeds = chronicle.take_due(now);
+    drop(chronicle);
+    deeds.into_iter().for_each(act);
+    let chronicle = lock(&circle.chronicle);
+    let last = chronicle.deadline(arguments.limit);
+    let is_broken_off = lock(&circle.failure).is_some();
+    if chronicle.is_over() || now >= last || is_broken_off {
         return None;
     }
-    Some(chronicle.next_kill().map_or(last, |kill| kill.min(last)))
+    Some(chronicle.next_deed().map_or(last, |next| next.min(last)))
 }
 
 pub(super) fn close(
     arguments: &Arguments,
     circle: &Circle,
-    peers: &[Rc<RefCell<Peer>>],
+    told: &[Told],
     elapsed: Duration,
 ) -> Course {
     let empty = Chronicle::new(arguments, Narrator::silent());
-    let chronicle = circle.chronicle.replace(empty);
+    let chronicle = std::mem::replace(&mut *lock(&circle.chronicle), empty);
     let mut messages = MessageCounts::default();
     let mut waiting = Vec::new();
-    for (hero, peer) in peers.iter().enumerate() {
-        let peer = peer.borrow();
-        messages.add(&peer.counters().sent);
+    for (hero, told) in told.iter().enumerate() {
+        messages += told.sent;
         if chronicle.is_alive(hero) {
-            waiting.push(peer.waiting(elapsed.as_micros() as Micros));
+            waiting.extend(told.waiting.clone());
         }
     }
-    chronicle.close(&waiting, arguments.limit, messages, elapsed, circle.driver)
+    let mut course = chronicle.close(&waiting, arguments.limit, messages, elapsed, circle.driver);
+    course.cores = circle.cores;
+    course
 }
 
-/// The harness's eye on one hero, and the fault that takes his messages.
+/// The harness's eye on one hero, and the faults that take his messages.
 pub(super) struct Watcher {
     hero: usize,
-    peers: usize,
-    circle: Rc<Circle>,
+    circle: Arc<Circle>,
+    /// Who sits at the other end of each port, where that is known.
+    neighbours: Rc<[usize]>,
     loss_per_million: u32,
     losses: Draws,
 }
@@ -459,13 +302,14 @@ impl Watcher {
     pub(super) fn new(
         arguments: &Arguments,
         seed: u64,
-        circle: &Rc<Circle>,
+        circle: &Arc<Circle>,
         hero: usize,
+        neighbours: Rc<[usize]>,
     ) -> Watcher {
         Watcher {
             hero,
-            peers: arguments.peers,
-            circle: Rc::clone(circle),
+            circle: Arc::clone(circle),
+            neighbours,
             loss_per_million: arguments.fault.loss.per_million,
             losses: seeds::draws(seed, seeds::LOSSES + hero as u64),
         }
@@ -473,12 +317,20 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
-    fn loses_next(&mut self) -> bool {
-        self.losses.happens(self.loss_per_million)
+    fn loses_next(&mut self, port: Port) -> bool {
+        let other = self.neighbours.get(port.0);
+        let is_cut = other.is_some_and(|other| self.circle.are_apart(self.hero, *other));
+        self.losses.happens(self.loss_per_million) || is_cut
     }
 
     fn stepped(&mut self, peer: &Peer, learned: &[Effect]) {
-        let mut chronicle = self.circle.chronicle.borrow_mut();
+        self.circle.tell_oracle(|oracle| {
+            learned
+                .iter()
+                .for_each(|effect| oracle.learned(self.hero, effect));
+            oracle.looks_at(self.hero, peer);
+        });
+        let mut chronicle = lock(&self.circle.chronicle);
         if let Some(claim) = peer.claim() {
             chronicle.named(self.hero, claim.name);
         }
@@ -486,8 +338,19 @@ impl Observer for Watcher {
         learned
             .iter()
             .for_each(|effect| chronicle.learned(self.hero, effect, now));
+        drop(chronicle);
         if !learned.is_empty() {
-            self.circle.changed.notify_one();
+            self.circle.changed.ring();
         }
+    }
+
+    fn persisted(&mut self, records: &[LogRecord]) {
+        self.circle
+            .tell_oracle(|oracle| oracle.persists(self.hero, records));
+    }
+
+    fn says(&mut self, message: &Message) {
+        self.circle
+            .tell_oracle(|oracle| oracle.says(self.hero, message));
     }
 }

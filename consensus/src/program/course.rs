@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::faults::Heroes;
 use crate::core;
 
 /// One letter, spoken.
@@ -52,6 +53,16 @@ impl MessageCounts {
     }
 }
 
+impl std::ops::AddAssign for MessageCounts {
+    fn add_assign(&mut self, more: MessageCounts) {
+        self.claim += more.claim;
+        self.decided += more.decided;
+        self.record += more.record;
+        self.recorded += more.recorded;
+        self.fetch += more.fetch;
+    }
+}
+
 /// Decrees by the way they were decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DecreeCounts {
@@ -77,11 +88,26 @@ pub enum Happening {
     /// A letter is decided, and so spoken.
     Spoke(Spoken),
     /// A fault ended heroes.
-    Killed {
-        /// The first of them, by his number in the order of birth.
-        first: usize,
-        /// The last of them.
-        last: usize,
+    Killed(Heroes),
+    /// A fault lets heroes begin another life.
+    Restarted(Heroes),
+    /// A hero has come back.
+    Returned {
+        /// His number in the order of birth.
+        hero: usize,
+        /// How many letters his log knew.
+        letters: usize,
+    },
+    /// So many sit on each side, and do not hear the others.
+    Split(Vec<usize>),
+    /// All hear each other again.
+    Healed,
+    /// Heroes do nothing for so long.
+    Stalled(Heroes, Duration),
+    /// A hero goes on.
+    WentOn {
+        /// His number in the order of birth.
+        hero: usize,
     },
 }
 
@@ -115,6 +141,8 @@ pub struct Course {
     pub elapsed: Duration,
     /// What drove the executor; "none" in memory.
     pub driver: &'static str,
+    /// How many of its cores the heroes shared.
+    pub cores: usize,
     /// A hash over everything that was sent, received and said, in order.
     pub trace_hash: u64,
 }

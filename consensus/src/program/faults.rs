@@ -2,15 +2,22 @@
 //!
 //! ```text
 //! plan   := clause { ";" clause }
-//! clause := "kill" heroes [ "@" moment ]  |  "loss" percent
+//! clause := "kill" heroes [ "@" moment ]
+//!         | "restart" heroes "@" moment
+//!         | "split" number "|" number { "|" number } [ "@" moment ]
+//!         | "heal" "@" moment
+//!         | "stall" heroes [ "@" moment ] "for" duration
+//!         | "loss" percent
 //! heroes := number  |  number ".." number        (both ends included)
 //! moment := "letter" number  |  duration         (default: before the first word)
 //! ```
 //!
 //! `kill 7 @ letter 5` ends the seventh hero who was born, when four letters are
 //! spoken and the fifth is due. `kill 1..17` ends seventeen of them before they say
-//! anything. `kill 3 @ 20ms` counts from the start. `loss 10%` throws away every
-//! tenth message, drawn from the seed. The numbers are known to the harness
+//! anything. `kill 3 @ 20ms` counts from the start. `restart 7 @ 1s` lets him come back with his log; if he lives he ends
+//! first. `split 16|17` says how many sit on each side, in the order of their birth: nothing gets from one side to another
+//! until `heal @ 2s`, or until another split. `stall 7 @ letter 5 for 200ms`: he does nothing for so long, and loses nothing.
+//! `loss 10%` throws away every tenth message, drawn from the seed. The numbers are known to the harness
 //! alone: no hero knows his own.
 
 use std::fmt;
@@ -21,21 +28,43 @@ use std::time::Duration;
 /// Everything that goes wrong in one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultPlan {
-    /// Who is ended, and when, in the order it was written.
-    pub kills: Vec<Kill>,
+    /// What happens, and when, in the order it was written.
+    pub faults: Vec<Fault>,
     /// How many messages of a hundred are thrown away.
     pub loss: Loss,
 }
 
-/// The heroes `first..=last`, counted from 1 in the order of their birth, vanish at `moment`.
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub what: What,
+    /// When.
+    pub moment: Moment,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// They vanish.
+    Kill(Heroes),
+    /// They begin another life with their logs.
+    Restart(Heroes),
+    /// So many on each side, in the order of their birth: nothing gets from one side to another.
+    Split(Vec<usize>),
+    /// Everything gets everywhere again.
+    Heal,
+    /// They do nothing for so long.
+    Stall(Heroes, Duration),
+}
+
+/// The heroes `first..=last`, counted from 1 in the order of their birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kill {
+pub struct Heroes {
     /// The first of them.
     pub first: usize,
     /// The last of them, himself included.
     pub last: usize,
-    /// When.
-    pub moment: Moment,
 }
 
 /// When a fault happens.
@@ -61,10 +90,10 @@ pub struct Loss {
 pub struct FaultError(String);
 
 /// Understood by the grammar's future, refused by today's program.
-const LATER: [&str; 6] = ["split", "heal", "pause", "stall-disk", "restart", "delay"];
+const LATER: [&str; 2] = ["stall-disk", "delay"];
 
-const KNOWN: &str = "write `kill HERO`, `kill FIRST..LAST`, `kill HERO @ letter N`, `kill HERO @ 20ms` or `loss 10%`, \
-                     several divided by `;`";
+const KNOWN: &str = "write `kill HERO`, `kill FIRST..LAST`, `kill HERO @ letter N`, `kill HERO @ 20ms`, `restart HERO @ 1s`, \
+                     `split 16|17 @ letter N`, `heal @ 2s`, `stall HERO @ letter N for 200ms` or `loss 10%`, several divided by `;`";
 
 impl FromStr for FaultPlan {
     type Err = FaultError;
@@ -80,7 +109,9 @@ impl FromStr for FaultPlan {
                 .split_once(char::is_whitespace)
                 .unwrap_or((clause, ""));
             match verb {
-                "kill" => plan.kills.push(parse_kill(rest.trim())?),
+                "kill" | "restart" | "split" | "heal" | "stall" => {
+                    plan.faults.push(parse_fault(verb, rest.trim())?);
+                }
                 "loss" if loss_seen => return Err(error("`loss` is written twice; write it once")),
                 "loss" => {
                     plan.loss = parse_loss(rest.trim())?;
@@ -99,24 +130,72 @@ impl FromStr for FaultPlan {
     }
 }
 
-fn parse_kill(text: &str) -> Result<Kill, FaultError> {
-    let (heroes, moment) = match text.split_once('@') {
-        Some((heroes, moment)) => (heroes.trim(), parse_moment(moment.trim())?),
+fn parse_fault(verb: &str, text: &str) -> Result<Fault, FaultError> {
+    let (text, duration) = match verb {
+        "stall" => parse_how_long(text)?,
+        _ => (text, Duration::ZERO),
+    };
+    let (whom, moment) = match text.split_once('@') {
+        Some((whom, moment)) => (whom.trim(), parse_moment(moment.trim())?),
+        None if ["restart", "heal"].contains(&verb) => {
+            return Err(error(format!(
+                "`{}` does not say when; write `@ letter 5`, `@ 20ms` or `@ 3s` behind it",
+                format!("{verb} {text}").trim_end()
+            )));
+        }
         None => (text, Moment::Birth),
     };
-    let (first, last) = heroes.split_once("..").unwrap_or((heroes, heroes));
+    let what = match verb {
+        "kill" => What::Kill(parse_heroes(verb, whom)?),
+        "restart" => What::Restart(parse_heroes(verb, whom)?),
+        "stall" => What::Stall(parse_heroes(verb, whom)?, duration),
+        "split" => What::Split(parse_sides(whom)?),
+        _ if whom.is_empty() => What::Heal,
+        _ => {
+            return Err(error(format!(
+                "`heal {whom}` heals some alone, and all that is split is healed; write `heal @ 2s`"
+            )));
+        }
+    };
+    Ok(Fault { what, moment })
+}
+
+fn parse_heroes(verb: &str, text: &str) -> Result<Heroes, FaultError> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
     let first = parse_count(first.trim(), "hero")?;
     let last = parse_count(last.trim(), "hero")?;
     if first > last {
         return Err(error(format!(
-            "`kill {heroes}` counts backwards; write `kill {last}..{first}`"
+            "`{verb} {text}` counts backwards; write `{verb} {last}..{first}`"
         )));
     }
-    Ok(Kill {
-        first,
-        last,
-        moment,
-    })
+    Ok(Heroes { first, last })
+}
+
+/// What stands before `for`, and the time behind it.
+fn parse_how_long(text: &str) -> Result<(&str, Duration), FaultError> {
+    let wrong = || {
+        error(format!(
+            "`stall {text}` does not say how long; write `for 200ms` at its end"
+        ))
+    };
+    let (before, duration) = text.rsplit_once(" for ").ok_or_else(wrong)?;
+    match parse_duration(duration.trim()) {
+        Ok(Duration::ZERO) => Err(error("a stall of no time at all; give at least 1us")),
+        Ok(duration) => Ok((before.trim(), duration)),
+        Err(_) => Err(wrong()),
+    }
+}
+
+fn parse_sides(text: &str) -> Result<Vec<usize>, FaultError> {
+    let wrong = || {
+        error(format!(
+            "`split {text}` does not say how many sit on each side; write it like `split 16|17`, at least one on each"
+        ))
+    };
+    let side = |side: &str| side.trim().parse().ok().filter(|count| *count > 0);
+    let sides: Option<Vec<usize>> = text.split('|').map(side).collect();
+    sides.filter(|sides| sides.len() > 1).ok_or_else(wrong)
 }
 
 fn parse_moment(text: &str) -> Result<Moment, FaultError> {
@@ -196,19 +275,16 @@ impl FaultPlan {
     ///
     /// A line that names the first one that does not.
     pub fn check(&self, peers: usize, letters: usize) -> Result<(), FaultError> {
-        for kill in &self.kills {
-            if kill.last > peers {
-                let hero = if kill.first > peers {
-                    kill.first
-                } else {
-                    kill.last
-                };
-                return Err(error(format!(
-                    "there is no hero {hero} among {peers}; name one of 1..{peers}"
-                )));
+        for Fault { what, moment } in &self.faults {
+            match what {
+                What::Kill(heroes) | What::Restart(heroes) | What::Stall(heroes, _) => {
+                    heroes.check(peers)?;
+                }
+                What::Split(sides) => check_sides(sides, peers)?,
+                What::Heal => {}
             }
-            if let Moment::Letter(letter) = kill.moment
-                && letter > letters
+            if let Moment::Letter(letter) = moment
+                && *letter > letters
             {
                 return Err(error(format!(
                     "there is no letter {letter} in a word of {letters}; name one of 1..{letters}"
@@ -220,21 +296,81 @@ impl FaultPlan {
 
     /// True if this hero, counted from 1, ends before he says anything.
     pub fn is_stillborn(&self, hero: usize) -> bool {
-        let mut kills = self.kills.iter();
-        kills.any(|kill| kill.moment == Moment::Birth && (kill.first..=kill.last).contains(&hero))
+        self.faults.iter().any(|fault| match fault.what {
+            What::Kill(heroes) => fault.moment == Moment::Birth && heroes.contains(hero),
+            _ => false,
+        })
+    }
+
+    /// True if somebody is to come back.
+    pub fn has_restarts(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|fault| matches!(fault.what, What::Restart(_)))
+    }
+
+    /// True if links have to be made anew when they break, or the harness has to know where each leads.
+    pub fn needs_lasting_links(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|fault| matches!(fault.what, What::Restart(_) | What::Split(_)))
+    }
+
+    /// True if nobody does anything but vanish, and messages do.
+    pub fn only_takes_away(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.all(|fault| matches!(fault.what, What::Kill(_)))
     }
 
     /// True if nothing goes wrong.
     pub fn is_empty(&self) -> bool {
-        self.kills.is_empty() && self.loss.per_million == 0
+        self.faults.is_empty() && self.loss.per_million == 0
+    }
+}
+
+impl Heroes {
+    /// True if this hero, counted from 1, is one of them.
+    pub fn contains(self, hero: usize) -> bool {
+        (self.first..=self.last).contains(&hero)
+    }
+
+    /// Their numbers, counted from 0.
+    pub fn indices(self) -> std::ops::Range<usize> {
+        self.first - 1..self.last
+    }
+
+    fn check(self, peers: usize) -> Result<(), FaultError> {
+        if self.last <= peers {
+            return Ok(());
+        }
+        let hero = match self.first > peers {
+            true => self.first,
+            false => self.last,
+        };
+        Err(error(format!(
+            "there is no hero {hero} among {peers}; name one of 1..{peers}"
+        )))
+    }
+}
+
+fn check_sides(sides: &[usize], peers: usize) -> Result<(), FaultError> {
+    let sum = sides
+        .iter()
+        .try_fold(0_usize, |sum, side| sum.checked_add(*side));
+    match sum {
+        Some(sum) if sum == peers => Ok(()),
+        _ => Err(error(format!(
+            "the sides of `split {}` are not {peers} heroes together; write it like `split {}|{}`",
+            SidesText(sides),
+            peers / 2,
+            peers - peers / 2
+        ))),
     }
 }
 
 impl fmt::Display for FaultPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut divider = "";
-        for kill in &self.kills {
-            write!(f, "{divider}{kill}")?;
+        for fault in &self.faults {
+            write!(f, "{divider}{fault}")?;
             divider = "; ";
         }
         if self.loss.per_million > 0 {
@@ -244,17 +380,45 @@ impl fmt::Display for FaultPlan {
     }
 }
 
-impl fmt::Display for Kill {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kill {}", self.first)?;
+        match &self.what {
+            What::Kill(heroes) => write!(f, "kill {heroes}")?,
+            What::Restart(heroes) => write!(f, "restart {heroes}")?,
+            What::Split(sides) => write!(f, "split {}", SidesText(sides))?,
+            What::Heal => write!(f, "heal")?,
+            What::Stall(heroes, _) => write!(f, "stall {heroes}")?,
+        }
+        match self.moment {
+            Moment::Birth => {}
+            Moment::Letter(letter) => write!(f, " @ letter {letter}")?,
+            Moment::After(delay) => write!(f, " @ {}", DurationText(delay))?,
+        }
+        match self.what {
+            What::Stall(_, duration) => write!(f, " for {}", DurationText(duration)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Heroes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
         if self.last > self.first {
             write!(f, "..{}", self.last)?;
         }
-        match self.moment {
-            Moment::Birth => Ok(()),
-            Moment::Letter(letter) => write!(f, " @ letter {letter}"),
-            Moment::After(delay) => write!(f, " @ {}", DurationText(delay)),
-        }
+        Ok(())
+    }
+}
+
+/// How many sit on each side, as it is written in a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct SidesText<'a>(pub &'a [usize]);
+
+impl fmt::Display for SidesText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sides: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&sides.join("|"))
     }
 }
 
@@ -308,27 +472,44 @@ mod tests {
             .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
+    fn kill(first: usize, last: usize, moment: Moment) -> Fault {
+        let what = What::Kill(Heroes { first, last });
+        Fault { what, moment }
+    }
+
+    #[test]
+    fn who_comes_back_is_parted_or_does_nothing_is_read_as_it_is_written() {
+        let faults =
+            plan("restart 2..4 @ 1s; split 16 | 17; heal@letter 9; stall 7 @ letter 5 for 200ms; stall 1 for 2s").faults;
+        let what = |index: usize| (faults[index].what.clone(), faults[index].moment);
+        let second = Duration::from_secs(1);
+        let heroes = |first, last| Heroes { first, last };
+        assert_eq!(
+            what(0),
+            (What::Restart(heroes(2, 4)), Moment::After(second))
+        );
+        assert_eq!(what(1), (What::Split(vec![16, 17]), Moment::Birth));
+        assert_eq!(what(2), (What::Heal, Moment::Letter(9)));
+        assert_eq!(
+            what(3),
+            (What::Stall(heroes(7, 7), second / 5), Moment::Letter(5))
+        );
+        assert_eq!(
+            what(4),
+            (What::Stall(heroes(1, 1), 2 * second), Moment::Birth)
+        );
+        assert_eq!(faults.len(), 5);
+    }
+
     #[test]
     fn every_clause_is_read_as_it_is_written() {
         assert_eq!(
             plan("kill 7 @ letter 5; kill 1..17; kill 3@20ms ;loss 10%"),
             FaultPlan {
-                kills: vec![
-                    Kill {
-                        first: 7,
-                        last: 7,
-                        moment: Moment::Letter(5)
-                    },
-                    Kill {
-                        first: 1,
-                        last: 17,
-                        moment: Moment::Birth
-                    },
-                    Kill {
-                        first: 3,
-                        last: 3,
-                        moment: Moment::After(Duration::from_millis(20))
-                    },
+                faults: vec![
+                    kill(7, 7, Moment::Letter(5)),
+                    kill(1, 17, Moment::Birth),
+                    kill(3, 3, Moment::After(Duration::from_millis(20))),
                 ],
                 loss: Loss {
                     per_million: 100_000
@@ -347,6 +528,9 @@ mod tests {
             "kill 1 @ 3s",
             "kill 1 @ 0s",
             "kill 1 @ 15us",
+            "kill 7 @ letter 3; restart 7 @ 1s; restart 1..3 @ letter 4",
+            "split 16|17; split 1|2|30 @ 20ms; heal @ letter 9",
+            "stall 1..3 for 2s; stall 7 @ letter 5 for 200ms; loss 1%",
             "loss 0.0001%",
         ] {
             assert_eq!(plan(text).to_string(), text);
@@ -360,7 +544,30 @@ mod tests {
             ("; kill 7", "an empty fault; write `kill HERO`"),
             ("kill 7;", "an empty fault"),
             ("murder 7", "unknown fault `murder`; write `kill HERO`"),
-            ("split 16|17", "`split` arrives in a later version; write"),
+            ("delay 5ms", "`delay` arrives in a later version; write"),
+            ("restart", "`restart` does not say when; write `@ letter 5`"),
+            ("restart 7", "`restart 7` does not say when"),
+            ("restart 7 @", "`@ ` is no moment"),
+            ("restart @ 1s", "`` is no number of a hero"),
+            ("restart 9..2 @ 1s", "write `restart 2..9`"),
+            ("heal", "`heal` does not say when"),
+            ("heal 16|17 @ 1s", "all that is split is healed"),
+            ("split", "does not say how many sit on each side"),
+            ("split 33", "does not say how many sit on each side"),
+            ("split 16|", "does not say how many"),
+            ("split 0|33", "at least one on each"),
+            ("split a|b @ 1s", "does not say how many"),
+            ("split 16|17 @ dawn", "`@ dawn` is no moment"),
+            (
+                "stall 7",
+                "`stall 7` does not say how long; write `for 200ms`",
+            ),
+            ("stall 7 @ letter 5", "does not say how long"),
+            ("stall 7 for", "does not say how long"),
+            ("stall 7 for ever", "does not say how long"),
+            ("stall 7 for 0s", "no time at all"),
+            ("stall for 1s", "does not say how long"),
+            ("stall 0 for 1s", "there is no hero 0"),
             ("kill", "`` is no number of a hero; write one like `7`"),
             ("kill seven", "`seven` is no number of a hero"),
             ("kill 0", "there is no hero 0; the first is hero 1"),
@@ -402,6 +609,19 @@ mod tests {
             answer("kill 30..40"),
             Err("there is no hero 40 among 33; name one of 1..33".into())
         );
+        assert_eq!(answer("split 16|17; restart 33 @ 1s"), Ok(()));
+        assert_eq!(
+            answer("split 16|16"),
+            Err("the sides of `split 16|16` are not 33 heroes together; write it like `split 16|17`".into())
+        );
+        assert!(answer("split 18446744073709551615|34").is_err());
+        for text in ["restart 34 @ 1s", "stall 34 for 1s"] {
+            assert_eq!(
+                answer(text),
+                Err("there is no hero 34 among 33; name one of 1..33".into())
+            );
+        }
+        assert!(answer("heal @ letter 6").is_err());
         assert_eq!(
             answer("kill 1 @ letter 6"),
             Err("there is no letter 6 in a word of 5; name one of 1..5".into())

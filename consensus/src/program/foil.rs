@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::arguments::Arguments;
 use super::course::{Course, DecreeCounts, End, MessageCounts, Spoken, TraceHash};
 use super::draws::Draws;
+use super::faults::What;
 use super::report::{Paint, count, count_plural};
 use super::seeds;
 use super::word::Word;
@@ -57,8 +58,12 @@ fn dying(arguments: &Arguments, draws: &mut Draws) -> Vec<usize> {
     if arguments.fault.is_empty() && arguments.peers > 2 {
         return vec![draws.below(arguments.peers as u64) as usize];
     }
-    let kills = arguments.fault.kills.iter();
-    let mut dying: Vec<usize> = kills.flat_map(|kill| kill.first - 1..kill.last).collect();
+    let faults = arguments.fault.faults.iter();
+    let killed = faults.filter_map(|fault| match fault.what {
+        What::Kill(heroes) => Some(heroes.indices()),
+        _ => None,
+    });
+    let mut dying: Vec<usize> = killed.flatten().collect();
     dying.sort_unstable();
     dying.dedup();
     dying
@@ -173,6 +178,7 @@ impl Foil {
             rounds: 0,
             elapsed: Duration::ZERO,
             driver: "none",
+            cores: 1,
             trace_hash: trace.value(),
         }
     }

@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::arguments::Transport;
 
-/// For the standard streams, the ring, its bell, and what the runtime and the loader keep open.
+/// For the standard streams and what the loader keeps open, and for each core its ring, its bell, and what else it keeps open.
 const RESERVE: u64 = 64;
 
 /// The hard limit is lower than what the run needs.
@@ -18,16 +18,22 @@ pub struct TooFewDescriptors {
     pub hard: u64,
 }
 
-/// How many descriptors this process holds when `peers` heroes talk over `transport`:
-/// both ends of every link live here.
-pub fn descriptors_needed(peers: usize, transport: Transport) -> u64 {
-    let peers = peers as u64;
+/// How many descriptors this process holds when `peers` heroes talk over `transport` on `cores` cores:
+/// both ends of every link live here. Links that must last are two connections, one each way.
+pub fn descriptors_needed(
+    peers: usize,
+    transport: Transport,
+    cores: usize,
+    must_last: bool,
+) -> u64 {
+    let (peers, reserve) = (peers as u64, RESERVE * cores as u64);
     let pairs = peers * (peers - 1) / 2;
     match transport {
-        Transport::Memory => RESERVE,
-        Transport::Unix | Transport::Tcp => 2 * pairs + peers + RESERVE,
-        Transport::Udp => peers + RESERVE,
-        Transport::Pipe => 4 * pairs + RESERVE,
+        Transport::Memory => reserve,
+        Transport::Unix | Transport::Tcp if must_last => 4 * pairs + peers + reserve,
+        Transport::Unix | Transport::Tcp => 2 * pairs + peers + reserve,
+        Transport::Udp => peers + reserve,
+        Transport::Pipe => 4 * pairs + reserve,
     }
 }
 
@@ -79,11 +85,34 @@ mod tests {
 
     #[test]
     fn every_pair_of_heroes_costs_two_ends() {
-        assert_eq!(descriptors_needed(33, Transport::Tcp), 1056 + 33 + RESERVE);
-        assert_eq!(descriptors_needed(33, Transport::Pipe), 2112 + RESERVE);
-        assert_eq!(descriptors_needed(33, Transport::Udp), 33 + RESERVE);
-        assert_eq!(descriptors_needed(1, Transport::Unix), 1 + RESERVE);
-        assert_eq!(descriptors_needed(1000, Transport::Memory), RESERVE);
+        assert_eq!(
+            descriptors_needed(33, Transport::Tcp, 1, false),
+            1056 + 33 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Pipe, 1, false),
+            2112 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Udp, 1, false),
+            33 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(1, Transport::Unix, 1, false),
+            1 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(1000, Transport::Memory, 1, false),
+            RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Tcp, 1, true),
+            2112 + 33 + RESERVE
+        );
+        assert_eq!(
+            descriptors_needed(33, Transport::Udp, 2, false),
+            33 + 2 * RESERVE
+        );
     }
 
     #[test]

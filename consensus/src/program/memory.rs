@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::arguments::Arguments;
-use super::chronicle::Chronicle;
+use super::chronicle::{Chronicle, Deed};
 use super::course::{Course, MessageCounts};
 use super::draws::Draws;
 use super::report::Narrator;
@@ -25,14 +25,17 @@ const DELAY_SPREAD: Micros = 800;
 /// Runs the heroes that `arguments` ask for, to the end.
 pub fn run(arguments: &Arguments, seed: u64, narrator: Narrator) -> Course {
     let mut world = World::new(arguments, seed, narrator);
-    let stillborn = world.chronicle.stillborn(Duration::ZERO);
-    world.bury(&stillborn);
+    let beginning = world.chronicle.take_beginning(Duration::ZERO);
+    if !beginning.is_empty() {
+        world.carry_out(beginning);
+        world.plan_next_fault();
+    }
     for hero in 0..world.seats.len() {
         world.step(hero, Event::Start);
     }
     let limit = arguments.limit;
     while let Some(Reverse(next)) = world.queue.peek() {
-        let last = world.chronicle.progress() + limit;
+        let last = world.chronicle.deadline(limit);
         if world.chronicle.is_over() || Duration::from_micros(next.at) > last {
             break;
         }
@@ -66,6 +69,10 @@ struct Seat {
     port_of: Vec<Port>,
     /// When the timer in the queue goes off, if there is one.
     timer: Option<Micros>,
+    /// He does nothing.
+    is_stalled: bool,
+    /// What came for him meanwhile.
+    held: Vec<What>,
     /// What he had sent when he died.
     sent: crate::core::MessageCounts,
 }
@@ -98,6 +105,8 @@ struct Network {
     loss_per_million: u32,
     losses: Draws,
     delays: Draws,
+    /// The side on which each hero sits; all on one if the circle is not split.
+    sides: Vec<usize>,
 }
 
 impl World {
@@ -122,6 +131,8 @@ impl World {
                 ports,
                 port_of,
                 timer: None,
+                is_stalled: false,
+                held: Vec::new(),
                 sent: crate::core::MessageCounts::default(),
             }
         });
@@ -134,6 +145,7 @@ impl World {
                 loss_per_million: arguments.fault.loss.per_million,
                 losses: seeds::draws(seed, seeds::LOSSES),
                 delays: seeds::draws(seed, seeds::DELAYS),
+                sides: vec![0; arguments.peers],
             },
             chronicle: Chronicle::new(arguments, narrator),
         };
@@ -144,6 +156,10 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         self.now = happening.at;
         match happening.what {
+            What::Arrival { to, .. } if self.seats[to].is_stalled => {
+                self.seats[to].held.push(happening.what);
+            }
+            What::Timer { hero } if self.seats[hero].is_stalled => {}
             What::Arrival { from, to, bytes } => {
                 let trace = self.chronicle.trace();
                 [self.now, from as u64, to as u64]
@@ -164,7 +180,11 @@ impl World {
             }
             What::Fault => {}
         }
-        self.bury_due();
+        let due = self.chronicle.take_due(Duration::from_micros(self.now));
+        if !due.is_empty() {
+            self.carry_out(due);
+            self.plan_next_fault();
+        }
     }
 
     fn step(&mut self, hero: usize, event: Event) {
@@ -205,27 +225,49 @@ impl World {
             .for_each(|effect| self.chronicle.learned(hero, effect, now));
     }
 
-    fn bury_due(&mut self) {
-        let dead = self
-            .chronicle
-            .take_due_kills(Duration::from_micros(self.now));
-        if !dead.is_empty() {
-            self.bury(&dead);
-            self.plan_next_fault();
-        }
-    }
-
-    fn bury(&mut self, dead: &[usize]) {
-        for hero in dead {
-            let seat = &mut self.seats[*hero];
-            if let Some(peer) = seat.peer.take() {
-                seat.sent = peer.counters().sent;
+    fn carry_out(&mut self, deeds: Vec<Deed>) {
+        for deed in deeds {
+            match deed {
+                Deed::End(hero) => self.bury(hero),
+                Deed::Stall(hero) => self.seats[hero].is_stalled = true,
+                Deed::GoOn(hero) => self.go_on(hero),
+                Deed::Split(sides) => self.network.sides = sides,
+                Deed::Heal => self.network.sides.fill(0),
+                Deed::Restart(_) => unreachable!("the arguments ask for nobody's return"),
             }
         }
     }
 
+    fn bury(&mut self, hero: usize) {
+        let seat = &mut self.seats[hero];
+        if let Some(peer) = seat.peer.take() {
+            seat.sent = peer.counters().sent;
+        }
+    }
+
+    /// What has waited for him comes now, in its order.
+    fn go_on(&mut self, hero: usize) {
+        let seat = &mut self.seats[hero];
+        seat.is_stalled = false;
+        let mut waiting = std::mem::take(&mut seat.held);
+        if let Some(timer) = &mut seat.timer
+            && *timer <= self.now
+        {
+            *timer = self.now;
+            waiting.push(What::Timer { hero });
+        }
+        for what in waiting {
+            self.count += 1;
+            self.queue.push(Reverse(Happening {
+                at: self.now,
+                number: self.count,
+                what,
+            }));
+        }
+    }
+
     fn plan_next_fault(&mut self) {
-        if let Some(at) = self.chronicle.next_kill() {
+        if let Some(at) = self.chronicle.next_deed() {
             let at = (at.as_micros() as Micros).max(self.now);
             self.count += 1;
             self.queue.push(Reverse(Happening {
@@ -267,7 +309,8 @@ struct Reach<'a> {
 
 impl Reach<'_> {
     fn post(&mut self, to: usize, bytes: &Rc<[u8]>) {
-        if self.network.losses.happens(self.network.loss_per_million) {
+        let is_cut = self.network.sides[self.hero] != self.network.sides[to];
+        if self.network.losses.happens(self.network.loss_per_million) || is_cut {
             return;
         }
         let at = self.now + DELAY_MIN + self.network.delays.below(DELAY_SPREAD + 1);

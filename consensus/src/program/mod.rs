@@ -1,17 +1,21 @@
 //! The program `consensus`: arguments, faults, the worlds it runs in, and what it prints.
 
 pub mod arguments;
+pub mod bell;
 pub mod chronicle;
 pub mod circle;
+pub mod control;
 pub mod course;
 pub mod draws;
 pub mod faults;
 pub mod foil;
 pub mod limits;
+pub mod lives;
 pub mod memory;
 pub mod report;
 pub mod seeds;
 pub mod storms;
+pub mod venue;
 pub mod word;
 pub mod world;
 
@@ -69,12 +73,19 @@ fn run(line: Vec<OsString>) -> Result<u8, Failure> {
             Err(refusal) => refused(refusal),
         };
     }
-    let arguments = match Arguments::read(line) {
-        Ok(arguments) => arguments.with_environment(std::env::var_os("KRUG_DRIVER")),
+    let read = Arguments::read(line)
+        .and_then(|arguments| arguments.with_environment(std::env::var_os("KRUG_DRIVER")));
+    let arguments = match read {
+        Ok(arguments) => arguments,
         Err(refusal) => return refused(refusal),
     };
     if arguments.driver != Driver::Sim {
-        let needed = limits::descriptors_needed(arguments.peers, arguments.transport());
+        let needed = limits::descriptors_needed(
+            arguments.peers,
+            arguments.transport(),
+            arguments.cores(),
+            arguments.fault.needs_lasting_links(),
+        );
         limits::raise_descriptor_limit(needed).map_err(|error| Failure {
             status: REFUSED,
             line: error.to_string(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::arguments::{Arguments, Transport, View, name};
 use super::course::{Course, DecreeCounts, End, Happening, MessageCounts, Spoken};
+use super::faults::{DurationText, Heroes, SidesText};
 
 /// The object of `--json`.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +34,8 @@ pub struct Report {
     pub transport: String,
     /// What drove the executor.
     pub driver: &'static str,
+    /// How many of its cores the heroes shared.
+    pub cores: usize,
     /// The seed of everything that was drawn.
     pub seed: u64,
     /// The command that repeats the run.
@@ -60,6 +63,7 @@ impl Report {
             elapsed_ms: course.elapsed.as_micros() as f64 / 1_000.0,
             transport: name(arguments.transport()),
             driver: course.driver,
+            cores: course.cores,
             seed,
             replay: arguments.replay(program, seed),
             trace_hash: format!("{:016x}", course.trace_hash),
@@ -144,11 +148,26 @@ impl Report {
             "udp" if self.is_simulated() => format!("UDP between {hosts}"),
             other if self.is_simulated() => format!("{other} on a simulated host"),
             "memory" => "memory, in virtual time".to_owned(),
-            "unix" => format!("{} on {}", count(pairs, "unix socket"), self.driver),
-            "tcp" => format!("{} on {}", count(pairs, "TCP connection"), self.driver),
-            "udp" => format!("{} on {}", count(self.peers, "UDP socket"), self.driver),
-            "pipe" => format!("{} on {}", count(2 * pairs, "pipe"), self.driver),
-            other => format!("{other} on {}", self.driver),
+            "unix" => format!("{} on {}", count(pairs, "unix socket"), self.place_text()),
+            "tcp" => format!(
+                "{} on {}",
+                count(pairs, "TCP connection"),
+                self.place_text()
+            ),
+            "udp" => format!(
+                "{} on {}",
+                count(self.peers, "UDP socket"),
+                self.place_text()
+            ),
+            "pipe" => format!("{} on {}", count(2 * pairs, "pipe"), self.place_text()),
+            other => format!("{other} on {}", self.place_text()),
+        }
+    }
+
+    fn place_text(&self) -> String {
+        match self.cores {
+            1 => self.driver.to_owned(),
+            cores => format!("{}, {cores} cores", self.driver),
         }
     }
 
@@ -228,12 +247,26 @@ impl Narrator {
             Happening::RosterClosed { names } => self
                 .paint
                 .dim(&format!("the roll is decided: {}", count(*names, "name"))),
-            Happening::Killed { first, last } if first == last => {
-                self.paint.red(&format!("hero {first} is gone"))
+            Happening::Killed(heroes) => self.paint.red(&whose(*heroes, "is gone", "are gone")),
+            Happening::Restarted(heroes) => {
+                self.paint
+                    .yellow(&whose(*heroes, "begins another life", "begin another life"))
             }
-            Happening::Killed { first, last } => {
-                self.paint.red(&format!("heroes {first}..{last} are gone"))
+            Happening::Returned { hero, letters } => self.paint.yellow(&format!(
+                "hero {hero} is back, and knows {}",
+                count(*letters, "letter")
+            )),
+            Happening::Split(sides) => self.paint.red(&format!(
+                "the circle is split: {} do not hear each other",
+                SidesText(sides)
+            )),
+            Happening::Healed => self.paint.yellow("all hear each other again"),
+            Happening::Stalled(heroes, duration) => {
+                let text = whose(*heroes, "does nothing for", "do nothing for");
+                self.paint
+                    .red(&format!("{text} {}", DurationText(*duration)))
             }
+            Happening::WentOn { hero } => self.paint.yellow(&format!("hero {hero} goes on")),
             Happening::Spoke(spoken) => self.spoke(spoken),
         };
         self.say(&format!("{time}  {text}"));
@@ -263,6 +296,14 @@ impl Narrator {
             // A reader who has gone away is no reason to stop speaking.
             let _ = writeln!(io::stdout().lock(), "{text}");
         }
+    }
+}
+
+/// "hero 7 is gone", "heroes 1..3 are gone".
+fn whose(heroes: Heroes, one: &str, many: &str) -> String {
+    match heroes.first == heroes.last {
+        true => format!("hero {heroes} {one}"),
+        false => format!("heroes {heroes} {many}"),
     }
 }
 
@@ -382,6 +423,7 @@ mod tests {
             decrees: DecreeCounts { fast: 2, slow: 1 },
             rounds: 3,
             elapsed: Duration::from_micros(1_234),
+            cores: 1,
             driver: "uring",
             trace_hash: 0xabc,
         };

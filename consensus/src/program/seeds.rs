@@ -13,6 +13,8 @@ pub const TABLES: u64 = 3 << 32;
 
 /// The purpose of the draws that name the places where Unix sockets listen.
 pub const PATHS: u64 = 4 << 32;
+/// The purpose of the draws of each life but the first; 5 to 7 are those of the storms.
+pub const LIVES: u64 = 8 << 32;
 
 /// A usual round trip on sockets, in microseconds: so much for each pair of heroes, 20 ms for 33 of them. Generous,
 /// because too long only delays what is asked again, and too short asks again what was only slow, which makes it slower.
@@ -39,6 +41,17 @@ pub fn config(arguments: &Arguments) -> Config {
 /// The chance of one hero, counted from 0.
 pub fn of_hero(seed: u64, hero: usize, peers: usize) -> Random {
     Random::new(Draws::stream(seed, hero as u64 + 1).draw(), peers - 1)
+}
+
+/// The chance of one hero in a life after his first: another one in each.
+pub fn of_life(seed: u64, hero: usize, life: u64, peers: usize) -> Random {
+    match life {
+        0 => of_hero(seed, hero, peers),
+        _ => Random::new(
+            draws(seed, LIVES + (life << 10) + hero as u64).draw(),
+            peers - 1,
+        ),
+    }
 }
 
 /// The harness's chance for one purpose.

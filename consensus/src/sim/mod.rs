@@ -13,13 +13,14 @@ pub mod storm;
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use krug::net::{TcpListener, UdpSocket};
 use krug::sim::address_of;
 
 use crate::node::Ways;
 use crate::program::draws::Draws;
-use crate::transport::{Lasting, Transport, Udp};
+use crate::transport::{Lasting, Tcp, Transport, Udp};
 
 /// Where heroes listen, each on his own host.
 const PORT: u16 = 7033;
@@ -57,8 +58,8 @@ pub async fn ways(
     match carrier {
         Carrier::Tcp => {
             let listener = TcpListener::bind(own).await?;
-            let lasting = Lasting {
-                listener,
+            let lasting = Lasting::<Tcp> {
+                listener: Rc::new(listener),
                 own,
                 addresses,
             };
@@ -67,7 +68,7 @@ pub async fn ways(
         Carrier::Udp => {
             let socket = UdpSocket::bind(own).await?;
             let udp = Udp {
-                socket,
+                socket: Rc::new(socket),
                 own,
                 addresses,
             };

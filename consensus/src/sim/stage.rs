@@ -10,7 +10,7 @@ use krug::sim::{Failure, Sim};
 
 use super::plan::{Fate, Fault, PEERS, Plan};
 use super::{Carrier, host, ways};
-use crate::core::{Config, Effect, LogRecord, Message, Peer, Random};
+use crate::core::{Config, Effect, LogRecord, Message, Peer, Port, Random};
 use crate::log::{self, Life, Log, Opened};
 use crate::node::{Node, Observer};
 use crate::oracle::Oracle;
@@ -339,7 +339,7 @@ struct Eye {
 }
 
 impl Observer for Eye {
-    fn loses_next(&mut self) -> bool {
+    fn loses_next(&mut self, _: Port) -> bool {
         false
     }
 

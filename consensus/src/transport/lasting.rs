@@ -1,4 +1,4 @@
-//! TCP links that outlast their connections: for heroes who may come back.
+//! Links that outlast their connections: for heroes who may come back.
 //!
 //! Each hero has a connection of his own to every other one, which only he sends on, and makes it anew when it breaks; whoever accepts
 //! one only reads. So nobody has to know who is to begin, and two who come back at the same moment never get into each other's way.
@@ -10,23 +10,27 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use krug::buf::IoBuf;
-use krug::net::{TcpListener, TcpStream};
 use krug::sync::{Notify, mpsc};
 use krug::task::AbortHandle;
 use krug::time::{sleep, timeout};
 
 use super::traffic::receive_all;
-use super::{Arrival, Outbox};
+use super::{Arrival, Link, Outbox, Socket};
 use crate::core::Port;
 use crate::node::Ways;
 
-/// An address of 16 bytes, a port of two, the number of a life in eight.
-const GREETING_SIZE: usize = 26;
+/// The number of a life, behind the address.
+const LIFE_SIZE: usize = 8;
+
+/// A Unix socket's path is never longer than this.
+const PATH_SIZE: usize = 108;
 
 /// How long it may take until somebody answers, or greets.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -35,15 +39,63 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 
+/// An address that a greeting can name.
+pub trait Greet: Sized {
+    /// How many bytes it takes.
+    const SIZE: usize;
+
+    /// Writes it into so many bytes, all of them zero.
+    fn write(&self, bytes: &mut [u8]);
+
+    /// Reads what [`write`](Greet::write) has written.
+    fn read(bytes: &[u8]) -> Self;
+}
+
+/// An address of 16 bytes, a port of two.
+impl Greet for SocketAddr {
+    const SIZE: usize = 18;
+
+    fn write(&self, bytes: &mut [u8]) {
+        let address = match self.ip() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        bytes[..16].copy_from_slice(&address.octets());
+        bytes[16..].copy_from_slice(&self.port().to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> SocketAddr {
+        let address = Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|index| bytes[index]));
+        let port = u16::from_le_bytes([bytes[16], bytes[17]]);
+        SocketAddr::new(address.to_canonical(), port)
+    }
+}
+
+/// With zeros behind it.
+impl Greet for PathBuf {
+    const SIZE: usize = PATH_SIZE;
+
+    fn write(&self, bytes: &mut [u8]) {
+        let path = self.as_os_str().as_bytes();
+        bytes[..path.len()].copy_from_slice(path);
+    }
+
+    fn read(bytes: &[u8]) -> PathBuf {
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let path = &bytes[..end.unwrap_or(bytes.len())];
+        PathBuf::from(OsStr::from_bytes(path))
+    }
+}
+
 /// A hero's own listener, and where all listen, himself included, in any order.
 #[derive(Debug)]
-pub struct Lasting {
-    /// Where he listens.
-    pub listener: TcpListener,
+pub struct Lasting<S: Socket> {
+    /// Where he listens; whoever keeps it can begin another life with it.
+    pub listener: Rc<S::Listener>,
     /// The address of that, as the others have it.
-    pub own: SocketAddr,
+    pub own: S::Address,
     /// The addresses of all. Their order is that of the ports.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<S::Address>,
 }
 
 /// What a hero knows of one neighbour.
@@ -63,9 +115,9 @@ impl Drop for Neighbour {
     }
 }
 
-type Neighbours = Rc<BTreeMap<SocketAddr, (Port, Rc<Neighbour>)>>;
+type Neighbours<A> = Rc<BTreeMap<A, (Port, Rc<Neighbour>)>>;
 
-impl Lasting {
+impl<S: Socket<Address: Greet>> Lasting<S> {
     /// Begins to keep the links up. `life` is a number that this hero never greeted with before.
     ///
     /// # Panics
@@ -74,7 +126,7 @@ impl Lasting {
     pub fn keep(self, life: u64) -> Ways {
         let (mut ways, inbox) = Ways::new();
         let others = self.addresses.iter().filter(|it| **it != self.own);
-        let greeting = greeting(self.own, life);
+        let greeting = greeting(&self.own, life);
         let mut neighbours = BTreeMap::new();
         for (port, address) in others.enumerate() {
             let neighbour = Rc::new(Neighbour {
@@ -84,39 +136,32 @@ impl Lasting {
                 reader: RefCell::new(None),
             });
             ways.outboxes.push(Rc::clone(&neighbour.outbox));
-            ways.tasks
-                .spawn(send_all(*address, greeting, Rc::clone(&neighbour)));
-            neighbours.insert(*address, (Port(port), neighbour));
+            let sending = send_all::<S>(address.clone(), greeting.clone(), Rc::clone(&neighbour));
+            ways.tasks.spawn(sending);
+            neighbours.insert(address.clone(), (Port(port), neighbour));
         }
         ways.tasks
-            .spawn(accept_all(self.listener, Rc::new(neighbours), inbox));
+            .spawn(accept_all::<S>(self.listener, Rc::new(neighbours), inbox));
         ways
     }
 }
 
-fn greeting(own: SocketAddr, life: u64) -> [u8; GREETING_SIZE] {
-    let address = match own.ip() {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    let mut bytes = [0; GREETING_SIZE];
-    bytes[..16].copy_from_slice(&address.octets());
-    bytes[16..18].copy_from_slice(&own.port().to_le_bytes());
-    bytes[18..].copy_from_slice(&life.to_le_bytes());
+fn greeting<A: Greet>(own: &A, life: u64) -> Vec<u8> {
+    let mut bytes = vec![0; A::SIZE];
+    own.write(&mut bytes);
+    bytes.extend(life.to_le_bytes());
     bytes
 }
 
-fn read_greeting(bytes: &[u8; GREETING_SIZE]) -> (SocketAddr, u64) {
-    let field = |from: usize| bytes[from];
-    let address = Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(field));
-    let port = u16::from_le_bytes([bytes[16], bytes[17]]);
-    let life = u64::from_le_bytes(std::array::from_fn(|index| bytes[18 + index]));
-    (SocketAddr::new(address.to_canonical(), port), life)
+fn read_greeting<A: Greet>(bytes: &[u8]) -> (A, u64) {
+    let (address, life) = bytes.split_at(A::SIZE);
+    let life = u64::from_le_bytes(std::array::from_fn(|index| life[index]));
+    (A::read(address), life)
 }
 
-async fn send_all(address: SocketAddr, greeting: [u8; GREETING_SIZE], neighbour: Rc<Neighbour>) {
+async fn send_all<S: Socket>(address: S::Address, greeting: Vec<u8>, neighbour: Rc<Neighbour>) {
     let mut spare = Vec::new();
-    let mut stream: Option<TcpStream> = None;
+    let mut stream: Option<S::Stream> = None;
     loop {
         let bytes = krug::select! {
             bytes = neighbour.outbox.take(std::mem::take(&mut spare)) => Some(bytes),
@@ -127,11 +172,11 @@ async fn send_all(address: SocketAddr, greeting: [u8; GREETING_SIZE], neighbour:
             continue;
         };
         if stream.is_none() {
-            stream = Some(dial(address, greeting).await);
+            stream = Some(dial::<S>(&address, &greeting).await);
         }
         let Some(open) = &stream else { continue };
         let sent = krug::select! {
-            (result, bytes) = open.write_all(bytes) => {
+            (result, bytes) = open.send(bytes) => {
                 spare = bytes;
                 result.is_ok()
             }
@@ -144,13 +189,12 @@ async fn send_all(address: SocketAddr, greeting: [u8; GREETING_SIZE], neighbour:
 }
 
 /// Until somebody answers.
-async fn dial(address: SocketAddr, greeting: [u8; GREETING_SIZE]) -> TcpStream {
+async fn dial<S: Socket>(address: &S::Address, greeting: &[u8]) -> S::Stream {
     let mut pause = PAUSE_MIN;
     loop {
         let dialled = timeout(PATIENCE, async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            stream.write_all(greeting.to_vec()).await.0?;
+            let stream = S::dial(address.clone()).await?;
+            stream.send(greeting.to_vec()).await.0?;
             Ok::<_, std::io::Error>(stream)
         });
         if let Ok(Ok(stream)) = dialled.await {
@@ -161,12 +205,16 @@ async fn dial(address: SocketAddr, greeting: [u8; GREETING_SIZE]) -> TcpStream {
     }
 }
 
-async fn accept_all(listener: TcpListener, neighbours: Neighbours, inbox: mpsc::Sender<Arrival>) {
+async fn accept_all<S: Socket<Address: Greet>>(
+    listener: Rc<S::Listener>,
+    neighbours: Neighbours<S::Address>,
+    inbox: mpsc::Sender<Arrival>,
+) {
     // Those who greet are few, and have not long to do it.
     loop {
-        match listener.accept().await {
+        match S::accept(&listener).await {
             Ok(stream) => {
-                let met = meet(stream, Rc::clone(&neighbours), inbox.clone());
+                let met = meet::<S>(stream, Rc::clone(&neighbours), inbox.clone());
                 drop(krug::spawn(met));
             }
             // A connection that broke in the queue, or no descriptor free just now.
@@ -176,12 +224,20 @@ async fn accept_all(listener: TcpListener, neighbours: Neighbours, inbox: mpsc::
 }
 
 /// Reads the greeting, and starts to read what follows.
-async fn meet(stream: TcpStream, neighbours: Neighbours, inbox: mpsc::Sender<Arrival>) {
-    let greeted = timeout(PATIENCE, hear_greeting(&stream)).await;
+async fn meet<S: Socket<Address: Greet>>(
+    stream: S::Stream,
+    neighbours: Neighbours<S::Address>,
+    inbox: mpsc::Sender<Arrival>,
+) {
+    let greeted = timeout(
+        PATIENCE,
+        hear_greeting(&stream, S::Address::SIZE + LIFE_SIZE),
+    )
+    .await;
     let Ok(Some((greeting, rest))) = greeted else {
         return;
     };
-    let (address, life) = read_greeting(&greeting);
+    let (address, life) = read_greeting::<S::Address>(&greeting);
     // Anybody can connect; only neighbours are listened to.
     let Some((port, neighbour)) = neighbours.get(&address) else {
         return;
@@ -195,26 +251,29 @@ async fn meet(stream: TcpStream, neighbours: Neighbours, inbox: mpsc::Sender<Arr
     outdated.iter().for_each(AbortHandle::abort);
 }
 
-async fn hear_greeting(stream: &TcpStream) -> Option<([u8; GREETING_SIZE], Vec<u8>)> {
-    let mut bytes = Vec::with_capacity(1024);
-    while bytes.len() < GREETING_SIZE {
-        let have = bytes.len();
-        let (result, slice) = stream.read(bytes.slice(have..1024)).await;
-        bytes = slice.into_inner();
+async fn hear_greeting(stream: &impl Link, size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    const AT_ONCE: usize = 1024;
+    let mut bytes = Vec::new();
+    while bytes.len() < size {
+        let buffer = Vec::with_capacity(AT_ONCE - bytes.len());
+        let (result, received) = stream.receive(buffer).await;
         if result.ok()? == 0 {
             return None;
         }
+        bytes.extend(received);
     }
-    let rest = bytes.split_off(GREETING_SIZE);
-    Some((bytes.try_into().ok()?, rest))
+    let rest = bytes.split_off(size);
+    Some((bytes, rest))
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
 
+    use krug::net::{TcpListener, TcpStream};
     use krug::sim::{Sim, address_of};
 
+    use super::super::Tcp;
     use super::*;
     use crate::core::Message;
     use crate::wire;
@@ -228,8 +287,8 @@ mod tests {
     async fn talk(index: usize, heard: Heard, begin: std::time::Instant) {
         let addresses = HOSTS.map(|name| SocketAddr::new(address_of(name), 7));
         let own = addresses[index];
-        let lasting = Lasting {
-            listener: TcpListener::bind(own).await.unwrap(),
+        let lasting = Lasting::<Tcp> {
+            listener: Rc::new(TcpListener::bind(own).await.unwrap()),
             own,
             addresses: addresses.to_vec(),
         };
@@ -297,7 +356,7 @@ mod tests {
             let mut frame = Vec::new();
             wire::encode(&Message::Fetch { slot: 1 }, &mut frame);
             let own: SocketAddr = "10.9.9.9:7".parse().unwrap();
-            for beginning in [greeting(own, 1).to_vec(), vec![0; 3], Vec::new()] {
+            for beginning in [greeting(&own, 1), vec![0; 3], Vec::new()] {
                 let to = SocketAddr::new(address_of("one"), 7);
                 let stream = TcpStream::connect(to).await.unwrap();
                 let bytes = [beginning, frame.clone()].concat();
@@ -316,7 +375,11 @@ mod tests {
     fn a_greeting_is_read_as_it_was_written() {
         for address in ["127.0.0.1:7", "10.0.0.33:65535", "[fd00::1]:8080"] {
             let address: SocketAddr = address.parse().unwrap();
-            assert_eq!(read_greeting(&greeting(address, 9)), (address, 9));
+            assert_eq!(read_greeting(&greeting(&address, 9)), (address, 9));
+        }
+        for path in ["/tmp/a", "", &"x".repeat(PATH_SIZE)] {
+            let path = PathBuf::from(path);
+            assert_eq!(read_greeting(&greeting(&path, 9)), (path, 9));
         }
     }
 }

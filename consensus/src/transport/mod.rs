@@ -3,7 +3,7 @@
 //! A [`Transport`] is what a hero is born with: a list of addresses in no order, or the
 //! ends of pipes. It turns into [`Link`]s, one to each other hero, in whatever order
 //! they come up; that order is the hero's own numbering of his ports. On each link two
-//! tasks work, one for each direction ([`carry`]). Links of TCP that outlast their connections,
+//! tasks work, one for each direction ([`carry`]). Links that outlast their connections,
 //! for heroes who may come back, are [`Lasting`].
 
 mod lasting;
@@ -22,10 +22,10 @@ mod tests;
 use std::future::Future;
 use std::io;
 
-pub use lasting::Lasting;
+pub use lasting::{Greet, Lasting};
 pub use meeting::{Socket, Sockets};
 pub use outbox::{OUTBOX_BYTES_MAX, Outbox};
-pub use pipe::{PipeLink, Pipes};
+pub use pipe::{PipeEnds, PipeLink, Pipes};
 pub use tasks::Tasks;
 pub use tcp::Tcp;
 pub use traffic::{Arrival, carry};

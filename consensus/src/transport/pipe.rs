@@ -1,6 +1,7 @@
 //! Two pipes for each pair of heroes, one each way, laid before they are born.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use krug::pipe::{Receiver, Sender, pipe};
 
@@ -32,6 +33,47 @@ impl PipeLink {
                 receiver: receiver_there,
             },
         ))
+    }
+}
+
+/// What a [`PipeLink`] is made of, before it belongs to a core.
+#[derive(Debug)]
+pub struct PipeEnds {
+    writer: OwnedFd,
+    reader: OwnedFd,
+}
+
+impl PipeEnds {
+    /// Lays two pipes and hands out both pairs of ends.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says when it makes no pipe.
+    pub fn pair() -> io::Result<(PipeEnds, PipeEnds)> {
+        let (reader_here, writer_there) = io::pipe()?;
+        let (reader_there, writer_here) = io::pipe()?;
+        let ends = |writer: io::PipeWriter, reader: io::PipeReader| PipeEnds {
+            writer: writer.into(),
+            reader: reader.into(),
+        };
+        Ok((
+            ends(writer_here, reader_here),
+            ends(writer_there, reader_there),
+        ))
+    }
+}
+
+impl PipeLink {
+    /// Of ends that belong to this core from now on.
+    ///
+    /// # Errors
+    ///
+    /// Outside a runtime; the pipes are closed then.
+    pub fn over(ends: PipeEnds) -> io::Result<PipeLink> {
+        Ok(PipeLink {
+            sender: Sender::from_owned_fd(ends.writer)?,
+            receiver: Receiver::from_owned_fd(ends.reader)?,
+        })
     }
 }
 

@@ -129,7 +129,7 @@ async fn udp_circle(size: usize, draws: &mut Draws) -> Vec<Udp> {
         let mut addresses = all.clone();
         draws.shuffle(&mut addresses);
         Udp {
-            socket,
+            socket: std::rc::Rc::new(socket),
             own,
             addresses,
         }

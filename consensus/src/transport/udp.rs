@@ -34,8 +34,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A hero's own socket, and where all have theirs, himself included, in any order.
 #[derive(Debug)]
 pub struct Udp {
-    /// His socket.
-    pub socket: UdpSocket,
+    /// His socket; whoever keeps it can begin anew with it.
+    pub socket: Rc<UdpSocket>,
     /// Its address.
     pub own: SocketAddr,
     /// The addresses of all.
@@ -53,7 +53,6 @@ impl Transport for Udp {
         } = self;
         // If the system grants less, more is sent again.
         let _ = socket.set_receive_buffer_size(RECEIVE_BUFFER);
-        let socket = Rc::new(socket);
         let neighbours = addresses.into_iter().filter(|address| *address != own);
         let heard: Vec<_> = neighbours
             .map(|address| (address, Rc::new(Outbox::new())))

@@ -131,7 +131,7 @@ fn what_a_dead_hero_heard_counts() {
     let mut chronicle = chronicle("kill 1 @ letter 2");
     tell(&mut chronicle, &whole()[..1]);
     chronicle.learned(0, &spoken(0, 'a', NAMES[0]), Duration::ZERO);
-    assert_eq!(chronicle.take_due_kills(Duration::ZERO), [0]);
+    assert_eq!(chronicle.take_due(Duration::ZERO), [Deed::End(0)]);
     chronicle.learned(1, &spoken(0, 'a', NAMES[1]), Duration::ZERO);
     assert!(matches!(end(chronicle, &[]), End::Broken(_)));
 }
@@ -140,7 +140,7 @@ fn what_a_dead_hero_heard_counts() {
 fn the_living_need_not_wait_for_the_dead() {
     let mut chronicle = chronicle("kill 2 @ letter 3");
     tell(&mut chronicle, &whole()[..3]);
-    assert_eq!(chronicle.take_due_kills(Duration::ZERO), [1]);
+    assert_eq!(chronicle.take_due(Duration::ZERO), [Deed::End(1)]);
     for hero in [0, 2] {
         chronicle.learned(hero, &whole()[3], Duration::ZERO);
     }
@@ -151,24 +151,24 @@ fn the_living_need_not_wait_for_the_dead() {
 #[test]
 fn kills_are_due_at_their_moment_and_once() {
     let mut chronicle = chronicle("kill 1; kill 2 @ letter 1; kill 3 @ 20ms; kill 1..3 @ letter 2");
-    assert_eq!(chronicle.stillborn(Duration::ZERO), [0]);
-    assert_eq!(chronicle.next_kill(), Some(Duration::from_millis(20)));
-    assert!(
-        chronicle
-            .take_due_kills(Duration::from_millis(19))
-            .is_empty()
-    );
+    assert_eq!(chronicle.take_beginning(Duration::ZERO), [Deed::End(0)]);
+    assert_eq!(chronicle.next_deed(), Some(Duration::from_millis(20)));
+    assert!(chronicle.take_due(Duration::from_millis(19)).is_empty());
     tell(&mut chronicle, &whole()[..1]);
-    assert_eq!(chronicle.take_due_kills(Duration::from_millis(19)), [1]);
-    assert_eq!(chronicle.take_due_kills(Duration::from_millis(20)), [2]);
+    assert_eq!(
+        chronicle.take_due(Duration::from_millis(19)),
+        [Deed::End(1)]
+    );
+    assert_eq!(
+        chronicle.take_due(Duration::from_millis(20)),
+        [Deed::End(2)]
+    );
     tell(&mut chronicle, &whole()[1..2]);
     assert!(
-        chronicle
-            .take_due_kills(Duration::from_millis(20))
-            .is_empty(),
+        chronicle.take_due(Duration::from_millis(20)).is_empty(),
         "all are dead"
     );
-    assert_eq!(chronicle.next_kill(), None);
+    assert_eq!(chronicle.next_deed(), None);
 }
 
 #[test]
