@@ -9,74 +9,76 @@ krug_tests::on_every_kernel_driver!();
 
 const ALPHABET: &str = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ";
 
+/// Arguments, and what the line must say about them.
+const BAD_INPUT: &[(&[&str], &str)] = &[
+    (&["--peers", "0"], "give 1 or more"),
+    (&["--peers", "-1"], "give 1..1000"),
+    (&["--peers", "2.5"], "give 1..1000"),
+    (&["--word", ""], "give at least one"),
+    (&["--word", "a\nb"], "take it out"),
+    (&["--fault", "kill 34"], "name one of 1..33"),
+    (&["--fault", "kill 0"], "the first is hero 1"),
+    (&["--fault", "kill 30..40"], "name one of 1..33"),
+    (&["--fault", "kill 1 @ letter 34"], "name one of 1..33"),
+    (&["--fault", "explode"], "unknown fault `explode`; write"),
+    (&["--fault", "stall-disk 3"], "later version"),
+    (&["--fault", "split 16|16"], "are not 33 heroes together"),
+    (&["--fault", "restart 7"], "does not say when"),
+    (&["--fault", "stall 7 @ 1s"], "does not say how long"),
+    (&["--fault", "loss 200%"], "`loss 0%` to `loss 100%`"),
+    (
+        &["--transport", "pigeon"],
+        "choose memory, unix, tcp, udp or pipe",
+    ),
+    (
+        &["--transport", "udp", "--peers", "801"],
+        "carries at most 800 heroes",
+    ),
+    (&["--driver", "kqueue"], "choose auto, uring, epoll or sim"),
+    (
+        &["--driver", "sim", "--transport", "memory"],
+        "leave out --driver sim",
+    ),
+    (
+        &["--durable", "sync", "--transport", "memory"],
+        "leave out --durable",
+    ),
+    (&["storm", "--seeds", "9..1"], "give `1..9`"),
+    (&["storm", "--seeds", "some"], "give `17` or `1..1000`"),
+    (&["storm", "--seeds"], "see --help"),
+    (&["storm", "--faults"], "--faults"),
+    (&["--view", "ring"], "later version"),
+    (&["--protocol", "raft"], "choose consensus or lottery"),
+    (
+        &["--protocol", "lottery", "--transport", "unix"],
+        "leave out --transport",
+    ),
+    (&["--seed", "tomorrow"], "give a whole number"),
+    (&["--limit", "long"], "give one like"),
+    (&["--sead", "1"], "--seed"),
+    (&["--cores", "0"], "nobody could run there; give 1..256"),
+    (
+        &["--cores", "-1"],
+        "that is no number of cores; give 1..256",
+    ),
+    (&["--cores", "many"], "that is no number of cores"),
+    (&["--cores", "10000"], "256 of them are the most"),
+    (&["--cores", "34"], "dealt out over 34 cores; give 1..33"),
+    (
+        &["--cores", "2", "--driver", "sim"],
+        "a host with one core, and all of it happens on one thread; leave out --cores",
+    ),
+    (
+        &["--cores", "2", "--transport", "memory"],
+        "one thread with a clock of its own; leave out --cores",
+    ),
+    (&["replay"], "see --help"),
+    (&["--peers"], "see --help"),
+];
+
 #[test]
 fn bad_input_ends_with_2_and_one_line_that_says_what_and_how() {
-    let table: &[(&[&str], &str)] = &[
-        (&["--peers", "0"], "give 1 or more"),
-        (&["--peers", "-1"], "give 1..1000"),
-        (&["--peers", "2.5"], "give 1..1000"),
-        (&["--word", ""], "give at least one"),
-        (&["--word", "a\nb"], "take it out"),
-        (&["--fault", "kill 34"], "name one of 1..33"),
-        (&["--fault", "kill 0"], "the first is hero 1"),
-        (&["--fault", "kill 30..40"], "name one of 1..33"),
-        (&["--fault", "kill 1 @ letter 34"], "name one of 1..33"),
-        (&["--fault", "explode"], "unknown fault `explode`; write"),
-        (&["--fault", "stall-disk 3"], "later version"),
-        (&["--fault", "split 16|16"], "are not 33 heroes together"),
-        (&["--fault", "restart 7"], "does not say when"),
-        (&["--fault", "stall 7 @ 1s"], "does not say how long"),
-        (&["--fault", "loss 200%"], "`loss 0%` to `loss 100%`"),
-        (
-            &["--transport", "pigeon"],
-            "choose memory, unix, tcp, udp or pipe",
-        ),
-        (
-            &["--transport", "udp", "--peers", "801"],
-            "carries at most 800 heroes",
-        ),
-        (&["--driver", "kqueue"], "choose auto, uring, epoll or sim"),
-        (
-            &["--driver", "sim", "--transport", "memory"],
-            "leave out --driver sim",
-        ),
-        (
-            &["--durable", "sync", "--transport", "memory"],
-            "leave out --durable",
-        ),
-        (&["storm", "--seeds", "9..1"], "give `1..9`"),
-        (&["storm", "--seeds", "some"], "give `17` or `1..1000`"),
-        (&["storm", "--seeds"], "see --help"),
-        (&["storm", "--faults"], "--faults"),
-        (&["--view", "ring"], "later version"),
-        (&["--protocol", "raft"], "choose consensus or lottery"),
-        (
-            &["--protocol", "lottery", "--transport", "unix"],
-            "leave out --transport",
-        ),
-        (&["--seed", "tomorrow"], "give a whole number"),
-        (&["--limit", "long"], "give one like"),
-        (&["--sead", "1"], "--seed"),
-        (&["--cores", "0"], "nobody could run there; give 1..256"),
-        (
-            &["--cores", "-1"],
-            "that is no number of cores; give 1..256",
-        ),
-        (&["--cores", "many"], "that is no number of cores"),
-        (&["--cores", "10000"], "256 of them are the most"),
-        (&["--cores", "34"], "dealt out over 34 cores; give 1..33"),
-        (
-            &["--cores", "2", "--driver", "sim"],
-            "a host with one core, and all of it happens on one thread; leave out --cores",
-        ),
-        (
-            &["--cores", "2", "--transport", "memory"],
-            "one thread with a clock of its own; leave out --cores",
-        ),
-        (&["replay"], "see --help"),
-        (&["--peers"], "see --help"),
-    ];
-    for (arguments, expected) in table {
+    for (arguments, expected) in BAD_INPUT {
         let run = run(arguments);
         assert_eq!(run.status, 2, "{run}");
         assert_eq!(run.stdout, "", "{run}");
