@@ -105,9 +105,9 @@ impl FromStr for FaultPlan {
             return Ok(plan);
         }
         for clause in text.split(';').map(str::trim) {
-            let (verb, rest) = clause
-                .split_once(char::is_whitespace)
-                .unwrap_or((clause, ""));
+            // The moment may follow the verb at once: `heal@2s`.
+            let end = clause.find(|c: char| c.is_whitespace() || c == '@');
+            let (verb, rest) = clause.split_at(end.unwrap_or(clause.len()));
             match verb {
                 "kill" | "restart" | "split" | "heal" | "stall" => {
                     plan.faults.push(parse_fault(verb, rest.trim())?);

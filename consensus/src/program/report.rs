@@ -441,7 +441,7 @@ mod tests {
             ],
             "messages": { "claim": 6, "decided": 5, "record": 4, "recorded": 3, "fetch": 2 },
             "decrees": { "fast": 2, "slow": 1 }, "rounds": 3, "elapsed_ms": 1.234,
-            "transport": "tcp", "driver": "uring", "seed": 9,
+            "transport": "tcp", "driver": "uring", "cores": 1, "seed": 9,
             "replay": "consensus --peers 3 --word АБ --transport tcp --seed 9",
             "trace_hash": "0000000000000abc",
         });
