@@ -215,7 +215,8 @@ impl Sim {
     }
 
     /// As [`host`](Sim::host), with several cores. `main` makes what each of them runs; it is given the core's number,
-    /// from 0. Each core ends when its own returns; the host has ended when all have.
+    /// from 0. Each core ends when its own returns, and can be sent nothing more then; the host has ended when all have.
+    /// They find each other with [`CoreHandle::of_all_cores`](crate::CoreHandle::of_all_cores), from the first call of `main` on.
     ///
     /// # Panics
     ///

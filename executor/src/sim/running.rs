@@ -1,5 +1,6 @@
 //! How a simulation goes on: one turn of one core, or the next thing that happens by itself.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::host::Running;
 use super::{Failure, Plan, Sim, interpose, network};
 use crate::driver::sim::{Place, at};
 use crate::runtime::Builder;
-use crate::worker::{Stepped, Turn};
+use crate::worker::{Stepped, Turn, Worker, know_each_other};
 
 /// What a step has come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -210,34 +211,47 @@ impl Sim {
         }
     }
 
+    /// Makes all cores of a host before any of them begins: what that does may be meant for another one.
     fn start(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         interpose::enter(&host.entropy, host.date_shift);
         host.is_to_start = false;
         host.has_returned = false;
         self.world.borrow_mut().start_host(index);
-        for core in 0..host.cores {
-            let number = self.world.borrow_mut().add_core(index);
-            let place = Place {
-                world: self.world.clone(),
-                core: number,
-            };
-            let settings = Builder::new().of_simulation(host.seeds.next());
+        let workers: io::Result<Vec<_>> = (0..self.hosts[index].cores)
+            .map(|_| self.make_core(index))
+            .collect();
+        let workers = match workers {
+            Ok(workers) => workers,
+            Err(error) => return self.fail_to_start(index, error.to_string()),
+        };
+        know_each_other(workers.iter().map(|(_, worker)| worker));
+        let host = &mut self.hosts[index];
+        for (core, (number, worker)) in workers.into_iter().enumerate() {
             let make = &mut host.make;
-            let made = catch_unwind(AssertUnwindSafe(|| {
-                at(place, || Stepped::new(&settings, || make(core)))
-            }));
+            let made = catch_unwind(AssertUnwindSafe(|| Stepped::new(worker, || make(core))));
             match made {
-                Ok(Ok(stepped)) => host.running.push(Running {
+                Ok(stepped) => host.running.push(Running {
                     number,
                     stepped,
                     has_returned: false,
                     vain_turns: 0,
                 }),
-                Ok(Err(error)) => return self.fail_to_start(index, error.to_string()),
                 Err(panic) => return self.fail_to_start(index, message(&*panic)),
             }
         }
+    }
+
+    /// A core of a host, and its number in the world.
+    fn make_core(&mut self, host: usize) -> io::Result<(usize, Worker)> {
+        let number = self.world.borrow_mut().add_core(host);
+        let place = Place {
+            world: self.world.clone(),
+            core: number,
+        };
+        let settings = Builder::new().of_simulation(self.hosts[host].seeds.next());
+        let worker = at(place, || Worker::new(&settings))?;
+        Ok((number, worker))
     }
 
     fn fail_to_start(&mut self, host: usize, message: String) {

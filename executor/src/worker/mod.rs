@@ -54,6 +54,12 @@ pub(crate) struct Settings {
     pub(crate) start_paused: bool,
 }
 
+/// Tells the cores of a runtime who they are, in their order.
+pub(crate) fn know_each_other<'a>(workers: impl Iterator<Item = &'a Worker> + Clone) {
+    let cores: Arc<[CoreId]> = workers.clone().map(Worker::id).collect();
+    workers.for_each(|worker| drop(worker.core.cores.replace(cores.clone())));
+}
+
 pub(crate) struct Worker {
     // Fields are dropped in this order: what refers to tasks before the scheduler, the ring after all of them.
     sources: Rc<Sources>,

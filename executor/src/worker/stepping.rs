@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::ending::Ending;
-use super::{Remains, Settings, Worker};
+use super::{Remains, Worker};
 use crate::task::MainTask;
 
 /// The future that a core runs for.
@@ -41,23 +41,19 @@ const ENDING_TIME: Duration = Duration::from_secs(5);
 
 impl Stepped {
     /// `make` is called inside of the core, and makes what it runs for.
-    pub(crate) fn new(
-        settings: &Settings,
-        make: impl FnOnce() -> MainFuture,
-    ) -> std::io::Result<Stepped> {
-        let worker = Worker::new(settings)?;
+    pub(crate) fn new(worker: Worker, make: impl FnOnce() -> MainFuture) -> Stepped {
         let main = worker.core.scheduler.main_task();
         let future = {
             let _inside = worker.enter();
             make()
         };
         main.waker().wake_by_ref();
-        Ok(Stepped {
+        Stepped {
             worker,
             main,
             state: State::Running(future),
             next_moment: Cell::new(None),
-        })
+        }
     }
 
     /// One turn of the core.
