@@ -9,7 +9,7 @@ use super::host::Running;
 use super::{Failure, Plan, Sim, interpose, network};
 use crate::driver::sim::{Place, at};
 use crate::runtime::Builder;
-use crate::worker::{Stepped, Turn, Worker, know_each_other};
+use crate::worker::{Stepped, Turn, Worker, draw, know_each_other, next_moment};
 
 /// What a step has come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,28 +147,20 @@ impl Sim {
 
     /// One of the cores that have something to do.
     fn draw_core(&mut self) -> Option<(usize, usize)> {
-        let world = self.world.borrow();
-        let is_ready = |running: &Running| running.stepped.is_ready(world.has_news(running.number));
-        self.ready.clear();
-        for (index, host) in self.hosts.iter().enumerate() {
-            let cores = host.running.iter().enumerate();
-            let ready = cores.filter(|(_, running)| is_ready(running));
-            self.ready.extend(ready.map(|(core, _)| (index, core)));
-        }
-        let chosen = world.schedule().below(self.ready.len().max(1) as u32);
-        self.ready.get(chosen as usize).copied()
+        let hosts = self.hosts.iter().enumerate();
+        let cores = hosts.flat_map(|(host, it)| {
+            let cores = it.running.iter().enumerate();
+            cores.map(move |(core, it)| ((host, core), it.number, &it.stepped as _))
+        });
+        draw(&self.world.borrow(), cores, &mut self.ready)
     }
 
     /// When something happens next, if nothing happens before.
     fn next_moment(&self) -> Option<Duration> {
-        let world = self.world.borrow();
         let cores = self.hosts.iter().flat_map(|host| &host.running);
-        let timers = cores.filter_map(|running| running.stepped.next_moment());
-        let next_timer = timers.min().map(|timer| world.moment(timer));
-        [world.next_event(), self.plans.next(), next_timer]
-            .into_iter()
-            .flatten()
-            .min()
+        let cores = cores.map(|running| &running.stepped as _);
+        let by_itself = next_moment(&self.world.borrow(), cores);
+        [by_itself, self.plans.next()].into_iter().flatten().min()
     }
 
     fn take_turn(&mut self, host: usize, core: usize) {

@@ -2,8 +2,8 @@
 //!
 //! Many cores, of several hosts, run on one thread and share one [`World`]. A core takes its turn when the simulation says
 //! so, and does not sleep in `enter`. What it begins there, the world ends at a moment that is drawn from the seed. A
-//! runtime that is made outside of a simulation is the only core of a world of its own; when it sleeps, the
-//! time of its world goes on.
+//! runtime that is made outside of a simulation is the only host of a world of its own. If it has one core, the time
+//! of its world goes on when that sleeps; of several, each takes its turn when the runtime says so.
 //!
 //! - `world`: time, chance, and who is there;
 //! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
@@ -131,7 +131,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn alone(seed: u64) -> Place {
+    /// The first core of a new world, for a program without a simulation.
+    pub(crate) fn alone(seed: u64) -> Place {
         // Its numbers begin anew: what others have dropped until now is not its own.
         let dropped = crate::sys::simulated::take_closed();
         if let Some(before) = world_of_its_own() {
@@ -146,6 +147,29 @@ impl Place {
         let world = Rc::new(RefCell::new(world));
         let _ = ALONE.try_with(|alone| alone.replace(Some(Rc::clone(&world))));
         Place { world, core }
+    }
+
+    /// One more core of its host.
+    pub(crate) fn beside(&self) -> Place {
+        let mut world = self.world.borrow_mut();
+        let host = world.cores[self.core].host;
+        let core = world.add_core(host);
+        Place {
+            world: Rc::clone(&self.world),
+            core,
+        }
+    }
+
+    /// Sleeps until another thread rings for a core of this world, or has rung since somebody slept here last.
+    pub(crate) fn sleep_until_rung(&self) {
+        let doorbell = self.world.borrow().doorbell();
+        doorbell.wait();
+    }
+
+    /// Nothing happens any more in its world.
+    pub(crate) fn end_world(&self) {
+        let left = self.world.borrow_mut().end();
+        drop(left);
     }
 }
 
@@ -168,6 +192,7 @@ pub(crate) struct Sim {
     place: Place,
     /// Nobody else lets the time of its world go on.
     is_alone: bool,
+    /// That of its world: whoever lets its time go on sleeps for all of its cores.
     doorbell: Arc<Doorbell>,
     capabilities: Capabilities,
     staging: Staging,
@@ -179,10 +204,12 @@ impl Sim {
     pub(crate) fn new(config: &Config) -> Sim {
         let hosted = NEXT.take();
         let is_alone = hosted.is_none();
+        let place = hosted.unwrap_or_else(|| Place::alone(config.seed));
+        let doorbell = place.world.borrow().doorbell();
         Sim {
-            place: hosted.unwrap_or_else(|| Place::alone(config.seed)),
+            place,
             is_alone,
-            doorbell: Arc::default(),
+            doorbell,
             capabilities: capabilities(config),
             staging: Staging::new(),
             counters: DriverCounters::default(),
@@ -413,7 +440,7 @@ impl Sim {
     pub(crate) fn order_of_tasks(&self) -> Option<Random> {
         let world = self.place.world.borrow();
         let order = world.stream(Purpose::Tasks, self.place.core as u64);
-        (!self.is_alone).then_some(order)
+        (!world.is_prompt).then_some(order)
     }
 
     #[cfg(any(test, feature = "fault-injection"))]
@@ -436,8 +463,7 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         if self.is_alone {
-            let left = self.place.world.borrow_mut().end();
-            drop(left);
+            self.place.end_world();
         }
     }
 }

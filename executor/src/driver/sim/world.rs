@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::agenda::Agenda;
@@ -19,6 +20,7 @@ use super::record::Recorder;
 use super::ring::Habits;
 use super::trace::{Happening, Trace};
 use super::watch::Late;
+use crate::driver::bell::Doorbell;
 use crate::driver::{Completion, Key, Operation, Work};
 use crate::random::Random;
 
@@ -123,6 +125,10 @@ pub(crate) struct World {
     faults: Rc<Faults>,
     trace: Trace,
     pub(super) recorder: Option<Box<Recorder>>,
+    /// Rung by other threads for any of its cores.
+    doorbell: Arc<Doorbell>,
+    /// It is a quiet machine, on which tasks are polled in the order in which they were woken.
+    pub(super) is_prompt: bool,
     /// A test's rules are asked about every packet.
     pub(super) is_judged: bool,
     /// Packets that wait for that.
@@ -159,6 +165,8 @@ impl World {
             faults,
             trace: Trace::new(),
             recorder,
+            doorbell: Arc::default(),
+            is_prompt: false,
             is_judged: false,
             leaving: VecDeque::new(),
         }
@@ -176,6 +184,10 @@ impl World {
     /// What has gone wrong so far.
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    pub(super) fn doorbell(&self) -> Arc<Doorbell> {
+        Arc::clone(&self.doorbell)
     }
 
     pub(crate) fn schedule(&self) -> &Random {
