@@ -40,7 +40,8 @@ pub enum Driver {
     Epoll,
     /// Nothing is real: the runtime is a host of its own in a simulated world, with a loopback network, an empty disk, and a clock that jumps to
     /// what comes next. What happens follows from the [seed](Builder::seed). A program meets nobody else there: for several hosts, and for faults,
-    /// see [`sim`](crate::sim). `KRUG_SIM_TRACE=file` writes down what happens.
+    /// see [`sim`](crate::sim). `KRUG_SIM_TRACE=file` writes down what happens. Several such runtimes may live on one thread, and end in any order;
+    /// one that is made while another one runs there is used when that rests.
     Sim,
 }
 
