@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -16,12 +17,13 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use common_proof::{in_time, panic_text, patience, run_outside, tcp_pair};
+use krug::fs::File;
 use krug::net::{TcpListener, TcpSocket, TcpStream};
-use krug::runtime::{Cores, Driver, Faults, run_on_every};
-use krug::{CoreHandle, Runtime, spawn_on};
+use krug::runtime::{Builder, Cores, Driver, Faults, run_on_every};
+use krug::{CoreHandle, JoinHandle, Runtime, spawn_on};
 use krug_tests::{
-    driver, needs_a_kernel, passes_in_a_process_of_its_own, passes_in_a_process_with, until,
-    with_settings,
+    Random, disk, driver, needs_a_kernel, passes_in_a_process_of_its_own, passes_in_a_process_with,
+    until, with_settings,
 };
 
 krug_tests::on_every_driver!();
@@ -220,7 +222,7 @@ fn a_pinned_core_stays_on_its_processor_and_ours_is_given_back() {
 }
 
 #[test]
-fn a_set_names_processors_and_says_which_it_may_not() {
+fn bug_093_a_set_names_processors_and_says_which_it_may_not() {
     needs_a_kernel!("it is about processors");
     let processors = affinity();
     with_settings(|builder| {
@@ -254,10 +256,10 @@ fn a_set_names_processors_and_says_which_it_may_not() {
 }
 
 #[test]
-fn a_process_that_may_use_one_processor_gets_one_core() {
+fn bug_093_a_process_that_may_use_one_processor_never_leaves_it() {
     needs_a_kernel!("it is about processors");
     let one = affinity()[0];
-    let name = "a_process_that_may_use_one_processor_gets_one_core";
+    let name = "bug_093_a_process_that_may_use_one_processor_never_leaves_it";
     let bound = |command: &mut std::process::Command| {
         // SAFETY: between fork and exec it makes one system call and allocates nothing.
         unsafe { command.pre_exec(move || bind_to(one)) };
@@ -269,13 +271,20 @@ fn a_process_that_may_use_one_processor_gets_one_core() {
         let runtime = builder.clone().cores(Cores::All).pin(true).build().unwrap();
         assert_eq!(runtime.run_on_every(|_| async { affinity() }), [[one]]);
         drop(runtime);
-        // Several cores share it.
-        let runtime = builder.cores(4).pin(true).build().unwrap();
-        assert_eq!(
-            runtime.run_on_every(|_| async { affinity() }),
-            vec![[one]; 4]
-        );
-        assert!(runtime.shutdown(DEADLINE).is_clean());
+        // Several cores share it, and work.
+        for is_pinned in [true, false] {
+            let builder = builder.clone().cores(4).pin(is_pinned);
+            let runtime = builder.build().unwrap();
+            let places = runtime.run_on_every(|core| async move {
+                let (one, other) = tcp_pair().await.unwrap();
+                one.write_all(vec![7; core + 1]).await.0.unwrap();
+                let (result, _) = other.read_exact(Vec::with_capacity(core + 1)).await;
+                result.unwrap();
+                affinity()
+            });
+            assert_eq!(places, vec![[one]; 4]);
+            assert!(runtime.shutdown(DEADLINE).is_clean());
+        }
     });
 }
 
@@ -440,17 +449,83 @@ fn what_runs_on_every_core_is_aborted_when_its_future_is_dropped() {
     assert!(panics(|| run_outside(run_on_every(|_| async {}))).contains("needs a krug runtime"));
 }
 
-#[test]
-fn a_stream_of_one_core_errs_on_another_and_names_both() {
-    with_cores(2, |runtime| {
-        let other = runtime.core(1).unwrap();
-        let task = spawn_on(other, || async { tcp_pair().await.unwrap() });
-        let (one, _peer) = runtime.block_on(in_time(task.unwrap())).unwrap();
-        let (result, buf) = runtime.block_on(one.write_all("x"));
-        let text = result.unwrap_err().to_string();
-        assert!(text.contains("belongs to"), "{text}");
-        assert_eq!(text.matches("core ").count(), 2, "{text}");
+/// Handles of all kinds, made on one core.
+struct Handles {
+    stream: TcpStream,
+    _peer: TcpStream,
+    listener: TcpListener,
+    file: File,
+    timer: krug::time::Sleep,
+}
+
+impl Handles {
+    async fn make(path: PathBuf) -> Handles {
+        let (stream, _peer) = tcp_pair().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let file = File::create(path).await.unwrap();
+        let timer = krug::time::sleep(Duration::from_millis(1));
+        Handles {
+            stream,
+            _peer,
+            listener,
+            file,
+            timer,
+        }
+    }
+
+    /// On another core than that which has made them.
+    async fn use_elsewhere(self) {
+        let is_refused = |error: io::Error| {
+            let text = error.to_string();
+            assert!(text.contains("belongs to"), "{text}");
+            assert_eq!(text.matches("core ").count(), 2, "{text}");
+        };
+        let (result, buf) = self.stream.write_all("x").await;
+        is_refused(result.unwrap_err());
         assert_eq!(buf, "x");
+        let (result, _) = self.stream.read(Vec::with_capacity(1)).await;
+        is_refused(result.unwrap_err());
+        is_refused(self.listener.accept().await.unwrap_err());
+        let (result, buf) = self.file.write_at("x", 0).await;
+        is_refused(result.unwrap_err());
+        assert_eq!(buf, "x");
+        // A timer belongs to whoever waits for it.
+        self.timer.await;
+    }
+}
+
+#[test]
+fn streams_listeners_and_files_of_one_core_err_on_another_and_name_both() {
+    with_cores(2, |runtime| {
+        let folder = disk::folder();
+        let path = folder.path().join("file");
+        let other = runtime.core(1).unwrap();
+        let task = spawn_on(other, || Handles::make(path));
+        runtime.block_on(in_time(async {
+            task.unwrap().await.unwrap().use_elsewhere().await;
+        }));
+    });
+}
+
+#[test]
+fn streams_listeners_and_files_of_one_runtime_err_in_another_and_are_closed_at_home() {
+    with_settings(|builder| {
+        let home = builder.build().unwrap();
+        let folder = disk::folder();
+        let handles = home.block_on(Handles::make(folder.path().join("file")));
+        let foreign = builder.build().unwrap();
+        // The other one has something open, too, and under the same names.
+        let own = foreign.block_on(async { tcp_pair().await.unwrap() });
+        foreign.block_on(in_time(handles.use_elsewhere()));
+        let are_closed = || home.metrics().sources == 0;
+        home.block_on(until("all of them are closed", are_closed));
+        foreign.block_on(in_time(async {
+            own.0.write_all("x").await.0.unwrap();
+            own.1.read_exact(Vec::with_capacity(1)).await.0.unwrap();
+        }));
+        drop(own);
+        assert!(home.shutdown(DEADLINE).is_clean());
+        assert!(foreign.shutdown(DEADLINE).is_clean());
     });
 }
 
@@ -546,39 +621,84 @@ fn a_sharded_echo_server_serves_from_every_core() {
     });
 }
 
+/// `KRUG_SHUTDOWNS` says how many there are.
 #[test]
-fn a_hundred_shutdowns_while_all_cores_are_busy_are_clean_and_in_time() {
-    with_settings(|builder| {
-        for round in 0..100 {
-            let runtime = builder.clone().cores(3).build().unwrap();
-            let handles = runtime.handles();
-            let (begun, begin) = mpsc::channel();
-            for handle in &handles[1..] {
-                for kind in 0..3 {
-                    let begun = begun.clone();
-                    let task = spawn_on(*handle, move || async move {
-                        begun.send(()).unwrap();
-                        busy(kind).await;
-                    });
-                    drop(task.unwrap());
-                }
-            }
-            runtime.block_on(async {
-                for _ in 0..6 {
-                    until("it runs", || begin.try_recv().is_ok()).await;
-                }
-            });
-            if round % 2 == 0 {
-                runtime.block_on(krug::task::yield_now());
-            }
-            let report = runtime.shutdown(DEADLINE);
-            assert!(report.is_clean(), "round {round}: {report:?}");
-            assert!(handles.iter().all(|handle| !handle.is_alive()));
-        }
-    });
+fn shutdowns_while_all_cores_are_busy_are_clean_and_in_time() {
+    let count = std::env::var("KRUG_SHUTDOWNS").map_or(100, |count| count.parse().unwrap());
+    let random = Random::new();
+    let begin = Instant::now();
+    let mut left: usize = count;
+    while left > 0 {
+        let rounds = left.min(100);
+        with_settings(|builder| {
+            (0..rounds).for_each(|_| shut_down_under_load(&builder, &random));
+        });
+        left -= rounds;
+    }
+    println!("{count} shutdowns in {:?}", begin.elapsed());
 }
 
-/// Does something for ever.
+/// Where the tasks are when the end comes is left to chance.
+fn shut_down_under_load(builder: &Builder, random: &Random) {
+    let count = 2 + random.below(3);
+    let builder = builder.clone().seed(random.number());
+    let runtime = builder.cores(count).build().unwrap();
+    let handles = runtime.handles();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let each = 1 + random.below(4);
+    for handle in &handles {
+        for _ in 0..each {
+            let (kind, begun) = (random.below(KINDS), begun.clone());
+            let task = spawn_on(*handle, move || async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                busy(kind).await;
+            });
+            drop(task.unwrap());
+        }
+    }
+    let caller = is_called_from_outside(random).then(|| call_until_all_end(handles.clone()));
+    match random.below(3) {
+        0 => {}
+        1 => runtime.block_on(krug::task::yield_now()),
+        _ => {
+            let all_run = || begun.load(Ordering::SeqCst) == count * each;
+            runtime.block_on(until("all of them run", all_run));
+        }
+    }
+    let report = runtime.shutdown(DEADLINE);
+    assert!(report.is_clean(), "{report:?}");
+    assert!(handles.iter().all(|handle| !handle.is_alive()));
+    if let Some(caller) = caller {
+        caller.join().unwrap();
+    }
+}
+
+/// Now and then; a simulation would not be the same again.
+fn is_called_from_outside(random: &Random) -> bool {
+    random.below(4) == 0 && driver() != Driver::Sim
+}
+
+/// A thread without a runtime that sends work to all cores as long as there is one.
+fn call_until_all_end(mut handles: Vec<CoreHandle>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        while !handles.is_empty() {
+            handles.retain(|handle| {
+                let task = spawn_on(*handle, || krug::time::sleep(Duration::from_millis(1)));
+                let is_alive = task.is_ok();
+                if let Ok(task) = task {
+                    task.abort();
+                }
+                is_alive
+            });
+            thread::sleep(Duration::from_micros(50));
+        }
+    })
+}
+
+/// How many kinds of business there are.
+const KINDS: usize = 8;
+
+/// Does something for ever; or until another core has ended, which is a little earlier.
 async fn busy(kind: usize) {
     match kind {
         0 => loop {
@@ -587,11 +707,54 @@ async fn busy(kind: usize) {
         1 => loop {
             krug::io::nop().await.unwrap();
         },
-        _ => loop {
+        2 => loop {
             let (one, other) = tcp_pair().await.unwrap();
             one.write_all("hello").await.0.unwrap();
             other.read_exact(Vec::with_capacity(5)).await.0.unwrap();
         },
+        3 => {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            drop(listener.accept().await);
+        }
+        4 => {
+            let (one, _other) = tcp_pair().await.unwrap();
+            drop(one.read(Vec::with_capacity(5)).await);
+        }
+        5 => {
+            let timers = (1..100).map(|place| {
+                krug::spawn(async move {
+                    loop {
+                        krug::time::sleep(Duration::from_micros(place * 37)).await;
+                    }
+                })
+            });
+            let timers: Vec<_> = timers.collect();
+            pending::<()>().await;
+            drop(timers);
+        }
+        6 => call_all_cores(|task| async { drop(task.await) }).await,
+        _ => {
+            call_all_cores(|task| async {
+                drop(task);
+                krug::task::yield_now().await;
+            })
+            .await;
+        }
+    }
+}
+
+/// Sends work to one core after the other, and does something with each task.
+async fn call_all_cores<F: Future>(then: impl Fn(JoinHandle<()>) -> F) {
+    let cores = CoreHandle::of_all_cores();
+    for core in cores.into_iter().cycle() {
+        let Ok(task) = spawn_on(core, || async {
+            let here = Rc::new(());
+            krug::task::yield_now().await;
+            drop(here);
+        }) else {
+            return;
+        };
+        then(task).await;
     }
 }
 
