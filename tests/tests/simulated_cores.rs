@@ -389,6 +389,7 @@ fn other_simulated_cores_run_only_in_block_on_and_in_the_shutdown() {
 
 #[test]
 fn another_thread_wakes_any_core_of_a_simulated_runtime_that_has_nothing_to_do() {
+    let _watchdog = krug_tests::watched();
     let runtime = simulated(3, 1);
     for core in runtime.handles() {
         let (sender, receiver) = std::sync::mpsc::channel();
