@@ -429,6 +429,16 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_that_is_dropped_is_closed_in_its_own_world() {
+        let (mut one, mut other) = (rig(), rig());
+        let fds = [socket(&mut one), socket(&mut other)];
+        let listen = fds.map(|fd| Operation::Listen { fd, backlog: 1 });
+        drop(own(fds[1]));
+        assert_eq!(one.run(listen[0]).result, 0);
+        assert_eq!(other.run(listen[1]).result, -libc::EBADF);
+    }
+
+    #[test]
     fn a_core_that_is_alone_sleeps_until_its_deadline_on_the_clock_of_its_world() {
         let mut rig = rig();
         let clock = rig.driver.time_source();
