@@ -651,6 +651,12 @@ step_drops() {
     --exact no_drop_loses_anything --nocapture | sed -E '/^driver: /d; s/^[0-9]+ futures dropped/note: &/'
 }
 
+# Ten thousand runtimes of several cores ended under load, on each driver of the kernel.
+step_shutdowns() {
+  KRUG_SHUTDOWNS="${KRUG_SHUTDOWNS:-10000}" on_each_driver cargo test --locked --release -p krug-tests --test cores -- \
+    --exact shutdowns_while_all_cores_are_busy_are_clean_and_in_time --nocapture | sed -E '/^driver: /d; s/^[0-9]+ shutdowns in/note: &/'
+}
+
 # Two million inputs for every decoder.
 step_fuzz() {
   KRUG_FUZZ="${KRUG_FUZZ:-2000000}" cargo test --locked --release -p krug-tests --test fuzz -- --nocapture

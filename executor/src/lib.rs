@@ -109,7 +109,6 @@
 //! # Limits
 //!
 //! - Linux only. With io_uring: 5.11 or newer; 6.1 or newer is recommended.
-//! - A simulated program has one core; hosts of a [`sim`] have as many as wanted.
 //! - Signals and child processes are not there yet.
 //! - Host names are not looked up.
 //!

@@ -5,10 +5,11 @@ mod common_proof;
 
 use std::cell::Cell;
 use std::future::pending;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -16,12 +17,16 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use common_proof::{in_time, panic_text, patience, run_outside, tcp_pair};
+use krug::fs::File;
 use krug::net::{TcpListener, TcpSocket, TcpStream};
 use krug::runtime::{Builder, Cores, Driver, Faults, run_on_every};
-use krug::{CoreHandle, Runtime, spawn_on};
-use krug_tests::{passes_in_a_process_of_its_own, passes_in_a_process_with, with_settings};
+use krug::{CoreHandle, JoinHandle, Runtime, spawn_on};
+use krug_tests::{
+    Random, disk, driver, needs_a_kernel, passes_in_a_process_of_its_own, passes_in_a_process_with,
+    until, with_settings,
+};
 
-krug_tests::on_every_kernel_driver!();
+krug_tests::on_every_driver!();
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -87,6 +92,7 @@ fn panics<R>(f: impl FnOnce() -> R) -> String {
 
 #[test]
 fn each_core_is_a_thread_of_its_own_with_its_name_and_the_first_one_is_ours() {
+    needs_a_kernel!("it is about threads of cores");
     with_cores(3, |runtime| {
         let threads: Vec<(usize, ThreadId, String)> = runtime.run_on_every(|core| async move {
             krug::task::yield_now().await;
@@ -111,6 +117,7 @@ fn each_core_is_a_thread_of_its_own_with_its_name_and_the_first_one_is_ours() {
 
 #[test]
 fn other_cores_run_while_nobody_waits_in_block_on() {
+    needs_a_kernel!("it is about threads of cores");
     with_cores(2, |runtime| {
         let (sender, receiver) = mpsc::channel();
         let other = runtime.core(1).unwrap();
@@ -157,11 +164,16 @@ async fn the_attribute_makes_as_many_cores_as_it_says_and_runs_on_the_first() {
 
 #[krug::test(cores = "all")]
 async fn the_attribute_makes_a_core_for_each_processor() {
-    assert_eq!(CoreHandle::of_all_cores().len(), affinity().len());
+    let expected = match driver() {
+        Driver::Sim => 1,
+        _ => affinity().len(),
+    };
+    assert_eq!(CoreHandle::of_all_cores().len(), expected);
 }
 
 #[test]
 fn more_cores_than_processors_work_pinned_or_not() {
+    needs_a_kernel!("it is about processors");
     let processors = affinity();
     let count = processors.len() * 2 + 1;
     for is_pinned in [false, true] {
@@ -188,6 +200,7 @@ fn more_cores_than_processors_work_pinned_or_not() {
 
 #[test]
 fn a_pinned_core_stays_on_its_processor_and_ours_is_given_back() {
+    needs_a_kernel!("it is about processors");
     let processors = affinity();
     with_settings(|builder| {
         let runtime = builder.cores(Cores::All).pin(true).build().unwrap();
@@ -209,7 +222,8 @@ fn a_pinned_core_stays_on_its_processor_and_ours_is_given_back() {
 }
 
 #[test]
-fn a_set_names_processors_and_says_which_it_may_not() {
+fn bug_093_a_set_names_processors_and_says_which_it_may_not() {
+    needs_a_kernel!("it is about processors");
     let processors = affinity();
     with_settings(|builder| {
         let last = *processors.last().unwrap();
@@ -242,9 +256,10 @@ fn a_set_names_processors_and_says_which_it_may_not() {
 }
 
 #[test]
-fn a_process_that_may_use_one_processor_gets_one_core() {
+fn bug_093_a_process_that_may_use_one_processor_never_leaves_it() {
+    needs_a_kernel!("it is about processors");
     let one = affinity()[0];
-    let name = "a_process_that_may_use_one_processor_gets_one_core";
+    let name = "bug_093_a_process_that_may_use_one_processor_never_leaves_it";
     let bound = |command: &mut std::process::Command| {
         // SAFETY: between fork and exec it makes one system call and allocates nothing.
         unsafe { command.pre_exec(move || bind_to(one)) };
@@ -256,18 +271,26 @@ fn a_process_that_may_use_one_processor_gets_one_core() {
         let runtime = builder.clone().cores(Cores::All).pin(true).build().unwrap();
         assert_eq!(runtime.run_on_every(|_| async { affinity() }), [[one]]);
         drop(runtime);
-        // Several cores share it.
-        let runtime = builder.cores(4).pin(true).build().unwrap();
-        assert_eq!(
-            runtime.run_on_every(|_| async { affinity() }),
-            vec![[one]; 4]
-        );
-        assert!(runtime.shutdown(DEADLINE).is_clean());
+        // Several cores share it, and work.
+        for is_pinned in [true, false] {
+            let builder = builder.clone().cores(4).pin(is_pinned);
+            let runtime = builder.build().unwrap();
+            let places = runtime.run_on_every(|core| async move {
+                let (one, other) = tcp_pair().await.unwrap();
+                one.write_all(vec![7; core + 1]).await.0.unwrap();
+                let (result, _) = other.read_exact(Vec::with_capacity(core + 1)).await;
+                result.unwrap();
+                affinity()
+            });
+            assert_eq!(places, vec![[one]; 4]);
+            assert!(runtime.shutdown(DEADLINE).is_clean());
+        }
     });
 }
 
 #[test]
 fn an_error_names_the_core_and_ends_those_that_were_made() {
+    needs_a_kernel!("it is about real descriptors");
     let name = "an_error_names_the_core_and_ends_those_that_were_made";
     if passes_in_a_process_of_its_own(name) {
         return;
@@ -334,7 +357,7 @@ fn what_is_spawned_with_a_closure_need_not_be_send_and_is_dropped_where_it_lives
             pending::<()>().await;
         });
         let task = task.unwrap();
-        begin.recv_timeout(patience()).unwrap();
+        runtime.block_on(until("it runs", || begin.try_recv().is_ok()));
         task.abort();
         assert!(runtime.block_on(in_time(task)).unwrap_err().is_cancelled());
         assert_eq!(receiver.try_recv(), Ok(true));
@@ -420,26 +443,89 @@ fn what_runs_on_every_core_is_aborted_when_its_future_is_dropped() {
                     .is_err()
             );
         });
-        runtime.block_on(krug::task::yield_now());
-        assert_eq!(
-            receiver.recv_timeout(patience()),
-            Err(mpsc::RecvTimeoutError::Disconnected)
-        );
+        let is_dropped = || receiver.try_recv() == Err(mpsc::TryRecvError::Disconnected);
+        runtime.block_on(until("all of it is dropped", is_dropped));
     });
     assert!(panics(|| run_outside(run_on_every(|_| async {}))).contains("needs a krug runtime"));
 }
 
-#[test]
-fn a_stream_of_one_core_errs_on_another_and_names_both() {
-    with_cores(2, |runtime| {
-        let other = runtime.core(1).unwrap();
-        let task = spawn_on(other, || async { tcp_pair().await.unwrap() });
-        let (one, _peer) = runtime.block_on(in_time(task.unwrap())).unwrap();
-        let (result, buf) = runtime.block_on(one.write_all("x"));
-        let text = result.unwrap_err().to_string();
-        assert!(text.contains("belongs to"), "{text}");
-        assert_eq!(text.matches("core ").count(), 2, "{text}");
+/// Handles of all kinds, made on one core.
+struct Handles {
+    stream: TcpStream,
+    _peer: TcpStream,
+    listener: TcpListener,
+    file: File,
+    timer: krug::time::Sleep,
+}
+
+impl Handles {
+    async fn make(path: PathBuf) -> Handles {
+        let (stream, _peer) = tcp_pair().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let file = File::create(path).await.unwrap();
+        let timer = krug::time::sleep(Duration::from_millis(1));
+        Handles {
+            stream,
+            _peer,
+            listener,
+            file,
+            timer,
+        }
+    }
+
+    /// On another core than that which has made them.
+    async fn use_elsewhere(self) {
+        let is_refused = |error: io::Error| {
+            let text = error.to_string();
+            assert!(text.contains("belongs to"), "{text}");
+            assert_eq!(text.matches("core ").count(), 2, "{text}");
+        };
+        let (result, buf) = self.stream.write_all("x").await;
+        is_refused(result.unwrap_err());
         assert_eq!(buf, "x");
+        let (result, _) = self.stream.read(Vec::with_capacity(1)).await;
+        is_refused(result.unwrap_err());
+        is_refused(self.listener.accept().await.unwrap_err());
+        let (result, buf) = self.file.write_at("x", 0).await;
+        is_refused(result.unwrap_err());
+        assert_eq!(buf, "x");
+        // A timer belongs to whoever waits for it.
+        self.timer.await;
+    }
+}
+
+#[test]
+fn streams_listeners_and_files_of_one_core_err_on_another_and_name_both() {
+    with_cores(2, |runtime| {
+        let folder = disk::folder();
+        let path = folder.path().join("file");
+        let other = runtime.core(1).unwrap();
+        let task = spawn_on(other, || Handles::make(path));
+        runtime.block_on(in_time(async {
+            task.unwrap().await.unwrap().use_elsewhere().await;
+        }));
+    });
+}
+
+#[test]
+fn streams_listeners_and_files_of_one_runtime_err_in_another_and_are_closed_at_home() {
+    with_settings(|builder| {
+        let home = builder.build().unwrap();
+        let folder = disk::folder();
+        let handles = home.block_on(Handles::make(folder.path().join("file")));
+        let foreign = builder.build().unwrap();
+        // The other one has something open, too, and under the same names.
+        let own = foreign.block_on(async { tcp_pair().await.unwrap() });
+        foreign.block_on(in_time(handles.use_elsewhere()));
+        let are_closed = || home.metrics().sources == 0;
+        home.block_on(until("all of them are closed", are_closed));
+        foreign.block_on(in_time(async {
+            own.0.write_all("x").await.0.unwrap();
+            own.1.read_exact(Vec::with_capacity(1)).await.0.unwrap();
+        }));
+        drop(own);
+        assert!(home.shutdown(DEADLINE).is_clean());
+        assert!(foreign.shutdown(DEADLINE).is_clean());
     });
 }
 
@@ -507,26 +593,23 @@ fn a_sharded_echo_server_serves_from_every_core() {
             };
             servers.push(spawn_on(runtime.core(core).unwrap(), server).unwrap());
         }
-        let client = thread::spawn(move || {
-            (1..3).for_each(|_| listens.recv_timeout(patience()).unwrap());
+        runtime.block_on(in_time(async {
+            for _ in 1..3 {
+                until("it listens", || listens.try_recv().is_ok()).await;
+            }
             // The kernel deals connections out by their ports.
             let mut connections = Vec::new();
             while served.iter().any(|count| count.load(Ordering::SeqCst) == 0) {
-                let mut connection = std::net::TcpStream::connect(address).unwrap();
-                connection.write_all(b"hello").unwrap();
-                let mut answer = [0; 5];
-                connection.read_exact(&mut answer).unwrap();
-                assert_eq!(&answer, b"hello");
+                let connection = TcpStream::connect(address).await.unwrap();
+                connection.write_all("hello").await.0.unwrap();
+                let (result, answer) = connection.read_exact(Vec::with_capacity(5)).await;
+                result.unwrap();
+                assert_eq!(answer, b"hello");
                 connections.push(connection);
                 assert!(
                     connections.len() < 1000,
                     "one core gets no connection: {served:?}"
                 );
-            }
-        });
-        runtime.block_on(in_time(async {
-            while !client.is_finished() {
-                krug::time::sleep(Duration::from_millis(1)).await;
             }
             for server in &servers {
                 server.abort();
@@ -535,39 +618,87 @@ fn a_sharded_echo_server_serves_from_every_core() {
                 assert!(server.await.unwrap_err().is_cancelled());
             }
         }));
-        client.join().unwrap();
     });
 }
 
+/// `KRUG_SHUTDOWNS` says how many there are.
 #[test]
-fn a_hundred_shutdowns_while_all_cores_are_busy_are_clean_and_in_time() {
-    with_settings(|builder| {
-        for round in 0..100 {
-            let runtime = builder.clone().cores(3).build().unwrap();
-            let handles = runtime.handles();
-            let (begun, begin) = mpsc::channel();
-            for handle in &handles[1..] {
-                for kind in 0..3 {
-                    let begun = begun.clone();
-                    let task = spawn_on(*handle, move || async move {
-                        begun.send(()).unwrap();
-                        busy(kind).await;
-                    });
-                    drop(task.unwrap());
-                }
-            }
-            (0..6).for_each(|_| begin.recv_timeout(patience()).unwrap());
-            if round % 2 == 0 {
-                runtime.block_on(krug::task::yield_now());
-            }
-            let report = runtime.shutdown(DEADLINE);
-            assert!(report.is_clean(), "round {round}: {report:?}");
-            assert!(handles.iter().all(|handle| !handle.is_alive()));
-        }
-    });
+fn shutdowns_while_all_cores_are_busy_are_clean_and_in_time() {
+    let count = std::env::var("KRUG_SHUTDOWNS").map_or(100, |count| count.parse().unwrap());
+    let random = Random::new();
+    let begin = Instant::now();
+    let mut left: usize = count;
+    while left > 0 {
+        let rounds = left.min(100);
+        with_settings(|builder| {
+            (0..rounds).for_each(|_| shut_down_under_load(&builder, &random));
+        });
+        left -= rounds;
+    }
+    println!("{count} shutdowns in {:?}", begin.elapsed());
 }
 
-/// Does something for ever.
+/// Where the tasks are when the end comes is left to chance.
+fn shut_down_under_load(builder: &Builder, random: &Random) {
+    let count = 2 + random.below(3);
+    let builder = builder.clone().seed(random.number());
+    let runtime = builder.cores(count).build().unwrap();
+    let handles = runtime.handles();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let each = 1 + random.below(4);
+    for handle in &handles {
+        for _ in 0..each {
+            let (kind, begun) = (random.below(KINDS), begun.clone());
+            let task = spawn_on(*handle, move || async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                busy(kind).await;
+            });
+            drop(task.unwrap());
+        }
+    }
+    let caller = is_called_from_outside(random).then(|| call_until_all_end(handles.clone()));
+    match random.below(3) {
+        0 => {}
+        1 => runtime.block_on(krug::task::yield_now()),
+        _ => {
+            let all_run = || begun.load(Ordering::SeqCst) == count * each;
+            runtime.block_on(until("all of them run", all_run));
+        }
+    }
+    let report = runtime.shutdown(DEADLINE);
+    assert!(report.is_clean(), "{report:?}");
+    assert!(handles.iter().all(|handle| !handle.is_alive()));
+    if let Some(caller) = caller {
+        caller.join().unwrap();
+    }
+}
+
+/// Now and then; a simulation would not be the same again.
+fn is_called_from_outside(random: &Random) -> bool {
+    random.below(4) == 0 && driver() != Driver::Sim
+}
+
+/// A thread without a runtime that sends work to all cores as long as there is one.
+fn call_until_all_end(mut handles: Vec<CoreHandle>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        while !handles.is_empty() {
+            handles.retain(|handle| {
+                let task = spawn_on(*handle, || krug::time::sleep(Duration::from_millis(1)));
+                let is_alive = task.is_ok();
+                if let Ok(task) = task {
+                    task.abort();
+                }
+                is_alive
+            });
+            thread::sleep(Duration::from_micros(50));
+        }
+    })
+}
+
+/// How many kinds of business there are.
+const KINDS: usize = 8;
+
+/// Does something for ever; or until another core has ended, which is a little earlier.
 async fn busy(kind: usize) {
     match kind {
         0 => loop {
@@ -576,16 +707,60 @@ async fn busy(kind: usize) {
         1 => loop {
             krug::io::nop().await.unwrap();
         },
-        _ => loop {
+        2 => loop {
             let (one, other) = tcp_pair().await.unwrap();
             one.write_all("hello").await.0.unwrap();
             other.read_exact(Vec::with_capacity(5)).await.0.unwrap();
         },
+        3 => {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            drop(listener.accept().await);
+        }
+        4 => {
+            let (one, _other) = tcp_pair().await.unwrap();
+            drop(one.read(Vec::with_capacity(5)).await);
+        }
+        5 => {
+            let timers = (1..100).map(|place| {
+                krug::spawn(async move {
+                    loop {
+                        krug::time::sleep(Duration::from_micros(place * 37)).await;
+                    }
+                })
+            });
+            let timers: Vec<_> = timers.collect();
+            pending::<()>().await;
+            drop(timers);
+        }
+        6 => call_all_cores(|task| async { drop(task.await) }).await,
+        _ => {
+            call_all_cores(|task| async {
+                drop(task);
+                krug::task::yield_now().await;
+            })
+            .await;
+        }
+    }
+}
+
+/// Sends work to one core after the other, and does something with each task.
+async fn call_all_cores<F: Future>(then: impl Fn(JoinHandle<()>) -> F) {
+    let cores = CoreHandle::of_all_cores();
+    for core in cores.into_iter().cycle() {
+        let Ok(task) = spawn_on(core, || async {
+            let here = Rc::new(());
+            krug::task::yield_now().await;
+            drop(here);
+        }) else {
+            return;
+        };
+        then(task).await;
     }
 }
 
 #[test]
 fn a_core_whose_task_does_not_give_way_is_reported_and_ends_when_it_can() {
+    needs_a_kernel!("it is about threads of cores");
     with_settings(|builder| {
         let runtime = builder.cores(3).build().unwrap();
         let stuck = runtime.core(1).unwrap();
@@ -608,6 +783,7 @@ fn a_core_whose_task_does_not_give_way_is_reported_and_ends_when_it_can() {
 
 #[test]
 fn a_core_whose_driver_breaks_is_reported_and_the_others_live_on() {
+    needs_a_kernel!("it makes the kernel fail");
     with_settings(|builder| {
         // Core 0 rests, so all these turns are those of core 1.
         let broken = (3..50).fold(Faults::new(), |faults, nth| faults.enter(nth, libc::EBADR));
@@ -639,6 +815,7 @@ fn rings() -> usize {
 
 #[test]
 fn all_cores_have_the_driver_of_the_first_one() {
+    needs_a_kernel!("it counts real rings");
     if passes_in_a_process_of_its_own("all_cores_have_the_driver_of_the_first_one") {
         return;
     }
@@ -654,6 +831,7 @@ fn all_cores_have_the_driver_of_the_first_one() {
 
 #[test]
 fn a_forked_child_leaves_the_cores_to_its_parent() {
+    needs_a_kernel!("it forks the process");
     if passes_in_a_process_of_its_own("a_forked_child_leaves_the_cores_to_its_parent") {
         return;
     }
@@ -675,28 +853,4 @@ fn a_forked_child_leaves_the_cores_to_its_parent() {
     assert_eq!(status, 0, "the child's status");
     assert_eq!(runtime.run_on_every(|core| async move { core }), [0, 1]);
     assert!(runtime.shutdown(DEADLINE).is_clean());
-}
-
-#[test]
-fn a_simulated_runtime_has_one_core_and_says_what_has_more() {
-    let simulated = |cores: Cores| {
-        Builder::new()
-            .driver(Driver::Sim)
-            .cores(cores)
-            .pin(true)
-            .build()
-    };
-    for one in [Cores::One, Cores::All, Cores::Count(1)] {
-        let runtime = simulated(one).unwrap();
-        assert_eq!(runtime.run_on_every(|core| async move { core }), [0]);
-    }
-    for several in [Cores::Count(2), Cores::Set(vec![0, 1])] {
-        let error = simulated(several).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-        assert!(error.to_string().contains("host_with_cores"), "{error}");
-    }
-    assert_eq!(
-        simulated(Cores::Count(0)).unwrap_err().kind(),
-        io::ErrorKind::InvalidInput
-    );
 }

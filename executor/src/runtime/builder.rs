@@ -1,18 +1,19 @@
 //! [`Builder`]: the settings of a runtime.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Runtime;
 use super::cores::{Bound, Cores, Plan};
 use super::threads::CoreThread;
+use super::{Others, Runtime};
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
 use crate::cores::CoreId;
 use crate::driver::{Choice, Config};
 use crate::random::Random;
-use crate::worker::{Settings, Worker};
+use crate::worker::{Settings, Siblings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
 pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
@@ -39,7 +40,8 @@ pub enum Driver {
     Epoll,
     /// Nothing is real: the runtime is a host of its own in a simulated world, with a loopback network, an empty disk, and a clock that jumps to
     /// what comes next. What happens follows from the [seed](Builder::seed). A program meets nobody else there: for several hosts, and for faults,
-    /// see [`sim`](crate::sim). `KRUG_SIM_TRACE=file` writes down what happens.
+    /// see [`sim`](crate::sim). `KRUG_SIM_TRACE=file` writes down what happens. Several such runtimes may live on one thread, and end in any order;
+    /// one that is made while another one runs there is used when that rests.
     Sim,
 }
 
@@ -117,7 +119,8 @@ impl Builder {
 
     /// How many cores the runtime has: [`Cores::One`], the calling thread, unless set. A number means [`Cores::Count`]. All settings
     /// that speak of a core hold for each of them. All cores use the driver that core 0 has got: where [`Driver::Auto`]
-    /// falls back on epoll there, it does everywhere. With [`Driver::Sim`] there is one core.
+    /// falls back on epoll there, it does everywhere. With [`Driver::Sim`] all cores take their turns on the calling thread, in an order that
+    /// follows from the [seed](Builder::seed): see the [module's docs](super).
     ///
     /// ```
     /// use krug::runtime::{Builder, Cores};
@@ -277,8 +280,7 @@ impl Builder {
     ///
     /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do. That of another core
     /// than 0 names the core; those that were made are ended.
-    /// `InvalidInput` if `KRUG_DRIVER` names no driver, there is to be no core, or on a processor where this thread may not run;
-    /// `Unsupported` for several cores with [`Driver::Sim`].
+    /// `InvalidInput` if `KRUG_DRIVER` names no driver, there is to be no core, or on a processor where this thread may not run.
     pub fn build(&self) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
         if !self.is_seeded
@@ -290,6 +292,9 @@ impl Builder {
             Choice::Sim => Plan::simulated(&self.cores)?,
             _ => Plan::of(&self.cores, self.is_pinned)?,
         };
+        if settings.driver.choice.resolve()? == Choice::Sim && plan.places.len() > 1 {
+            return self.build_simulated(plan.places.len(), settings);
+        }
         settings.driver.pool.processors = plan.helpers;
         let mut places = plan.places.into_iter();
         let first = places.next().flatten();
@@ -300,10 +305,25 @@ impl Builder {
         worker.core().cores.replace(others.cores.clone());
         Ok(Runtime {
             worker: Some(worker),
-            others: others.threads,
+            others: Others::Threads(others.threads),
             cores: others.cores,
             shutdown_deadline: self.shutdown_deadline,
             _bound: bound,
+        })
+    }
+
+    /// Several cores on this thread.
+    fn build_simulated(&self, count: usize, mut settings: Settings) -> io::Result<Runtime> {
+        settings.driver.choice = Choice::Sim;
+        let others = (1..count).map(|number| of_core(number, &settings));
+        let (worker, siblings) = Siblings::new(&settings, others)?;
+        let cores = worker.core().cores.borrow().clone();
+        Ok(Runtime {
+            worker: Some(worker),
+            others: Others::Simulated(RefCell::new(siblings)),
+            cores,
+            shutdown_deadline: self.shutdown_deadline,
+            _bound: None,
         })
     }
 
@@ -313,14 +333,12 @@ impl Builder {
         places: impl Iterator<Item = Option<Vec<usize>>>,
         first: CoreId,
         settings: &Settings,
-    ) -> io::Result<Others> {
+    ) -> io::Result<Started> {
         let mut threads = Vec::new();
         let mut cores = vec![first];
         let mut made = Ok(());
         for (place, number) in places.zip(1_usize..) {
-            let mut settings = settings.clone();
-            settings.driver.seed =
-                Random::of_stream(settings.driver.seed, SEEDS_OF_CORES, number as u64).next();
+            let settings = of_core(number, settings);
             match CoreThread::start(number, &self.core_thread_name, place, settings) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
@@ -347,12 +365,20 @@ impl Builder {
         for thread in &mut threads {
             thread.run_among(&cores);
         }
-        Ok(Others { threads, cores })
+        Ok(Started { threads, cores })
     }
 }
 
+/// The settings of another core than the first one.
+fn of_core(number: usize, settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    let seeds = Random::of_stream(settings.driver.seed, SEEDS_OF_CORES, number as u64);
+    settings.driver.seed = seeds.next();
+    settings
+}
+
 /// What `build` has started.
-struct Others {
+struct Started {
     threads: Vec<CoreThread>,
     /// All cores, the first one among them.
     cores: Arc<[CoreId]>,

@@ -14,12 +14,13 @@ pub enum Cores {
     #[default]
     One,
     /// As many as there are processors on which the thread that builds the runtime may run (`sched_getaffinity`): a
-    /// container or `taskset` that allows two of them gives two. One in a simulation.
+    /// container or `taskset` that allows two of them gives two. One in a simulation, on whatever machine: what happens there follows
+    /// from the seed alone.
     All,
     /// So many, at least 1. They may be more than there are processors: then they share.
     Count(usize),
     /// One for each of these processors, on which they run: together on all of them, or, with [`Builder::pin`](super::Builder::pin), each on its
-    /// own, in this order.
+    /// own, in this order. A simulation has no processors: as many cores as are named here.
     Set(Vec<usize>),
 }
 
@@ -77,7 +78,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// `Unsupported` if it is to be more than one core.
+    /// `InvalidInput` if there is no core.
     pub(super) fn simulated(cores: &Cores) -> io::Result<Plan> {
         let count = match cores {
             Cores::One | Cores::All => 1,
@@ -86,14 +87,7 @@ impl Plan {
         };
         match count {
             0 => Err(invalid("a runtime needs at least one core".into())),
-            1 => Ok(Plan::anywhere(1)),
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!(
-                    "a runtime on the simulated driver has one core, not {count}: all that is simulated happens on one thread; \
-                     use krug::sim::Sim::host_with_cores for hosts of several cores"
-                ),
-            )),
+            _ => Ok(Plan::anywhere(count)),
         }
     }
 

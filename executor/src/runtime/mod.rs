@@ -39,6 +39,10 @@
 //!
 //! A clock that is [paused](Builder::start_paused) is that of its core alone.
 //!
+//! On the driver [`Sim`](Driver::Sim) all cores run on the thread that made the runtime, and only while it is in [`block_on`](Runtime::block_on) or
+//! shuts down: one at a time takes a turn, drawn from the [seed](Builder::seed) among those that have something to do. A task that blocks its
+//! thread until another core does something waits for ever. Work that blocks and wants to run such a runtime gets the error [`NestedBlockOn`].
+//!
 //! # Shutdown
 //!
 //! [`Runtime::shutdown`], and dropping the runtime, end everything in this order:
@@ -125,6 +129,7 @@ mod processors;
 mod tables;
 mod threads;
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +149,7 @@ use crate::cores::CoreHandle;
 use crate::cores::CoreId;
 use crate::driver;
 use crate::task::JoinHandle;
-use crate::worker::Worker;
+use crate::worker::{Remains, Siblings, Worker};
 use cores::Bound;
 use threads::CoreThread;
 
@@ -156,13 +161,19 @@ use threads::CoreThread;
 pub struct Runtime {
     /// Taken at shutdown.
     worker: Option<Worker>,
-    /// All cores but the first one.
-    others: Vec<CoreThread>,
+    others: Others,
     /// All cores, in their order.
     cores: Arc<[CoreId]>,
     shutdown_deadline: Duration,
     /// Dropped last: the thread may run where it could before.
     _bound: Option<Bound>,
+}
+
+/// All cores of a runtime but the first one.
+enum Others {
+    Threads(Vec<CoreThread>),
+    /// On the thread of the first one.
+    Simulated(RefCell<Siblings>),
 }
 
 impl std::fmt::Debug for Runtime {
@@ -221,7 +232,12 @@ impl Runtime {
         if context::current_id().is_some() {
             return Err(NestedBlockOn(()));
         }
-        Ok(self.worker().block_on(future))
+        let Others::Simulated(siblings) = &self.others else {
+            return Ok(self.worker().block_on(future));
+        };
+        // Work that blocks is outside of its core, and yet within its turn.
+        let mut siblings = siblings.try_borrow_mut().map_err(|_| NestedBlockOn(()))?;
+        Ok(siblings.block_on(self.worker(), future))
     }
 
     /// Spawns a task on core 0; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
@@ -289,26 +305,26 @@ impl Runtime {
     }
 
     fn end(&mut self, deadline: Duration) -> ShutdownReport {
-        let others = std::mem::take(&mut self.others);
+        let others = std::mem::replace(&mut self.others, Others::Threads(Vec::new()));
+        let Some(worker) = self.worker.take() else {
+            return ShutdownReport::default();
+        };
         if driver::has_forked() {
             // The threads are the parent's, and whatever a lock of theirs says was true at the moment of the fork.
             std::mem::forget(others);
-            self.worker.take().map(|worker| worker.shutdown(deadline));
+            worker.shutdown(deadline);
             return ShutdownReport::default();
         }
+        let others = match others {
+            Others::Threads(threads) => threads,
+            Others::Simulated(siblings) => {
+                return ShutdownReport::of(siblings.into_inner().shutdown(worker, deadline));
+            }
+        };
         for other in &others {
             other.ask_to_end(deadline);
         }
-        let remains = self
-            .worker
-            .take()
-            .map(|worker| worker.shutdown(deadline))
-            .unwrap_or_default();
-        let mut report = ShutdownReport {
-            tasks: remains.tasks,
-            operations: remains.operations,
-            ..ShutdownReport::default()
-        };
+        let mut report = ShutdownReport::of(worker.shutdown(deadline));
         for other in others {
             report.add(other.end());
         }
@@ -342,6 +358,14 @@ impl ShutdownReport {
     /// True if everything was ended.
     pub fn is_clean(&self) -> bool {
         *self == ShutdownReport::default()
+    }
+
+    fn of(remains: Remains) -> ShutdownReport {
+        ShutdownReport {
+            tasks: remains.tasks,
+            operations: remains.operations,
+            ..ShutdownReport::default()
+        }
     }
 
     fn add(&mut self, other: ShutdownReport) {

@@ -169,12 +169,7 @@ impl There {
         worker.core().cores.replace(siblings);
         // Tasks keep their panics to themselves: what comes through here is a driver that is broken.
         let ran = catch_unwind(AssertUnwindSafe(|| worker.block_on(self.wish.expressed())));
-        let remains = worker.shutdown(self.wish.time_left());
-        let mut report = ShutdownReport {
-            tasks: remains.tasks,
-            operations: remains.operations,
-            ..ShutdownReport::default()
-        };
+        let mut report = ShutdownReport::of(worker.shutdown(self.wish.time_left()));
         if let Err(payload) = ran {
             discard(payload);
             report.cores_failed = 1;

@@ -102,7 +102,8 @@
 //! With `KRUG_DRIVER=sim` (or [`Driver::Sim`](crate::runtime::Driver::Sim)) any program runs in a world without a `Sim`: one host, its
 //! loopback network, an empty disk with a directory `/tmp`, and a clock that jumps. Its kernel is prompt: nothing goes wrong there that
 //! does not in a quiet hour of a real one. `KRUG_DRIVER=sim KRUG_SIM_SEED=17 KRUG_SIM_TRACE=run.txt` says which run it is and writes it down. A server that nobody on its own
-//! host talks to waits for ever. Each runtime has a world of its own, and threads that the program starts are not part of it.
+//! host talks to waits for ever. Each runtime has a world of its own, with as many cores as it asks for
+//! ([`Builder::cores`](crate::runtime::Builder::cores)), and threads that the program starts are not part of it.
 
 #[doc = include_str!("chapter.md")]
 pub mod chapter {}
@@ -215,7 +216,8 @@ impl Sim {
     }
 
     /// As [`host`](Sim::host), with several cores. `main` makes what each of them runs; it is given the core's number,
-    /// from 0. Each core ends when its own returns; the host has ended when all have.
+    /// from 0. Each core ends when its own returns, and can be sent nothing more then; the host has ended when all have.
+    /// They find each other with [`CoreHandle::of_all_cores`](crate::CoreHandle::of_all_cores), from the first call of `main` on.
     ///
     /// # Panics
     ///

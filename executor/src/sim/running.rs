@@ -1,5 +1,6 @@
 //! How a simulation goes on: one turn of one core, or the next thing that happens by itself.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::host::Running;
 use super::{Failure, Plan, Sim, interpose, network};
 use crate::driver::sim::{Place, at};
 use crate::runtime::Builder;
-use crate::worker::{Stepped, Turn};
+use crate::worker::{Stepped, Turn, Worker, draw, know_each_other, next_moment};
 
 /// What a step has come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,28 +147,20 @@ impl Sim {
 
     /// One of the cores that have something to do.
     fn draw_core(&mut self) -> Option<(usize, usize)> {
-        let world = self.world.borrow();
-        let is_ready = |running: &Running| running.stepped.is_ready(world.has_news(running.number));
-        self.ready.clear();
-        for (index, host) in self.hosts.iter().enumerate() {
-            let cores = host.running.iter().enumerate();
-            let ready = cores.filter(|(_, running)| is_ready(running));
-            self.ready.extend(ready.map(|(core, _)| (index, core)));
-        }
-        let chosen = world.schedule().below(self.ready.len().max(1) as u32);
-        self.ready.get(chosen as usize).copied()
+        let hosts = self.hosts.iter().enumerate();
+        let cores = hosts.flat_map(|(host, it)| {
+            let cores = it.running.iter().enumerate();
+            cores.map(move |(core, it)| ((host, core), it.number, &it.stepped as _))
+        });
+        draw(&self.world.borrow(), cores, &mut self.ready)
     }
 
     /// When something happens next, if nothing happens before.
     fn next_moment(&self) -> Option<Duration> {
-        let world = self.world.borrow();
         let cores = self.hosts.iter().flat_map(|host| &host.running);
-        let timers = cores.filter_map(|running| running.stepped.next_moment());
-        let next_timer = timers.min().map(|timer| world.moment(timer));
-        [world.next_event(), self.plans.next(), next_timer]
-            .into_iter()
-            .flatten()
-            .min()
+        let cores = cores.map(|running| &running.stepped as _);
+        let by_itself = next_moment(&self.world.borrow(), cores);
+        [by_itself, self.plans.next()].into_iter().flatten().min()
     }
 
     fn take_turn(&mut self, host: usize, core: usize) {
@@ -210,34 +203,47 @@ impl Sim {
         }
     }
 
+    /// Makes all cores of a host before any of them begins: what that does may be meant for another one.
     fn start(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         interpose::enter(&host.entropy, host.date_shift);
         host.is_to_start = false;
         host.has_returned = false;
         self.world.borrow_mut().start_host(index);
-        for core in 0..host.cores {
-            let number = self.world.borrow_mut().add_core(index);
-            let place = Place {
-                world: self.world.clone(),
-                core: number,
-            };
-            let settings = Builder::new().of_simulation(host.seeds.next());
+        let workers: io::Result<Vec<_>> = (0..self.hosts[index].cores)
+            .map(|_| self.make_core(index))
+            .collect();
+        let workers = match workers {
+            Ok(workers) => workers,
+            Err(error) => return self.fail_to_start(index, error.to_string()),
+        };
+        know_each_other(workers.iter().map(|(_, worker)| worker));
+        let host = &mut self.hosts[index];
+        for (core, (number, worker)) in workers.into_iter().enumerate() {
             let make = &mut host.make;
-            let made = catch_unwind(AssertUnwindSafe(|| {
-                at(place, || Stepped::new(&settings, || make(core)))
-            }));
+            let made = catch_unwind(AssertUnwindSafe(|| Stepped::new(worker, || make(core))));
             match made {
-                Ok(Ok(stepped)) => host.running.push(Running {
+                Ok(stepped) => host.running.push(Running {
                     number,
                     stepped,
                     has_returned: false,
                     vain_turns: 0,
                 }),
-                Ok(Err(error)) => return self.fail_to_start(index, error.to_string()),
                 Err(panic) => return self.fail_to_start(index, message(&*panic)),
             }
         }
+    }
+
+    /// A core of a host, and its number in the world.
+    fn make_core(&mut self, host: usize) -> io::Result<(usize, Worker)> {
+        let number = self.world.borrow_mut().add_core(host);
+        let place = Place {
+            world: self.world.clone(),
+            core: number,
+        };
+        let settings = Builder::new().of_simulation(self.hosts[host].seeds.next());
+        let worker = at(place, || Worker::new(&settings))?;
+        Ok((number, worker))
     }
 
     fn fail_to_start(&mut self, host: usize, message: String) {

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::owned::is_simulated;
-use super::{check, simulated};
+use super::check;
+use super::simulated::{self, is_simulated};
 
 /// `close(2)`. The descriptor is gone whatever the answer is, so it must not be repeated.
 pub(crate) fn close(fd: i32) -> io::Result<()> {

@@ -25,7 +25,7 @@ pub(crate) use file::{
 };
 pub(crate) use fork::{has_forked, watch_for_forks};
 pub(crate) use limit::{Resource, limit};
-pub(crate) use owned::{FIRST_SIMULATED, OwnedDescriptor, own};
+pub(crate) use owned::{OwnedDescriptor, own};
 pub(crate) use path::{hard_link, make_directory, open, remove, rename, status, symbolic_link};
 pub(crate) use poll::{Event, event_set, ready_now, unwatch, wait_for_events, watch};
 pub(crate) use ring::send_ring_message;

@@ -5,15 +5,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::simulated;
-
-/// The first number of a simulated descriptor: no real one is so high (`fs.nr_open` is a thousand times less), so a call
-/// that goes past the driver is answered with EBADF.
-pub(crate) const FIRST_SIMULATED: i32 = 1 << 30;
-
-pub(crate) fn is_simulated(fd: i32) -> bool {
-    fd >= FIRST_SIMULATED
-}
+use super::simulated::{self, is_simulated};
 
 /// As [`OwnedFd`], which it is if the descriptor is real.
 pub(crate) struct OwnedDescriptor(ManuallyDrop<OwnedFd>);
@@ -24,6 +16,9 @@ pub(crate) struct OwnedDescriptor(ManuallyDrop<OwnedFd>);
 /// result is its only owner.
 pub(crate) fn own(fd: i32) -> OwnedDescriptor {
     assert!(fd >= 0, "{fd} is an error, not a descriptor");
+    if is_simulated(fd) {
+        simulated::has_an_owner(fd);
+    }
     // SAFETY: the kernel has made the descriptor for us, and nobody else has taken it over: its number comes
     // out of one completion or answer, which the caller consumes. A simulated one is never closed by the system.
     OwnedDescriptor(ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -39,6 +34,9 @@ impl IntoRawFd for OwnedDescriptor {
     fn into_raw_fd(self) -> RawFd {
         let fd = self.as_raw_fd();
         std::mem::forget(self);
+        if is_simulated(fd) {
+            simulated::has_no_owner(fd);
+        }
         fd
     }
 }
@@ -77,7 +75,8 @@ impl Drop for OwnedDescriptor {
     fn drop(&mut self) {
         let fd = self.as_raw_fd();
         if is_simulated(fd) {
-            return simulated::has_been_closed(fd);
+            simulated::has_been_closed(fd);
+            return simulated::has_no_owner(fd);
         }
         // SAFETY: it is not used after this.
         unsafe { ManuallyDrop::drop(&mut self.0) };

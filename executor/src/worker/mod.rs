@@ -9,10 +9,14 @@
 //! ```
 
 mod ending;
+mod siblings;
 mod stepping;
+mod turns;
 
 pub(crate) use ending::Remains;
+pub(crate) use siblings::Siblings;
 pub(crate) use stepping::{MainFuture, Stepped, Turn};
+pub(crate) use turns::{TakesTurns, draw, next_moment};
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -52,6 +56,12 @@ pub(crate) struct Settings {
     /// Bytes, a power of two.
     pub(crate) registered_memory: usize,
     pub(crate) start_paused: bool,
+}
+
+/// Tells the cores of a runtime who they are, in their order.
+pub(crate) fn know_each_other<'a>(workers: impl Iterator<Item = &'a Worker> + Clone) {
+    let cores: Arc<[CoreId]> = workers.clone().map(Worker::id).collect();
+    workers.for_each(|worker| drop(worker.core.cores.replace(cores.clone())));
 }
 
 pub(crate) struct Worker {
@@ -261,8 +271,12 @@ impl Worker {
         Counters::add(&self.core.counters.polls, polls as u64);
     }
 
+    fn has_to_poll(&self, main: &MainTask) -> bool {
+        main.is_notified() || self.core.scheduler.has_ready()
+    }
+
     fn submit_and_wait(&self, main: &MainTask) {
-        if main.is_notified() || self.core.scheduler.has_ready() {
+        if self.has_to_poll(main) {
             return self.submit(Wait::No);
         }
         let deadline = self.core.wheel.borrow().next_deadline();
@@ -290,6 +304,15 @@ impl Worker {
     fn next_timer(&self) -> Option<Instant> {
         let timer = self.core.wheel.borrow().next_deadline()?;
         Some(self.core.clock.to_system(timer))
+    }
+
+    /// Whether something has come to it that it has not done itself: news of its driver, a completion, a message, a moment.
+    fn is_reached(&self, has_news: bool, next_moment: impl FnOnce() -> Option<Instant>) -> bool {
+        // What came with the last submission is taken in by the next turn.
+        let has_completions = !self.completions.borrow().is_empty();
+        let now = self.core.clock.system_now();
+        let is_due = || next_moment().is_some_and(|moment| moment <= now);
+        has_news || has_completions || self.lease.has_mail() || is_due()
     }
 
     /// Does work that blocks and is due, of a driver that has no threads; as a thread would, outside of the core.

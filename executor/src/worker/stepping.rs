@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::ending::Ending;
-use super::{Remains, Settings, Worker};
+use super::{Remains, TakesTurns, Worker};
 use crate::task::MainTask;
 
 /// The future that a core runs for.
@@ -28,6 +28,7 @@ enum State {
 
 /// What a turn has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub(crate) enum Turn {
     GoesOn,
     /// What it ran for has just returned; from now on it ends.
@@ -41,23 +42,19 @@ const ENDING_TIME: Duration = Duration::from_secs(5);
 
 impl Stepped {
     /// `make` is called inside of the core, and makes what it runs for.
-    pub(crate) fn new(
-        settings: &Settings,
-        make: impl FnOnce() -> MainFuture,
-    ) -> std::io::Result<Stepped> {
-        let worker = Worker::new(settings)?;
+    pub(crate) fn new(worker: Worker, make: impl FnOnce() -> MainFuture) -> Stepped {
         let main = worker.core.scheduler.main_task();
         let future = {
             let _inside = worker.enter();
             make()
         };
         main.waker().wake_by_ref();
-        Ok(Stepped {
+        Stepped {
             worker,
             main,
             state: State::Running(future),
             next_moment: Cell::new(None),
-        })
+        }
     }
 
     /// One turn of the core.
@@ -84,40 +81,22 @@ impl Stepped {
         }
     }
 
-    /// Whether a turn would come to something now; `has_news`: its driver has.
-    pub(crate) fn is_ready(&self, has_news: bool) -> bool {
-        let core = self.worker.core();
-        let is_woken = match &self.state {
-            State::Running(_) => self.main.is_notified() || core.scheduler.has_ready(),
-            // What a phase has staged at its beginning, such as cancels, is submitted by the next turn.
-            State::Ending(ending) => {
-                !self.worker.waits_for_more(ending) || core.driver.borrow().has_staged()
-            }
-        };
-        is_woken || self.is_reached(has_news)
-    }
-
-    /// Whether something has come to it that it has not done itself: a completion, a message, a moment.
+    /// Whether something has come to it that it has not done itself; `has_news`: its driver has.
     pub(crate) fn is_reached(&self, has_news: bool) -> bool {
-        let core = self.worker.core();
-        let now = core.clock.system_now();
-        let is_due = || self.next_moment().is_some_and(|moment| moment <= now);
-        // What came with the last submission is taken in by the next turn.
-        let has_completions = !self.worker.completions.borrow().is_empty();
-        has_news || has_completions || self.worker.lease.has_mail() || is_due()
+        self.worker.is_reached(has_news, || self.next_moment())
     }
 
-    /// When a turn would come to something, even if nothing happens.
-    pub(crate) fn next_moment(&self) -> Option<Instant> {
-        if let Some(known) = self.next_moment.get() {
-            return known;
-        }
-        let found = match &self.state {
-            State::Running(_) => self.worker.next_timer(),
-            State::Ending(ending) => Some(self.worker.next_moment_of(ending)),
-        };
-        self.next_moment.set(Some(found));
-        found
+    /// From now on it ends, within `time`, whatever it runs for.
+    pub(super) fn begin_to_end(&mut self, time: Duration) {
+        let _inside = self.worker.enter();
+        self.next_moment.set(None);
+        let ending = self.worker.begin_to_end(time);
+        // What it ran for is dropped inside of the core.
+        self.state = State::Ending(ending);
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
     }
 
     pub(crate) fn remains(&self) -> Remains {
@@ -144,5 +123,31 @@ impl Stepped {
         let mut ending = ending;
         while worker.go_on_ending(&mut ending) {}
         worker.finish(inside, &ending)
+    }
+}
+
+impl TakesTurns for Stepped {
+    fn is_ready(&self, has_news: bool) -> bool {
+        let core = self.worker.core();
+        let is_woken = match &self.state {
+            State::Running(_) => self.worker.has_to_poll(&self.main),
+            // What a phase has staged at its beginning, such as cancels, is submitted by the next turn.
+            State::Ending(ending) => {
+                !self.worker.waits_for_more(ending) || core.driver.borrow().has_staged()
+            }
+        };
+        is_woken || self.is_reached(has_news)
+    }
+
+    fn next_moment(&self) -> Option<Instant> {
+        if let Some(known) = self.next_moment.get() {
+            return known;
+        }
+        let found = match &self.state {
+            State::Running(_) => self.worker.next_timer(),
+            State::Ending(ending) => Some(self.worker.next_moment_of(ending)),
+        };
+        self.next_moment.set(Some(found));
+        found
     }
 }

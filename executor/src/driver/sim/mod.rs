@@ -2,10 +2,10 @@
 //!
 //! Many cores, of several hosts, run on one thread and share one [`World`]. A core takes its turn when the simulation says
 //! so, and does not sleep in `enter`. What it begins there, the world ends at a moment that is drawn from the seed. A
-//! runtime that is made outside of a simulation is the only core of a world of its own; when it sleeps, the
-//! time of its world goes on.
+//! runtime that is made outside of a simulation is the only host of a world of its own. If it has one core, the time
+//! of its world goes on when that sleeps; of several, each takes its turn when the runtime says so.
 //!
-//! - `world`: time, chance, and who is there;
+//! - `world`: time, chance, and who is there; `place`: where a driver belongs;
 //! - `agenda`: what is to happen when; `trace`: the fingerprint of a run;
 //! - `progress`: operations from their begin to their end; `attempt`: one try at one; `memory`: what it names by address;
 //!   `watch`: whether nobody else touches that;
@@ -39,6 +39,7 @@ mod naming;
 mod network;
 mod objects;
 mod paths;
+mod place;
 mod progress;
 mod record;
 mod ring;
@@ -61,14 +62,13 @@ pub(crate) use files::Pace;
 pub(crate) use luck::{Fault, FaultId, Suffering, suffer};
 pub(crate) use name::addresses;
 pub(crate) use network::{Conditions, Protocol};
+pub(crate) use place::{Here, Place, at, here, world_of_its_own};
 pub(crate) use record::Records;
 pub(crate) use ring::Habits;
 pub(crate) use world::{Purpose, World};
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -82,92 +82,12 @@ use super::{
     Operation, TimeSource, Wait, Work,
 };
 
-thread_local! {
-    /// Where the next driver belongs that is made on this thread.
-    static NEXT: Cell<Option<Place>> = const { Cell::new(None) };
-    /// The host of the core that was last made on this thread without a simulation.
-    static ALONE: RefCell<Option<Rc<RefCell<World>>>> = const { RefCell::new(None) };
-    /// Whose work this thread does as if it were one of its threads.
-    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
-}
-
-/// A host of a world, for code that runs as a thread of it would.
-#[derive(Clone)]
-pub(crate) struct Here {
-    world: Rc<RefCell<World>>,
-    host: usize,
-}
-
-impl Here {
-    /// # Errors
-    ///
-    /// The number of the system's that `ask` answers with.
-    pub(crate) fn with<T>(
-        &self,
-        ask: impl FnOnce(&mut World, usize) -> Result<T, i32>,
-    ) -> io::Result<T> {
-        let answer = ask(&mut self.world.borrow_mut(), self.host);
-        answer.map_err(io::Error::from_raw_os_error)
-    }
-}
-
-/// The host whose work this thread does, if it is a simulated one's.
-pub(crate) fn here() -> Option<Here> {
-    // At the end of a thread it does nobody's work.
-    let here = HERE.try_with(|here| here.borrow().clone());
-    here.ok().flatten()
-}
-
-/// The world of the core that was last made on this thread without a simulation. It has one host, whose disk outlives the core.
-pub(crate) fn world_of_its_own() -> Option<Rc<RefCell<World>>> {
-    ALONE.with_borrow(Option::clone)
-}
-
-/// A core of a world.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub(crate) world: Rc<RefCell<World>>,
-    pub(crate) core: usize,
-}
-
-impl Place {
-    fn alone(seed: u64) -> Place {
-        // Its numbers begin anew: what others have dropped until now is not its own.
-        let dropped = crate::sys::simulated::take_closed();
-        if let Some(before) = world_of_its_own() {
-            let mut before = before.borrow_mut();
-            dropped.into_iter().for_each(|fd| before.close_dropped(fd));
-        }
-        let mut world = World::new(seed);
-        let host = world.add_host("localhost");
-        let core = world.add_core(host);
-        // What a plain program is to see is a kernel; disorder is what simulations are for.
-        world.be_prompt();
-        let world = Rc::new(RefCell::new(world));
-        let _ = ALONE.try_with(|alone| alone.replace(Some(Rc::clone(&world))));
-        Place { world, core }
-    }
-}
-
-/// Calls `make`; the driver that it makes is that of `place`.
-pub(crate) fn at<T>(place: Place, make: impl FnOnce() -> T) -> T {
-    /// Nobody else's driver gets the place, however `make` ends.
-    struct Unset;
-    impl Drop for Unset {
-        fn drop(&mut self) {
-            NEXT.set(None);
-        }
-    }
-    let _unset = Unset;
-    NEXT.set(Some(place));
-    make()
-}
-
 /// A simulated core's way to the outside.
 pub(crate) struct Sim {
     place: Place,
     /// Nobody else lets the time of its world go on.
     is_alone: bool,
+    /// That of its world: whoever lets its time go on sleeps for all of its cores.
     doorbell: Arc<Doorbell>,
     capabilities: Capabilities,
     staging: Staging,
@@ -177,12 +97,14 @@ pub(crate) struct Sim {
 impl Sim {
     /// A core of the world that [`at`] names; else the only core of a new one.
     pub(crate) fn new(config: &Config) -> Sim {
-        let hosted = NEXT.take();
+        let hosted = place::take_next();
         let is_alone = hosted.is_none();
+        let place = hosted.unwrap_or_else(|| Place::alone(config.seed));
+        let doorbell = place.world.borrow().doorbell();
         Sim {
-            place: hosted.unwrap_or_else(|| Place::alone(config.seed)),
+            place,
             is_alone,
-            doorbell: Arc::default(),
+            doorbell,
             capabilities: capabilities(config),
             staging: Staging::new(),
             counters: DriverCounters::default(),
@@ -232,7 +154,7 @@ impl Sim {
     ) -> io::Result<()> {
         self.counters.enters += 1;
         self.place.world.borrow_mut().take_turn(self.place.core);
-        self.close_dropped();
+        self.place.world.borrow_mut().close_all_dropped();
         self.begin_staged();
         if self.place.world.borrow().is_dead(self.place.core) {
             self.let_go_of_all(completions);
@@ -248,13 +170,6 @@ impl Sim {
             self.reap(completions);
         }
         Ok(())
-    }
-
-    /// Descriptors whose owners were dropped are closed without an operation.
-    fn close_dropped(&mut self) {
-        for fd in crate::sys::simulated::take_closed() {
-            self.place.world.borrow_mut().close_dropped(fd);
-        }
     }
 
     /// The host has crashed. There is no kernel any more that could touch the memory of an operation.
@@ -384,18 +299,9 @@ impl Sim {
     pub(crate) fn due_work(&mut self) -> Option<Box<dyn FnOnce()>> {
         let mut world = self.place.world.borrow_mut();
         let work = world.take_work(self.place.core)?;
-        let here = Here {
-            world: Rc::clone(&self.place.world),
-            host: world.cores[self.place.core].host,
-        };
-        Some(Box::new(move || {
-            let before = HERE.replace(Some(here));
-            let outcome = catch_unwind(AssertUnwindSafe(|| work.run()));
-            HERE.replace(before);
-            if let Err(panic) = outcome {
-                resume_unwind(panic);
-            }
-        }))
+        let host = world.cores[self.place.core].host;
+        let here = Here::new(Rc::clone(&self.place.world), host);
+        Some(Box::new(move || here.doing(|| work.run())))
     }
 
     pub(crate) fn bell(&self) -> Bell {
@@ -413,7 +319,7 @@ impl Sim {
     pub(crate) fn order_of_tasks(&self) -> Option<Random> {
         let world = self.place.world.borrow();
         let order = world.stream(Purpose::Tasks, self.place.core as u64);
-        (!self.is_alone).then_some(order)
+        (!world.is_prompt).then_some(order)
     }
 
     #[cfg(any(test, feature = "fault-injection"))]
@@ -436,8 +342,7 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         if self.is_alone {
-            let left = self.place.world.borrow_mut().end();
-            drop(left);
+            self.place.end_world();
         }
     }
 }
@@ -521,6 +426,16 @@ mod tests {
         let [one, other] = rig.pair();
         rig.write_from_outside(&one, b"x");
         assert_eq!(rig.read_from_outside(&other), b"x");
+    }
+
+    #[test]
+    fn a_descriptor_that_is_dropped_is_closed_in_its_own_world() {
+        let (mut one, mut other) = (rig(), rig());
+        let fds = [socket(&mut one), socket(&mut other)];
+        let listen = fds.map(|fd| Operation::Listen { fd, backlog: 1 });
+        drop(own(fds[1]));
+        assert_eq!(one.run(listen[0]).result, 0);
+        assert_eq!(other.run(listen[1]).result, -libc::EBADF);
     }
 
     #[test]

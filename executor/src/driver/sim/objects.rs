@@ -8,8 +8,7 @@ use super::listener::Listener;
 use super::progress::Begun;
 use super::stream::Stream;
 use crate::driver::{Descriptor, OptionName};
-
-const FIRST: Descriptor = crate::sys::FIRST_SIMULATED;
+use crate::sys::simulated::OPEN_MAX;
 
 /// Names something that was opened: it is never used again for something else. Their order is that in which they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,20 +82,33 @@ impl Object {
     }
 }
 
-#[derive(Default)]
 pub(super) struct Objects {
+    /// The first of the numbers that descriptors get.
+    first: Descriptor,
     /// At the places that their names say, each with the number of its name.
     objects: Vec<Option<(u64, Object)>>,
     /// Places that are free.
     free: Vec<usize>,
     /// What each host has open, in the order in which it was opened.
     by_host: Vec<Vec<ObjectId>>,
-    /// What each number names, from [`FIRST`] on.
+    /// What each number names, from the first one on.
     numbers: Vec<Option<ObjectId>>,
     made: u64,
 }
 
 impl Objects {
+    /// Nothing is open; descriptors are numbered from `first` on.
+    pub(super) fn new(first: Descriptor) -> Objects {
+        Objects {
+            first,
+            objects: Vec::new(),
+            free: Vec::new(),
+            by_host: Vec::new(),
+            numbers: Vec::new(),
+            made: 0,
+        }
+    }
+
     /// Opens something that has no descriptor yet.
     pub(super) fn add(&mut self, host: usize, domain: i32, kind: Kind) -> ObjectId {
         self.made += 1;
@@ -135,29 +147,38 @@ impl Objects {
     }
 
     /// A new number for it: the lowest that is free.
+    ///
+    /// # Panics
+    ///
+    /// If the world has a million open.
     pub(super) fn name(&mut self, id: ObjectId) -> Descriptor {
         let free = self.numbers.iter().position(Option::is_none);
         let place = free.unwrap_or_else(|| {
             self.numbers.push(None);
             self.numbers.len() - 1
         });
+        let fd = Descriptor::try_from(place).unwrap_or(OPEN_MAX);
+        assert!(
+            fd < OPEN_MAX,
+            "a simulated world has {OPEN_MAX} descriptors open"
+        );
         self.numbers[place] = Some(id);
         if let Some(object) = self.get_mut(id) {
             object.descriptors += 1;
         }
-        FIRST + place as Descriptor
+        self.first + fd
     }
 
     /// What a number names.
     pub(super) fn named(&self, fd: Descriptor) -> Option<ObjectId> {
-        let place = usize::try_from(fd.checked_sub(FIRST)?).ok()?;
+        let place = usize::try_from(fd.checked_sub(self.first)?).ok()?;
         *self.numbers.get(place)?
     }
 
     /// The number names nothing any more. Answers what it named, if that was its last one.
     pub(super) fn forget(&mut self, fd: Descriptor) -> Option<ObjectId> {
         let id = self.named(fd)?;
-        self.numbers[(fd - FIRST) as usize] = None;
+        self.numbers[(fd - self.first) as usize] = None;
         let object = self.get_mut(id)?;
         object.descriptors -= 1;
         (object.descriptors == 0).then_some(id)

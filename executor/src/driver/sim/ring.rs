@@ -100,6 +100,7 @@ impl World {
     /// From now on everything is as on a quiet machine: what can be done is done at once and whole, and in the order in which it was
     /// asked for.
     pub(super) fn be_prompt(&mut self) {
+        self.is_prompt = true;
         self.network.be_prompt();
         for machine in &mut self.machines {
             machine.habits = Habits::prompt();

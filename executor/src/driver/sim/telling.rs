@@ -16,6 +16,7 @@ use super::network::{Body, Packet, Segment};
 use super::record::Fate;
 use super::trace::Happening;
 use crate::driver::{Completion, Descriptor, Key, Operation};
+use crate::sys::simulated::{FIRST_SIMULATED, in_any_world, is_simulated};
 
 /// Something that happens on a core.
 #[derive(Clone, Copy, Debug)]
@@ -315,7 +316,7 @@ fn describe(operation: &Operation) -> String {
 }
 
 fn describe_descriptor(fd: Descriptor) -> String {
-    match fd.checked_sub(crate::sys::FIRST_SIMULATED) {
+    match in_any_world(fd).checked_sub(FIRST_SIMULATED) {
         Some(place @ 0..) => format!("#{place}"),
         _ => format!("fd={fd}"),
     }
@@ -361,7 +362,7 @@ fn describe_name(raw: &[u8]) -> String {
 fn describe_result(completion: Completion) -> String {
     let mut told = match completion.result {
         errno @ ..0 => errno_name(-errno).into_owned(),
-        descriptor if descriptor >= crate::sys::FIRST_SIMULATED => describe_descriptor(descriptor),
+        descriptor if is_simulated(descriptor) => describe_descriptor(descriptor),
         count => count.to_string(),
     };
     if completion.more {

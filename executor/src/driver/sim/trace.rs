@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::driver::{Completion, Key};
+use crate::sys::simulated::in_any_world;
 
 /// What is noted. Addresses of memory are not: they differ from run to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,16 @@ pub(crate) enum Happening {
     HostCrashed {
         host: usize,
     },
+}
+
+impl Happening {
+    /// As if its world were the first one of its thread: some operations answer with the number of a descriptor.
+    pub(super) fn in_any_world(mut self) -> Happening {
+        if let Happening::Completed { completion, .. } = &mut self {
+            completion.result = in_any_world(completion.result);
+        }
+        self
+    }
 }
 
 /// FNV-1a (Fowler, Noll, Vo) over 64-bit words instead of bytes, with a shift after each: two runs are the same if their

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::agenda::Agenda;
@@ -19,8 +20,10 @@ use super::record::Recorder;
 use super::ring::Habits;
 use super::trace::{Happening, Trace};
 use super::watch::Late;
+use crate::driver::bell::Doorbell;
 use crate::driver::{Completion, Key, Operation, Work};
 use crate::random::Random;
+use crate::sys::simulated::Numbers;
 
 /// What draws numbers. Each purpose has a stream of its own, so that one more draw for the one shifts no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +110,8 @@ pub(crate) struct World {
     pub(super) cores: Vec<Core>,
     pub(super) machines: Vec<Machine>,
     pub(super) objects: Objects,
+    /// Those of the descriptors that name them.
+    numbers: Numbers,
     pub(super) network: Network,
     /// What was lost between two ends, and what has come behind it.
     pub(super) stalled: BTreeMap<(ObjectId, ObjectId), Stalled>,
@@ -123,6 +128,10 @@ pub(crate) struct World {
     faults: Rc<Faults>,
     trace: Trace,
     pub(super) recorder: Option<Box<Recorder>>,
+    /// Rung by other threads for any of its cores.
+    doorbell: Arc<Doorbell>,
+    /// It is a quiet machine, on which tasks are polled in the order in which they were woken.
+    pub(super) is_prompt: bool,
     /// A test's rules are asked about every packet.
     pub(super) is_judged: bool,
     /// Packets that wait for that.
@@ -132,6 +141,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> World {
         let beginning = Instant::now();
+        let numbers = Numbers::lease();
         let faults = Faults::of_thread();
         let recorder = match faults.is_rehearsal() {
             true => None,
@@ -145,7 +155,8 @@ impl World {
             agenda: Agenda::new(),
             cores: Vec::new(),
             machines: Vec::new(),
-            objects: Objects::default(),
+            objects: Objects::new(numbers.first()),
+            numbers,
             network: Network::default(),
             stalled: BTreeMap::new(),
             unix_names: BTreeMap::new(),
@@ -159,6 +170,8 @@ impl World {
             faults,
             trace: Trace::new(),
             recorder,
+            doorbell: Arc::default(),
+            is_prompt: false,
             is_judged: false,
             leaving: VecDeque::new(),
         }
@@ -176,6 +189,10 @@ impl World {
     /// What has gone wrong so far.
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    pub(super) fn doorbell(&self) -> Arc<Doorbell> {
+        Arc::clone(&self.doorbell)
     }
 
     pub(crate) fn schedule(&self) -> &Random {
@@ -200,6 +217,7 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, happening: Happening) {
+        let happening = happening.in_any_world();
         self.trace.note(self.elapsed, happening);
         self.record_happening(happening);
     }
@@ -238,6 +256,13 @@ impl World {
         }
     }
 
+    /// Closes descriptors whose owners were dropped without an operation.
+    pub(super) fn close_all_dropped(&mut self) {
+        for fd in self.numbers.take_closed() {
+            self.close_dropped(fd);
+        }
+    }
+
     /// The programs of a host have ended: what they had open is closed.
     pub(crate) fn end_host(&mut self, host: usize) {
         self.note(Happening::HostEnded { host });
@@ -255,7 +280,7 @@ impl World {
         let works = works.flat_map(|core| std::mem::take(&mut core.work));
         let works = works.collect();
         self.cores.iter_mut().for_each(Core::die);
-        self.objects = Objects::default();
+        self.objects = Objects::new(self.numbers.first());
         self.stalled.clear();
         self.unix_names.clear();
         self.memberships.clear();
