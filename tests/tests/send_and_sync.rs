@@ -11,7 +11,7 @@ use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
-use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
+use krug::task::{self, AbortHandle, CancellationToken, JoinError, JoinHandle, JoinSet, YieldNow};
 use krug::{CoreHandle, pipe, sync, time};
 
 const TABLE: &str = include_str!("../../executor/src/runtime/types.md");
@@ -233,6 +233,31 @@ fn rows() -> Vec<Row> {
         generic!("`JoinHandle<T>`", "T": JoinHandle),
         plain!("`AbortHandle`": AbortHandle),
         plain!("`JoinError`": JoinError),
+        generic!("`JoinSet<T>`", "T": JoinSet),
+        plain!("`CancellationToken`": CancellationToken),
+        plain!("`task::Cancelled`, `task::CancelledOwned`": task::Cancelled<'static>, task::CancelledOwned),
+        plain!("`task::DropGuard`": task::DropGuard),
+        plain!("`task::Scope`, `task::TryScope<E>`": task::Scope, task::TryScope<u8>),
+        plain!("`task::LocalKey<T>`": task::LocalKey<u8>, task::LocalKey<Rc<u8>>),
+        row(
+            "`task::TaskLocalFuture<T, F>` with `F`",
+            "F",
+            [
+                traits!(task::TaskLocalFuture<u8, u8>),
+                traits!(task::TaskLocalFuture<u8, Cell<u8>>),
+                traits!(task::TaskLocalFuture<u8, Rc<u8>>),
+            ],
+        ),
+        row(
+            "`task::TaskLocalFuture<T, F>` with `T`",
+            "T",
+            [
+                traits!(task::TaskLocalFuture<u8, u8>),
+                traits!(task::TaskLocalFuture<Cell<u8>, u8>),
+                traits!(task::TaskLocalFuture<Rc<u8>, u8>),
+            ],
+        ),
+        plain!("`task::AccessError`, `PanicPolicy`": task::AccessError, PanicPolicy),
         plain!("`YieldNow`": YieldNow),
         plain!("`TcpListener`, `UnixListener`": TcpListener, UnixListener),
         plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),

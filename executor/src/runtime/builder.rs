@@ -12,6 +12,7 @@ use crate::buf::arena::ARENA_MAX;
 use crate::cores::CoreId;
 use crate::driver::{Choice, Config};
 use crate::random::Random;
+use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
 use crate::worker::{Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
@@ -65,6 +66,7 @@ pub struct Builder {
     is_pinned: bool,
     core_thread_name: String,
     shutdown_deadline: Duration,
+    panic_policy: PanicPolicy,
 }
 
 impl Default for Builder {
@@ -86,6 +88,7 @@ impl Builder {
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
             start_paused: false,
+            panics: PanicResponse::Isolate,
         };
         Builder {
             settings,
@@ -94,6 +97,7 @@ impl Builder {
             is_pinned: false,
             core_thread_name: "krug-core".into(),
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
+            panic_policy: PanicPolicy::Isolate,
         }
     }
 
@@ -222,6 +226,23 @@ impl Builder {
         self
     }
 
+    /// What a panic of a task leads to, on any core; [`PanicPolicy::Isolate`] unless set.
+    ///
+    /// ```should_panic
+    /// use krug::runtime::{Builder, PanicPolicy};
+    ///
+    /// let runtime = Builder::new().panic_policy(PanicPolicy::Shutdown).build().unwrap();
+    /// runtime.block_on(async {
+    ///     // Nobody joins it, and yet it does not go unnoticed.
+    ///     drop(krug::spawn(async { panic!("the invariant is broken") }));
+    ///     std::future::pending::<()>().await
+    /// });
+    /// ```
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> Builder {
+        self.panic_policy = policy;
+        self
+    }
+
     /// How many threads may work on regular files for this core, at least 1: the kernel's, or, on epoll, ours. Unless set it is the
     /// kernel's own bound: four times the number of processors, or the entries of the submission queue if those are fewer.
     /// Which operations they do is in the docs of [`fs`](crate::fs).
@@ -286,6 +307,7 @@ impl Builder {
         {
             settings.driver.seed = seed;
         }
+        settings.panics = self.panic_response();
         let plan = match settings.driver.choice.resolve()? {
             Choice::Sim => Plan::simulated(&self.cores)?,
             _ => Plan::of(&self.cores, self.is_pinned)?,
@@ -303,8 +325,19 @@ impl Builder {
             others: others.threads,
             cores: others.cores,
             shutdown_deadline: self.shutdown_deadline,
+            panics: settings.panics,
             _bound: bound,
         })
+    }
+
+    fn panic_response(&self) -> PanicResponse {
+        match self.panic_policy {
+            PanicPolicy::Isolate => PanicResponse::Isolate,
+            PanicPolicy::Shutdown => {
+                PanicResponse::Shutdown(Arc::new(FirstPanic::new(self.shutdown_deadline)))
+            }
+            PanicPolicy::Abort => PanicResponse::Abort,
+        }
     }
 
     /// All cores but the first one.
