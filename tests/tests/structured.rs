@@ -77,7 +77,7 @@ fn a_scope_that_fails_ends_reads_that_wait_and_loses_no_byte() {
             });
             assert_eq!(result.await, Err("given up"));
             assert_eq!(Rc::strong_count(&reader), 1, "the task is gone");
-            writer.write_all(b"hello").await.0.unwrap();
+            writer.write_all(b"hello".to_vec()).await.0.unwrap();
             let (read, bytes) = reader.read_exact(vec![0; 5]).await;
             read.unwrap();
             assert_eq!(bytes, b"hello");
@@ -158,14 +158,14 @@ fn scoped(world: Rc<World>, depth: usize) -> Scoped {
         let work = try_scope(async move |scope: &TryScope<usize>| {
             for _ in 0..world.random.below(4) {
                 let (alive, of_mine) = (Alive::new(&world.alive), Alive::new(&counted));
-                let world = world.clone();
+                let inside = world.clone();
                 scope.spawn(async move {
                     let _alive = (alive, of_mine);
-                    world.pause().await;
-                    world.pause().await;
-                    match world.random.below(8) {
+                    inside.pause().await;
+                    inside.pause().await;
+                    match inside.random.below(8) {
                         0 => Err(depth),
-                        1..4 if depth > 0 => scoped(world.clone(), depth - 1).await,
+                        1..4 if depth > 0 => scoped(inside.clone(), depth - 1).await,
                         _ => Ok(()),
                     }
                 });

@@ -14,7 +14,7 @@ use super::{JoinError, here};
 /// [`Builder::panic_policy`](crate::runtime::Builder::panic_policy), for all cores of a runtime.
 ///
 /// A panic of the future given to `block_on` comes through there in any case, and one of [`spawn_blocking`](crate::spawn_blocking)
-/// goes to whoever awaits that.
+/// goes to whoever awaits that. The hosts of a [simulation](crate::sim) isolate panics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PanicPolicy {

@@ -133,17 +133,38 @@ struct Inner<E> {
     is_closed: Cell<bool>,
     /// How many futures are there: of the body, of the tasks, and of those that were inherited.
     living: Cell<usize>,
-    /// Who waits for the futures if this scope was dropped and cannot.
+    /// It is over, or was dropped.
+    is_left: Cell<bool>,
+    /// Who waits for the futures if this scope was dropped and cannot. One that had not been left itself when it became the
+    /// heir, so that heirs never go round in a circle.
     heir: OnceCell<Rc<dyn Encloses>>,
 }
 
 /// A scope as what is inside of it sees it.
 trait Encloses {
+    fn is_left(&self) -> bool;
+    fn heir(&self) -> Option<Rc<dyn Encloses>>;
     fn take_in(&self, futures: usize);
     fn one_is_gone(&self);
 }
 
+/// The scope, or who waits in its place.
+fn waiting_for(mut scope: Rc<dyn Encloses>) -> Option<Rc<dyn Encloses>> {
+    while scope.is_left() {
+        scope = scope.heir()?;
+    }
+    Some(scope)
+}
+
 impl<E> Encloses for Inner<E> {
+    fn is_left(&self) -> bool {
+        self.is_left.get()
+    }
+
+    fn heir(&self) -> Option<Rc<dyn Encloses>> {
+        self.heir.get().cloned()
+    }
+
     fn take_in(&self, futures: usize) {
         self.living.set(self.living.get() + futures);
         if let Some(heir) = self.heir.get() {
@@ -190,6 +211,7 @@ impl<E: 'static> TryScope<E> {
             tasks: RefCell::new(tasks),
             is_closed: Cell::new(false),
             living: Cell::new(0),
+            is_left: Cell::new(false),
             heir: OnceCell::new(),
         };
         TryScope {
@@ -327,9 +349,10 @@ impl<E> Drop for Closes<'_, E> {
     fn drop(&mut self) {
         let inner = &self.0.inner;
         inner.is_closed.set(true);
+        inner.is_left.set(true);
         if inner.living.get() > 0 {
-            let heir = ENCLOSING.try_with(|enclosing| enclosing.0.clone());
-            if let Ok(heir) = heir {
+            let enclosing = ENCLOSING.try_with(|enclosing| enclosing.0.clone());
+            if let Some(heir) = enclosing.ok().and_then(waiting_for) {
                 heir.take_in(inner.living.get());
                 // It is set here only, and a scope is left once.
                 let _ = inner.heir.set(heir);

@@ -279,6 +279,35 @@ fn a_scope_in_a_runtime_that_ends_leaves_nothing() {
     assert_eq!(drops.count(), 2);
 }
 
+#[test]
+fn a_scope_may_be_dropped_by_its_own_task() {
+    let bench = Bench::new();
+    let drops = Drops::default();
+    let kept = Rc::new(RefCell::new(None::<Pin<Box<dyn Future<Output = ()>>>>));
+    let (taken, counted) = (kept.clone(), drops.clone());
+    let scoped = scope(async move |outer: &Scope| {
+        outer.spawn(waits_with(counted.counter()));
+        let guard = counted.counter();
+        outer.spawn(async move {
+            let _guard = guard;
+            scope(async |inner: &Scope| {
+                inner.spawn(waits_with(counted.counter()));
+                inner.spawn(async move { drop(taken.take()) });
+            })
+            .await;
+        });
+        pending::<()>().await;
+    });
+    *kept.borrow_mut() = Some(Box::pin(scoped));
+    let entered = bench.scheduler.enter();
+    let mut scoped = kept.take().unwrap();
+    assert!(poll_once(&mut scoped).is_pending());
+    *kept.borrow_mut() = Some(scoped);
+    bench.settle();
+    assert_eq!((drops.count(), bench.scheduler.live_tasks()), (3, 0));
+    drop(entered);
+}
+
 /// Spawns into its scope when it is dropped.
 struct SpawnsInDrop(Scope, Option<DropCounter>);
 
@@ -373,7 +402,7 @@ impl Drop for Alive {
 
 fn nested(world: Rc<World>, depth: usize) -> Pin<Box<dyn Future<Output = Result<(), usize>>>> {
     Box::pin(async move {
-        let result = try_scope(async |scope: &TryScope<usize>| {
+        try_scope(async |scope: &TryScope<usize>| {
             let mut aborts = Vec::new();
             for _ in 0..world.random.below(5) {
                 let alive = Alive::new(&world);
@@ -399,8 +428,7 @@ fn nested(world: Rc<World>, depth: usize) -> Pin<Box<dyn Future<Output = Result<
                 _ => Ok(()),
             }
         })
-        .await;
-        result
+        .await
     })
 }
 
