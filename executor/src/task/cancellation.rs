@@ -21,7 +21,8 @@ use crate::cores::quietly;
 ///
 /// ```
 /// use krug::task::CancellationToken;
-/// use krug::time::{Duration, sleep};
+/// use krug::time::sleep;
+/// use std::time::Duration;
 ///
 /// # krug::Runtime::new().unwrap().block_on(async {
 /// let stop = CancellationToken::new();

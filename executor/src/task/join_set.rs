@@ -20,7 +20,8 @@ use crate::primitives::{AtomicBool, Ordering};
 ///
 /// ```
 /// use krug::task::JoinSet;
-/// use krug::time::{Duration, sleep};
+/// use krug::time::sleep;
+/// use std::time::Duration;
 ///
 /// # krug::Runtime::new().unwrap().block_on(async {
 /// let mut set = JoinSet::new();
