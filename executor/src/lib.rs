@@ -50,7 +50,7 @@
 //! | [`buf`] | buffers that operations own, chunks that are received without one |
 //! | [`io`] | the three ways to read and write; copying, lines, buffered readers and writers |
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
-//! | [`task`], [`spawn`] | tasks, joining and aborting them |
+//! | [`task`], [`spawn`] | tasks, joining and aborting them; sets and scopes of tasks, cancellation, task-local values |
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |

@@ -22,7 +22,7 @@ use std::time::Instant;
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
 use crate::random::Random;
 use crate::task::{
-    self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
+    self, Blocks, Entered, JoinHandle, MainTask, Panics, RunQueue, Runnable, TaskList, budget,
 };
 
 /// How many polls in a row the LIFO slot gets while the queue waits.
@@ -57,6 +57,7 @@ pub(crate) struct Scheduler {
     /// What finished tasks left behind.
     blocks: Blocks,
     live: Cell<usize>,
+    panics: Panics,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
 }
@@ -88,6 +89,7 @@ impl Scheduler {
             tasks: TaskList::new(),
             blocks: Blocks::new(),
             live: Cell::new(0),
+            panics: Panics::default(),
             stage: Cell::new(Stage::Open),
             lease,
         })
@@ -138,6 +140,11 @@ impl Scheduler {
     /// How many tasks have not ended yet.
     pub(crate) fn live_tasks(&self) -> usize {
         self.live.get()
+    }
+
+    /// How many of its tasks have paniced, and what that leads to.
+    pub(crate) fn panics(&self) -> &Panics {
+        &self.panics
     }
 
     /// Polls every task that is ready now, and those they make ready as far as `turn` allows.

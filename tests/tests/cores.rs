@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use common_proof::{in_time, panic_text, patience, run_outside, tcp_pair};
 use krug::fs::File;
 use krug::net::{TcpListener, TcpSocket, TcpStream};
-use krug::runtime::{Builder, Cores, Driver, Faults, run_on_every};
+use krug::runtime::{Builder, Cores, Driver, Faults, PanicPolicy, run_on_every};
+use krug::task::{CancellationToken, JoinSet};
 use krug::{CoreHandle, JoinHandle, Runtime, spawn_on};
 use krug_tests::{
     Random, disk, driver, needs_a_kernel, passes_in_a_process_of_its_own, passes_in_a_process_with,
@@ -853,4 +854,69 @@ fn a_forked_child_leaves_the_cores_to_its_parent() {
     assert_eq!(status, 0, "the child's status");
     assert_eq!(runtime.run_on_every(|core| async move { core }), [0, 1]);
     assert!(runtime.shutdown(DEADLINE).is_clean());
+}
+#[test]
+fn a_panic_on_one_core_ends_all_cores_of_its_runtime() {
+    with_settings(|builder| {
+        let builder = builder.cores(3).panic_policy(PanicPolicy::Shutdown);
+        let runtime = builder.build().unwrap();
+        let (of_two, other) = (runtime.core(2).unwrap(), runtime.core(1).unwrap());
+        let cancelled = other.spawn(pending::<()>()).unwrap();
+        drop(of_two.spawn(async { panic!("on the last core") }).unwrap());
+        let said = panics(|| runtime.block_on(pending::<()>()));
+        assert!(said.contains("on the last core"), "{said}");
+        assert!(run_outside(cancelled).unwrap_err().is_cancelled());
+        wait_until(|| !of_two.is_alive() && !other.is_alive());
+        assert!(runtime.shutdown(DEADLINE).is_clean());
+    });
+}
+
+#[test]
+fn a_set_spans_cores_and_is_joined_in_the_order_of_the_ends() {
+    with_settings(|builder| {
+        let runtime = builder.cores(2).build().unwrap();
+        let cores = runtime.handles();
+        runtime.block_on(in_time(async {
+            let mut set = JoinSet::new();
+            for number in 0..200_u64 {
+                let make = move || async move {
+                    let here = Rc::new(number);
+                    krug::time::sleep(Duration::from_micros(number % 7)).await;
+                    *here
+                };
+                set.spawn_on(cores[number as usize % 2], make).unwrap();
+            }
+            let mut joined = Vec::new();
+            while let Some(one) = set.join_next().await {
+                joined.push(one.unwrap());
+            }
+            joined.sort_unstable();
+            assert_eq!(joined, (0..200).collect::<Vec<_>>());
+            let first = set.spawn_on(cores[1], pending::<u64>).unwrap();
+            set.spawn_on(cores[1], || async { 7 }).unwrap();
+            assert_eq!(set.join_next().await.unwrap().unwrap(), 7);
+            set.shutdown().await;
+            assert!(first.is_finished());
+        }));
+        let ended = cores[1];
+        assert!(runtime.shutdown(DEADLINE).is_clean());
+        let mut set = JoinSet::<u32>::new();
+        assert!(set.spawn_on(ended, pending::<u32>).is_err() && set.is_empty());
+    });
+}
+
+#[test]
+fn a_token_cancelled_by_a_thread_ends_tasks_and_futures_of_other_executors() {
+    with_cores(1, |runtime| {
+        let token = CancellationToken::new();
+        let (below, beside) = (token.child_token(), token.clone());
+        let outside = thread::spawn(move || run_outside(beside.cancelled_owned()));
+        let canceller = thread::spawn(move || token.cancel());
+        runtime.block_on(in_time(async {
+            let waits = below.run_until_cancelled(pending::<()>());
+            assert_eq!(waits.await, None);
+        }));
+        canceller.join().unwrap();
+        outside.join().unwrap();
+    });
 }

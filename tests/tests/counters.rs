@@ -280,6 +280,22 @@ fn a_spawn_allocates_at_most_once() {
 }
 
 #[test]
+fn a_task_of_a_set_costs_one_allocation_more_than_a_task() {
+    let counted = count(async || {
+        let mut set = krug::task::JoinSet::new();
+        allocations(async || {
+            set.spawn(krug::task::yield_now());
+            set.join_next().await.unwrap().unwrap();
+        })
+        .await
+    });
+    assert!(
+        counted <= 2 * COUNTED as u64,
+        "{counted} allocations for {COUNTED} tasks of a set"
+    );
+}
+
+#[test]
 fn an_accepted_connection_allocates_once_for_its_source() {
     let counted = count(async || {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -11,7 +11,7 @@ use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
-use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
+use krug::task::{self, AbortHandle, CancellationToken, JoinError, JoinHandle, JoinSet, YieldNow};
 use krug::{CoreHandle, cores, pipe, sync, time};
 
 const TABLE: &str = include_str!("../../executor/src/runtime/types.md");
@@ -232,32 +232,9 @@ fn rows() -> Vec<Row> {
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
         plain!("`ShutdownReport`": ShutdownReport),
         generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),
-        generic!("`JoinHandle<T>`", "T": JoinHandle),
-        plain!("`AbortHandle`": AbortHandle),
-        plain!("`JoinError`": JoinError),
-        plain!("`YieldNow`": YieldNow),
-        plain!("`TcpListener`, `UnixListener`": TcpListener, UnixListener),
-        plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
-        plain!("`TcpSocket`": TcpSocket),
-        plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
-        generic!("`net::MigrateError<S>`", "S": MigrateError),
-        plain!("`UdpSocket`, `UnixDatagram`": UdpSocket, UnixDatagram),
-        plain!("`UdpOptions`": UdpOptions),
-        plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
-        plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
-        plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
-        generic!("`compat::FuturesIo<S>`", "S": FuturesIo),
-        generic!("`io::BufReader<S>`, `io::Lines<S>`, `io::Split<S>`", "S": io::BufReader, io::Lines, io::Split),
-        row(
-            "`io::BufWriter<S>`",
-            "S",
-            [
-                traits!(io::BufWriter<Writer<u8>>),
-                traits!(io::BufWriter<Writer<Cell<u8>>>),
-                traits!(io::BufWriter<Writer<Rc<u8>>>),
-            ],
-        ),
     ];
+    rows.extend(rows_of_tasks());
+    rows.extend(rows_of_streams());
     rows.extend(rows_of_files());
     rows.extend(rows_of_futures());
     rows.extend([
@@ -289,6 +266,66 @@ fn rows() -> Vec<Row> {
     ]);
     rows.extend(rows_of_sync());
     rows
+}
+
+fn rows_of_tasks() -> Vec<Row> {
+    vec![
+        generic!("`JoinHandle<T>`", "T": JoinHandle),
+        plain!("`AbortHandle`": AbortHandle),
+        plain!("`JoinError`": JoinError),
+        generic!("`JoinSet<T>`", "T": JoinSet),
+        plain!("`CancellationToken`": CancellationToken),
+        plain!("`task::Cancelled`, `task::CancelledOwned`": task::Cancelled<'static>, task::CancelledOwned),
+        plain!("`task::DropGuard`": task::DropGuard),
+        plain!("`task::Scope`, `task::TryScope<E>`": task::Scope, task::TryScope<u8>),
+        plain!("`task::LocalKey<T>`": task::LocalKey<u8>, task::LocalKey<Rc<u8>>),
+        row(
+            "`task::TaskLocalFuture<T, F>` with `F`",
+            "F",
+            [
+                traits!(task::TaskLocalFuture<u8, u8>),
+                traits!(task::TaskLocalFuture<u8, Cell<u8>>),
+                traits!(task::TaskLocalFuture<u8, Rc<u8>>),
+            ],
+        ),
+        row(
+            "`task::TaskLocalFuture<T, F>` with `T`",
+            "T",
+            [
+                traits!(task::TaskLocalFuture<u8, u8>),
+                traits!(task::TaskLocalFuture<Cell<u8>, u8>),
+                traits!(task::TaskLocalFuture<Rc<u8>, u8>),
+            ],
+        ),
+        plain!("`task::AccessError`, `PanicPolicy`": task::AccessError, PanicPolicy),
+        plain!("`YieldNow`": YieldNow),
+    ]
+}
+
+fn rows_of_streams() -> Vec<Row> {
+    vec![
+        plain!("`TcpListener`, `UnixListener`": TcpListener, UnixListener),
+        plain!("`Incoming`, `UnixIncoming`": Incoming<'static>, UnixIncoming<'static>),
+        plain!("`TcpSocket`": TcpSocket),
+        plain!("`TcpStream`, `UnixStream`": TcpStream, UnixStream),
+        generic!("`net::MigrateError<S>`", "S": MigrateError),
+        plain!("`UdpSocket`, `UnixDatagram`": UdpSocket, UnixDatagram),
+        plain!("`UdpOptions`": UdpOptions),
+        plain!("`OwnedReadHalf`, `OwnedUnixReadHalf`": OwnedReadHalf, OwnedUnixReadHalf),
+        plain!("`OwnedWriteHalf`, `OwnedUnixWriteHalf`": OwnedWriteHalf, OwnedUnixWriteHalf),
+        plain!("`pipe::Sender`, `pipe::Receiver`": pipe::Sender, pipe::Receiver),
+        generic!("`compat::FuturesIo<S>`", "S": FuturesIo),
+        generic!("`io::BufReader<S>`, `io::Lines<S>`, `io::Split<S>`", "S": io::BufReader, io::Lines, io::Split),
+        row(
+            "`io::BufWriter<S>`",
+            "S",
+            [
+                traits!(io::BufWriter<Writer<u8>>),
+                traits!(io::BufWriter<Writer<Cell<u8>>>),
+                traits!(io::BufWriter<Writer<Rc<u8>>>),
+            ],
+        ),
+    ]
 }
 
 fn rows_of_files() -> Vec<Row> {

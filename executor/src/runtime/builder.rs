@@ -13,6 +13,7 @@ use crate::buf::arena::ARENA_MAX;
 use crate::cores::CoreId;
 use crate::driver::{Choice, Config};
 use crate::random::Random;
+use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
 use crate::worker::{Settings, Siblings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
@@ -67,6 +68,7 @@ pub struct Builder {
     is_pinned: bool,
     core_thread_name: String,
     shutdown_deadline: Duration,
+    panic_policy: PanicPolicy,
 }
 
 impl Default for Builder {
@@ -88,6 +90,7 @@ impl Builder {
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
             start_paused: false,
+            panics: PanicResponse::Isolate,
         };
         Builder {
             settings,
@@ -96,6 +99,7 @@ impl Builder {
             is_pinned: false,
             core_thread_name: "krug-core".into(),
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
+            panic_policy: PanicPolicy::Isolate,
         }
     }
 
@@ -225,6 +229,23 @@ impl Builder {
         self
     }
 
+    /// What a panic of a task leads to, on any core; [`PanicPolicy::Isolate`] unless set.
+    ///
+    /// ```should_panic
+    /// use krug::runtime::{Builder, PanicPolicy};
+    ///
+    /// let runtime = Builder::new().panic_policy(PanicPolicy::Shutdown).build().unwrap();
+    /// runtime.block_on(async {
+    ///     // Nobody joins it, and yet it does not go unnoticed.
+    ///     drop(krug::spawn(async { panic!("the invariant is broken") }));
+    ///     std::future::pending::<()>().await
+    /// });
+    /// ```
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> Builder {
+        self.panic_policy = policy;
+        self
+    }
+
     /// How many threads may work on regular files for this core, at least 1: the kernel's, or, on epoll, ours. Unless set it is the
     /// kernel's own bound: four times the number of processors, or the entries of the submission queue if those are fewer.
     /// Which operations they do is in the docs of [`fs`](crate::fs).
@@ -288,6 +309,7 @@ impl Builder {
         {
             settings.driver.seed = seed;
         }
+        settings.panics = self.panic_response();
         let plan = match settings.driver.choice.resolve()? {
             Choice::Sim => Plan::simulated(&self.cores)?,
             _ => Plan::of(&self.cores, self.is_pinned)?,
@@ -308,6 +330,7 @@ impl Builder {
             others: Others::Threads(others.threads),
             cores: others.cores,
             shutdown_deadline: self.shutdown_deadline,
+            panics: settings.panics,
             _bound: bound,
         })
     }
@@ -323,8 +346,19 @@ impl Builder {
             others: Others::Simulated(RefCell::new(siblings)),
             cores,
             shutdown_deadline: self.shutdown_deadline,
+            panics: settings.panics,
             _bound: None,
         })
+    }
+
+    fn panic_response(&self) -> PanicResponse {
+        match self.panic_policy {
+            PanicPolicy::Isolate => PanicResponse::Isolate,
+            PanicPolicy::Shutdown => {
+                PanicResponse::Shutdown(Arc::new(FirstPanic::new(self.shutdown_deadline)))
+            }
+            PanicPolicy::Abort => PanicResponse::Abort,
+        }
     }
 
     /// All cores but the first one.

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub buffers_leased: usize,
     /// Tasks that have not ended.
     pub tasks: usize,
+    /// Times a task has paniced: in a poll, or in the destructor of its future or output. See [`PanicPolicy`](super::PanicPolicy).
+    pub panics: u64,
     /// Operations in flight, or ended and not yet looked at.
     pub operations_alive: usize,
     /// Sockets, listeners and pipes that are open, or still closing.
@@ -76,6 +78,7 @@ impl Metrics {
             buffers_total: total,
             buffers_leased: leased,
             tasks: core.scheduler.live_tasks(),
+            panics: core.scheduler.panics().count(),
             operations_alive: inflight::with(Slots::in_use)?,
             sources: source::with(Sources::len)?,
             timers: core.wheel.borrow().len(),

@@ -37,6 +37,8 @@
 //! | 0 | the one that made the runtime | in `block_on` | with the runtime |
 //! | each other | its own, `krug-core-1` and so on | from `build` on | with the runtime, or when its driver fails: then its tasks are cancelled, its handles err, and the others live on |
 //!
+//! What a panic of a task leads to is set with [`Builder::panic_policy`]: by default it goes to the joiner, and the core lives on.
+//!
 //! A clock that is [paused](Builder::start_paused) is that of its core alone.
 //!
 //! On the driver [`Sim`](Driver::Sim) all cores run on the thread that made the runtime, and only while it is in [`block_on`](Runtime::block_on) or
@@ -124,6 +126,7 @@ mod cores;
 mod every;
 mod handle;
 mod metrics;
+mod panics;
 mod processors;
 #[cfg(test)]
 mod tables;
@@ -137,6 +140,7 @@ use std::time::Duration;
 pub use crate::cores::RuntimeEnded;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
+pub use crate::task::PanicPolicy;
 pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
@@ -148,7 +152,7 @@ use crate::context;
 use crate::cores::CoreHandle;
 use crate::cores::CoreId;
 use crate::driver;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, PanicResponse};
 use crate::worker::{Remains, Siblings, Worker};
 use cores::Bound;
 use threads::CoreThread;
@@ -165,6 +169,7 @@ pub struct Runtime {
     /// All cores, in their order.
     cores: Arc<[CoreId]>,
     shutdown_deadline: Duration,
+    panics: PanicResponse,
     /// Dropped last: the thread may run where it could before.
     _bound: Option<Bound>,
 }
@@ -214,7 +219,8 @@ impl Runtime {
     ///
     /// If this thread is running a runtime already: await the future there, or
     /// [`spawn`](crate::spawn) it. [`try_block_on`](Runtime::try_block_on) gives an error instead.
-    /// A panic of `future` comes through; the runtime can be used afterwards.
+    /// A panic of `future` comes through; the runtime can be used afterwards. With [`PanicPolicy::Shutdown`]
+    /// also the first panic of a task does, on whichever core, and nothing runs afterwards.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         match self.try_block_on(future) {
@@ -232,6 +238,15 @@ impl Runtime {
         if context::current_id().is_some() {
             return Err(NestedBlockOn(()));
         }
+        match &self.panics {
+            PanicResponse::Shutdown(first) => self
+                .run(panics::unless_paniced(first, future))
+                .map(panics::or_panic),
+            PanicResponse::Isolate | PanicResponse::Abort => self.run(future),
+        }
+    }
+
+    fn run<F: Future>(&self, future: F) -> Result<F::Output, NestedBlockOn> {
         let Others::Simulated(siblings) = &self.others else {
             return Ok(self.worker().block_on(future));
         };

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use super::ShutdownReport;
 use super::cores::bind_to;
+use super::panics::unless_paniced;
 use crate::cores::{CoreId, discard};
+use crate::task::PanicResponse;
 use crate::worker::{Settings, Worker};
 
 /// How much longer than until its deadline one waits for a core that has begun to end: what it lets go of at the deadline, such as
@@ -168,13 +170,26 @@ impl There {
         };
         worker.core().cores.replace(siblings);
         // Tasks keep their panics to themselves: what comes through here is a driver that is broken.
-        let ran = catch_unwind(AssertUnwindSafe(|| worker.block_on(self.wish.expressed())));
+        let ran = catch_unwind(AssertUnwindSafe(|| self.run_until_the_end(&worker)));
         let mut report = ShutdownReport::of(worker.shutdown(self.wish.time_left()));
         if let Err(payload) = ran {
             discard(payload);
             report.cores_failed = 1;
         }
         let _ = self.ended.send(report);
+    }
+
+    /// The end is wished for, or comes with the first panic of a task on any core.
+    fn run_until_the_end(&self, worker: &Worker) {
+        let PanicResponse::Shutdown(first) = &self.settings.panics else {
+            return worker.block_on(self.wish.expressed());
+        };
+        if worker
+            .block_on(unless_paniced(first, self.wish.expressed()))
+            .is_err()
+        {
+            self.wish.express(first.deadline());
+        }
     }
 
     /// On its processors first, so that its memory comes from there.

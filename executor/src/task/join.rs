@@ -73,6 +73,15 @@ impl<T> JoinHandle<T> {
         self.task.is_none_or(|task| task.is_finished())
     }
 
+    /// True if the output is there; else whoever polls with `cx` is woken when it is.
+    pub(super) fn register(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.task {
+            None => true,
+            Some(task) if here::is_home(task.home) => self.poll_at_home(task, cx),
+            Some(task) => self.poll_from_afar(task, cx),
+        }
+    }
+
     /// Registers with the home we are on.
     fn poll_at_home(&mut self, task: RawTask, cx: &mut Context<'_>) -> bool {
         if task.has(COMPLETE) {
@@ -118,12 +127,7 @@ impl<T> Future for JoinHandle<T> {
         let Some(task) = self.task else {
             panic!("a `JoinHandle` was polled after it had given its output");
         };
-        let finished = if here::is_home(task.home) {
-            self.poll_at_home(task, cx)
-        } else {
-            self.poll_from_afar(task, cx)
-        };
-        if !finished {
+        if !self.register(cx) {
             return Poll::Pending;
         }
         self.task = None;
@@ -180,7 +184,7 @@ fn abort(task: RawTask) {
 
 /// Aborts a task, from any thread. Keeps its memory, but not the task itself, alive.
 pub struct AbortHandle {
-    /// `None` if it was made of a join handle that had given its output.
+    /// `None` if it was made of a join handle that had given its output, or of none.
     task: Option<TaskRef>,
 }
 
@@ -193,6 +197,11 @@ impl UnwindSafe for AbortHandle {}
 impl RefUnwindSafe for AbortHandle {}
 
 impl AbortHandle {
+    /// Of a task that never was.
+    pub(super) fn of_nothing() -> AbortHandle {
+        AbortHandle { task: None }
+    }
+
     /// Asks the task's core to drop its future, as [`JoinHandle::abort`].
     pub fn abort(&self) {
         if let Some(task) = &self.task {

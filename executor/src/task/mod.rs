@@ -14,6 +14,17 @@
 //! A task stays on the core that spawned it, so its future need not be `Send`. A panic in it
 //! goes to whoever awaits its [`JoinHandle`]; the core and its other tasks live on.
 //!
+//! # Tasks that belong together
+//!
+//! | what | for |
+//! |---|---|
+//! | [`JoinSet`] | tasks of one kind, on any core, joined in the order in which they end; dropping it aborts them |
+//! | [`scope`](scope()), [`try_scope`] | tasks of this core that are over before the code goes on; the first error or panic ends them all |
+//! | [`CancellationToken`] | asking tasks, threads and futures of other executors to stop; they do so when they can |
+//! | [`task_local!`](crate::task_local) | a value that a future has with it, wherever it is polled |
+//!
+//! What a panic leads to is set for the whole runtime: see [`PanicPolicy`].
+//!
 //! # What becomes of a task
 //!
 //! Each row is a test of the same name in `tests/join_table.rs`.
@@ -150,26 +161,38 @@
 
 mod afar;
 mod beside;
+mod cancellation;
 mod death;
 mod error;
 mod header;
 mod here;
 mod home;
 mod join;
+mod join_set;
+mod local;
 mod made;
 mod main_task;
 mod memory;
+mod panics;
 mod queue;
 mod raw;
 mod remote;
+mod scope;
 mod spawn;
 mod waker;
 mod yield_now;
 
+pub use cancellation::{CancellationToken, Cancelled, CancelledOwned, DropGuard};
 pub use error::JoinError;
 pub use join::{AbortHandle, JoinHandle};
+pub use join_set::JoinSet;
+pub use local::{AccessError, LocalKey, TaskLocalFuture};
+pub use scope::{Scope, TryScope, scope, try_scope};
 pub use spawn::spawn;
 pub use yield_now::{YieldNow, yield_now};
+
+#[doc(hidden)]
+pub use local::CurrentValue as __CurrentValue;
 
 pub(crate) use beside::poll_beside;
 pub(crate) use death::{abort_all, merge_all};
@@ -178,6 +201,8 @@ pub(crate) use here::with as with_scheduler;
 pub(crate) use here::{Entered, budget};
 pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
+pub use panics::PanicPolicy;
+pub(crate) use panics::{FirstPanic, PanicResponse, Panics};
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
 pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_on};
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! [`Task`]: the one allocation of a task, and what depends on the type of its future.
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::cell::UnsafeCell;
 use std::future::Future;
 use std::mem::{ManuallyDrop, offset_of};
@@ -12,9 +13,10 @@ use std::task::{Context, Poll, Waker};
 use super::JoinError;
 use super::header::{Header, RawTask, VTable};
 use super::memory::{self, Blocks, class_of, rounded};
+use super::panics;
 use super::remote::Word;
 use super::waker::VTABLE as WAKER_VTABLE;
-use crate::cores::{CoreId, discard, quietly};
+use crate::cores::{CoreId, quietly};
 
 #[repr(C)]
 pub(super) struct Task<F: Future> {
@@ -116,7 +118,7 @@ impl<F: Future> Task<F> {
         let outcome = match polled {
             Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) => Err(JoinError::panicked(payload, task.spawned_at)),
+            Err(payload) => Err(panicked(task, payload)),
         };
         // SAFETY: as for the poll; the future is dropped once, here.
         unsafe { Self::finish(task, outcome) };
@@ -145,7 +147,7 @@ impl<F: Future> Task<F> {
                 ManuallyDrop::drop(&mut (*stage).future)
             }));
             if let Err(payload) = dropped {
-                outcome = after_panic_in_destructor(outcome, payload, task.spawned_at);
+                outcome = after_panic_in_destructor(task, outcome, payload);
             }
         }
         // SAFETY: the stage is the home's until `finished` is published, and holds nothing now.
@@ -158,25 +160,36 @@ impl<F: Future> Task<F> {
     unsafe fn drop_output(task: RawTask) {
         let stage = Self::stage(task);
         // SAFETY: the caller's promise.
-        quietly(|| unsafe { ManuallyDrop::drop(&mut (*stage).output) });
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
+            ManuallyDrop::drop(&mut (*stage).output)
+        }));
+        if let Err(payload) = dropped {
+            drop(panicked(task, payload));
+        }
     }
 }
 
 /// The panic of a destructor goes to the joiner, unless the future had paniced before.
 #[cold]
 fn after_panic_in_destructor<T>(
+    task: RawTask,
     outcome: Result<T, JoinError>,
-    payload: Box<dyn std::any::Any + Send>,
-    spawned_at: &'static Location<'static>,
+    payload: Box<dyn Any + Send>,
 ) -> Result<T, JoinError> {
+    let second = panicked(task, payload);
     match outcome {
-        Err(first) if first.is_panic() => {
-            discard(payload);
-            Err(first)
-        }
+        Err(first) if first.is_panic() => Err(first),
         unwanted => {
             quietly(|| drop(unwanted));
-            Err(JoinError::panicked(payload, spawned_at))
+            Err(second)
         }
     }
+}
+
+/// What the joiner is told of a panic, when the core has been told of it.
+#[cold]
+fn panicked(task: RawTask, payload: Box<dyn Any + Send>) -> JoinError {
+    let error = JoinError::panicked(payload, task.spawned_at);
+    panics::note(task, &error);
+    error
 }

@@ -35,7 +35,7 @@ use crate::inflight::{self, Delivery, Slots};
 use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
-use crate::task::{Entered, MainTask, budget};
+use crate::task::{Entered, MainTask, PanicResponse, budget};
 use crate::wheel::Wheel;
 
 /// How many polls one turn makes at most before it looks at the ring again.
@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     /// Bytes, a power of two.
     pub(crate) registered_memory: usize,
     pub(crate) start_paused: bool,
+    pub(crate) panics: PanicResponse,
 }
 
 /// Tells the cores of a runtime who they are, in their order.
@@ -100,6 +101,7 @@ impl Worker {
             linger: settings.linger,
             stopping: Cell::new(false),
         };
+        core.scheduler.panics().respond_by(settings.panics.clone());
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id)),

@@ -1,8 +1,13 @@
 //! What a task promises, without any I/O.
 
+mod cancellation;
+mod join_set;
 mod join_table;
+mod local;
 mod main_task;
+mod panics;
 mod remote_spawn;
+mod scope;
 mod wakers;
 
 use std::future::Future;
