@@ -130,7 +130,7 @@ impl Place {
     }
 
     /// The task was sent: whoever opens its message gives the place back.
-    pub(crate) fn is_used(self) {
+    pub(crate) fn leave_taken(self) {
         std::mem::forget(self);
     }
 }

@@ -134,7 +134,7 @@ where
     // alive until it was delivered. What is touched after a success is the handle's alone.
     match unsafe { home.mailbox().push(task.as_ptr().cast()) } {
         Ok(()) => {
-            place.is_used();
+            place.leave_taken();
             Ok(JoinHandle::new(task))
         }
         // SAFETY: the push failed, so the task is known here only, with its future inside.
