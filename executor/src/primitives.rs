@@ -8,8 +8,8 @@
 pub(crate) use loom::{
     cell::Cell,
     cell::UnsafeCell,
-    sync::Mutex,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    sync::{Mutex, MutexGuard},
     thread::yield_now,
 };
 
@@ -34,8 +34,8 @@ impl LeakCheck {
 #[cfg(not(krug_loom))]
 mod real {
     pub(crate) use std::cell::Cell;
-    pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread::yield_now;
 
     /// Nothing without loom.

@@ -58,6 +58,8 @@ pub(crate) struct Scheduler {
     blocks: Blocks,
     live: Cell<usize>,
     panics: Panics,
+    /// Tasks that came from elsewhere, whose places are not given back yet.
+    arrived: Cell<u32>,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
 }
@@ -90,6 +92,7 @@ impl Scheduler {
             blocks: Blocks::new(),
             live: Cell::new(0),
             panics: Panics::default(),
+            arrived: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
         })
@@ -214,7 +217,13 @@ impl Scheduler {
                 epoch: self.id().epoch(),
             },
         };
-        self.lease.take().deliver_all(delivery)
+        let received = self.lease.take().deliver_all(delivery);
+        // All at once: one atomic for as many tasks as there were.
+        match self.arrived.take() {
+            0 => {}
+            arrived => self.id().mailbox().backlog().give_back(arrived),
+        }
+        received
     }
 
     /// Drops the future of every task; who joins them sees that they were cancelled. From now
@@ -266,6 +275,11 @@ impl Scheduler {
 
     pub(crate) fn count_in(&self) {
         self.live.set(self.live.get() + 1);
+    }
+
+    /// A task that was sent here is taken in.
+    pub(crate) fn count_arrival(&self) {
+        self.arrived.set(self.arrived.get() + 1);
     }
 
     pub(crate) fn count_out(&self) {

@@ -393,7 +393,7 @@ fn a_closure_comes_back_when_its_core_has_ended() {
             let make = move || async move { text };
             let error = spawn_on(handle, make).unwrap_err();
             assert!(error.to_string().contains("has ended"));
-            assert_eq!(run_outside((error.0)()), "mine");
+            assert_eq!(run_outside((error.into_inner())()), "mine");
             assert!(!handle.is_alive());
             assert!(run_outside(handle.metrics()).is_err());
         }

@@ -417,7 +417,11 @@ fn threads_may_spawn_while_the_runtime_shuts_down() {
                                 Err(error) => panic!("{error}"),
                             },
                             Err(ended) => {
-                                assert_eq!(run_outside(ended.0), 1, "the future came back whole");
+                                assert_eq!(
+                                    run_outside(ended.into_inner()),
+                                    1,
+                                    "the future came back whole"
+                                );
                                 return (finished, cancelled);
                             }
                         }

@@ -231,7 +231,7 @@ fn rows() -> Vec<Row> {
         plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
         plain!("`ShutdownReport`": ShutdownReport),
-        generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),
+        generic!("`SpawnError<F>`", "F": SpawnError),
     ];
     rows.extend(rows_of_tasks());
     rows.extend(rows_of_streams());
@@ -257,6 +257,9 @@ fn rows() -> Vec<Row> {
                 )),
             ],
         ),
+    ]);
+    rows.extend(rows_of_cores());
+    rows.extend([
         plain!("`sync::oneshot::Sender<T>`, `sync::oneshot::Receiver<T>`":
             sync::oneshot::Sender<u8>, sync::oneshot::Receiver<u8>),
         plain!("`sync::mpsc::Sender<T>`, `sync::mpsc::UnboundedSender<T>`":
@@ -345,6 +348,21 @@ fn rows_of_files() -> Vec<Row> {
         plain!("`buf::Chunk`": krug::buf::Chunk),
         futures!("futures of `recv`":
             stream().recv(), unreachable::<&'static UnixStream>().recv(), unreachable::<&'static pipe::Receiver>().recv()),
+    ]
+}
+
+fn rows_of_cores() -> Vec<Row> {
+    use krug::cores::*;
+    vec![
+        generic!("`cores::oneshot::Sender<T>`, `cores::oneshot::Receiver<T>`", "T": oneshot::Sender, oneshot::Receiver),
+        generic!("`cores::watch::Sender<T>`", "T": watch::Sender),
+        generic!("`cores::watch::Receiver<T>`", "T": watch::Receiver),
+        generic!("`cores::broadcast::Sender<T>`", "T": broadcast::Sender),
+        generic!("`cores::broadcast::Receiver<T>`", "T": broadcast::Receiver),
+        generic!("`cores::Shared<T>`", "T": Shared),
+        plain!("`cores::SharedError`": SharedError),
+        generic!("`cores::actor::Address<T>`", "T": actor::Address),
+        generic!("`cores::actor::Reply<T>`", "T": actor::Reply),
     ]
 }
 

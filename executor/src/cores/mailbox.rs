@@ -25,6 +25,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::PoisonError;
 
+use super::backlog::{Backlog, SPAWN_BACKLOG_DEFAULT};
 use super::inbox::{Chain, Closed, Delivery, Inbox, Node, Pushed};
 use crate::primitives::{AtomicU32, Cell, Mutex, Ordering};
 
@@ -44,6 +45,7 @@ pub(crate) struct Mailbox {
     inbox: Inbox,
     /// Which life this is; changes only while the inbox is closed.
     epoch: AtomicU32,
+    backlog: Backlog,
     /// A lock and not an atomic: it is taken only to ring, which is a system call anyway,
     /// and a worker that takes its bell down waits here until nobody rings it any more.
     bell: Mutex<Option<Box<dyn Ring>>>,
@@ -55,6 +57,7 @@ impl Mailbox {
         Mailbox {
             inbox: Inbox::new(),
             epoch: AtomicU32::new(0),
+            backlog: Backlog::new(),
             bell: Mutex::new(None),
             number,
         }
@@ -73,6 +76,11 @@ impl Mailbox {
             Pushed::ToTheParked => self.ring(),
         }
         Ok(())
+    }
+
+    /// How many tasks are on their way into the inbox.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     #[cold]
@@ -164,6 +172,7 @@ impl MailboxLease {
         let mailbox = pool::take();
         let epoch = mailbox.epoch.load(Ordering::Relaxed) + 1;
         mailbox.epoch.store(epoch, Ordering::Release);
+        mailbox.backlog.set_bound(SPAWN_BACKLOG_DEFAULT);
         mailbox.inbox.reopen();
         MailboxLease {
             lease: Rc::new(Lease {
@@ -175,6 +184,11 @@ impl MailboxLease {
 
     pub(crate) fn id(&self) -> CoreId {
         self.lease.id
+    }
+
+    /// How many tasks may be on their way here.
+    pub(crate) fn set_spawn_backlog(&self, bound: u32) {
+        self.lease.id.mailbox.backlog.set_bound(bound);
     }
 
     /// The way to wake this worker while it is parked. Replaces what was set before.
@@ -235,6 +249,7 @@ impl Lease {
     pub(crate) fn close(&self) {
         let leftovers = self.id.mailbox.inbox.close();
         leftovers.deliver_all(Delivery::Discard);
+        self.id.mailbox.backlog.close();
     }
 }
 

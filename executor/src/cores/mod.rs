@@ -1,27 +1,53 @@
-//! Cores that talk: starting work on another core, and passing values between them.
+//! Cores that talk: starting work on another core, passing values between them, sharing what one of them owns.
 //!
 //! Nothing is shared between cores unless it is meant to be: a task, a stream, a lock of [`sync`](crate::sync) belongs to
-//! one core. What is here may go between them. It is `Send`, takes no lock on the way of a message, and makes no system
+//! one core. What is here may go between them: it is `Send`, works also on threads that run no core, and makes no system
 //! call towards a core that is awake.
 //!
-//! | what | for |
-//! |---|---|
-//! | [`CoreHandle`] | a core: starting tasks there, asking how it is |
-//! | [`Placement`] | which core gets the next connection: each in turn, or the least loaded |
-//! | [`spawn_on`] | a closure that makes a future on another core, where it stays |
+//! | what | for | bound | fair | a dropped future |
+//! |---|---|---|---|---|
+//! | [`CoreHandle`] | a core: asking how it is, [`spawn`](CoreHandle::spawn)ing a future that is `Send` | [`spawn_backlog`](crate::runtime::Builder::spawn_backlog), beyond it an error | no: never waits | detaches the task |
+//! | [`spawn_on`] | a closure that makes a future on another core, where it stays | the same | no: never waits | detaches the task |
+//! | [`CoreHandle::call`] | the same, and its result comes back | the same, beyond it waits | first come, first served among those who wait | cancels the work there |
+//! | [`oneshot`] | one value, once | 1 | one waits | can be awaited again: `(&mut receiver).await` |
+//! | [`watch`] | the newest value, seen by many | 1 | woken as they came | loses no change |
+//! | [`broadcast`] | a queue, every receiver gets every message | chosen; the oldest leaves, slow receivers are told | woken as they came | loses no message |
+//! | [`Shared`] | a value of one core, used from all by closures | as `call` | as `call` | the closure is called or it is not |
+//! | [`Placement`] | which core gets the next connection: each in turn, or the least loaded | none | | |
+//! | [`actor`] | a state of one core, with a mailbox | chosen; senders wait | first come, first served | the message is sent or it is not; the answer is dropped |
+//!
+//! # What all of them keep
+//!
+//! - **Never blocked.** No thread waits for another one, but for a lock that is held for a few instructions: where `watch`, `broadcast`
+//!   and `actor` keep their queues, and where anybody joins a line to wait. `oneshot`, and sending work where there is room,
+//!   take none.
+//! - **Your code runs when we hold nothing.** A value's destructor, its `clone` or a waker may use the same channel again. A
+//!   waker that panics is reported by the panic hook, and keeps nobody else from being woken.
+//! - **Control messages are not bounded, and cannot fail**: wakes, aborts, and the drop of what lives elsewhere.
+//! - **The end of a core is told to everybody**: what waits for it gets an error, what it had is dropped there.
+//! - **A leaked future keeps what it has.** `mem::forget` of one that waits leaves it in line; a place it is given then is lost.
 
+pub mod actor;
+mod backlog;
+pub mod broadcast;
 mod handle;
 mod inbox;
 mod letter;
+mod line;
 mod mailbox;
+pub mod oneshot;
 mod placement;
+mod shared;
+pub mod watch;
 
-pub use handle::{CoreHandle, RuntimeEnded, spawn_on};
+pub(crate) use backlog::{BacklogPlace, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
+pub use handle::{CoreHandle, SpawnError, spawn_on};
 pub(crate) use inbox::{Closed, Delivery, Node};
 #[cfg(test)]
 pub(crate) use mailbox::Ring;
 pub(crate) use mailbox::{CoreId, Lease, Mailbox, MailboxLease};
 pub use placement::{Place, Placement};
+pub use shared::{Shared, SharedError};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -42,7 +42,7 @@ where
         };
         if let Err(refused) = spawn_on(core, service) {
             // That core has just ended, or is full: this one is neither.
-            drop(spawn(refused.0()));
+            drop(spawn(refused.into_inner()()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Connection;
 use crate::context;
-use crate::cores::{CoreHandle, spawn_on};
+use crate::cores::CoreHandle;
 use crate::source::{HandOver, Luggage, Stream, unpack};
 
 /// A stream that could not go to another core, and why. It is as usable as before.
@@ -85,10 +85,7 @@ impl Connection {
         };
         let parcel = Arc::new(Parcel(Mutex::new(Some(luggage))));
         let theirs = parcel.clone();
-        let arrived = match spawn_on(core, move || ready(theirs.open())) {
-            Ok(task) => task.await.ok().flatten(),
-            Err(_) => None,
-        };
+        let arrived = core.call(move || ready(theirs.open())).await.ok().flatten();
         if let Some(Ok(connection)) = arrived {
             return Ok(connection);
         }
@@ -97,7 +94,7 @@ impl Connection {
             // It was opened there, and that core has ended: it is closed, and says so.
             _ => self,
         };
-        let error = io::Error::other("the other core has ended, or takes nothing in now");
+        let error = io::Error::other("the other core has ended");
         Err(MigrateError { stream, error })
     }
 }
@@ -121,13 +118,13 @@ macro_rules! migrate_method {
         /// what was written is sent first, however long that takes, and what was received and not read goes along.
         ///
         /// On its own core already, it stays as it is. Halves are put together by `reunite` before they can go. A
-        /// connection that goes costs a task on the other core and a turn of both.
+        /// connection that goes costs a [call](crate::CoreHandle::call) of the other core, which waits for room there.
         ///
         /// Dropping this future closes the connection, in good order.
         ///
         /// # Errors
         ///
-        /// If `core` has ended or is one of another runtime, or takes in no more tasks at the moment; if the stream is used on a core that is not its own. The
+        /// If `core` has ended or is one of another runtime; if the stream is used on a core that is not its own. The
         /// stream comes back, as usable as before.
         pub async fn migrate(
             self,

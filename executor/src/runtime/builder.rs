@@ -10,7 +10,7 @@ use super::threads::CoreThread;
 use super::{Others, Runtime};
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
-use crate::cores::CoreId;
+use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
 use crate::driver::{Choice, Config};
 use crate::random::Random;
 use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
@@ -89,6 +89,7 @@ impl Builder {
             linger: LINGER_DEFAULT,
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
+            spawn_backlog: SPAWN_BACKLOG_DEFAULT,
             start_paused: false,
             panics: PanicResponse::Isolate,
         };
@@ -279,6 +280,15 @@ impl Builder {
         let name = name.into();
         assert!(!name.contains('\0'), "a zero byte in the name of a thread");
         self.settings.driver.pool.thread_name = name.into();
+        self
+    }
+
+    /// How many tasks may be on their way to this core, sent by [`spawn_on`](crate::spawn_on) or
+    /// [`CoreHandle::spawn`](crate::CoreHandle::spawn) and not taken in yet, at least 1; 4096 unless set. A core takes in all that has come with
+    /// each turn. What is sent beyond comes back with an error; [`CoreHandle::call`](crate::CoreHandle::call) waits.
+    pub fn spawn_backlog(mut self, tasks: usize) -> Builder {
+        let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
+        self.settings.spawn_backlog = tasks.clamp(1, SPAWN_BACKLOG_MAX);
         self
     }
 

@@ -1,12 +1,11 @@
 //! [`run_on_every`]: the same on every core.
 
 use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::RuntimeEnded;
-use crate::cores::{CoreHandle, spawn_on};
+use crate::cores::CoreHandle;
 use crate::task::{JoinError, JoinHandle};
 
 /// Runs what `make` makes on every core of the runtime that this thread is running, and gives the outputs in the cores' order. A copy
@@ -41,9 +40,10 @@ where
     let mut parts = Parts(Vec::with_capacity(cores.len()));
     for (number, core) in cores.iter().enumerate() {
         let make = make.clone();
-        let part = match spawn_on(*core, move || make(number)) {
+        let sent = core.spawn_in_time(move || make(number), Location::caller());
+        let part = match sent.await {
             Ok(task) => Part::Running(task),
-            Err(RuntimeEnded(_)) => Part::Ended(None),
+            Err(_) => Part::Ended(None),
         };
         parts.0.push(part);
     }

@@ -2,7 +2,8 @@
 
 use super::Metrics;
 use crate::context;
-use crate::cores::{CoreHandle, RuntimeEnded, spawn_on};
+use crate::cores::CoreHandle;
+use crate::task::JoinError;
 
 impl CoreHandle {
     /// The handle of the core that this thread is running; `None` outside a runtime.
@@ -35,10 +36,9 @@ impl CoreHandle {
     ///
     /// # Errors
     ///
-    /// If the core has ended, or ends meanwhile.
-    pub async fn metrics(&self) -> Result<Metrics, RuntimeEnded<()>> {
-        let asked = spawn_on(*self, || async { Metrics::of_this_core() });
-        let answer = asked.map_err(|_| RuntimeEnded(()))?.await;
-        answer.ok().flatten().ok_or(RuntimeEnded(()))
+    /// As [`call`](CoreHandle::call): if the core has ended, or ends meanwhile.
+    pub async fn metrics(&self) -> Result<Metrics, JoinError> {
+        let asked = self.call(|| async { Metrics::of_this_core() });
+        Ok(asked.await?.expect("a task runs inside a runtime"))
     }
 }

@@ -92,6 +92,7 @@
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | cores | 1 | [`Builder::cores`] |
 //! | waiting for a core beyond the shutdown deadline | 100 ms | |
+//! | tasks on their way to a core | 4096; beyond them an error, or waiting | [`Builder::spawn_backlog`] |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
 //! | threads for regular files, the kernel's or, on epoll, of those for work that blocks | the kernel's bound: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
@@ -137,7 +138,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::cores::RuntimeEnded;
+pub use crate::cores::SpawnError;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
 pub use crate::task::PanicPolicy;

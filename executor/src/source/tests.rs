@@ -25,6 +25,7 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
         linger: Duration::from_secs(5),
         receive: ReceiveSettings::default(),
         registered_memory: 0,
+        spawn_backlog: 16,
         start_paused: false,
         panics: crate::task::PanicResponse::Isolate,
     };

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Waiter;
 use super::waiting::poll_wait_alone;
+pub use crate::cores::oneshot::{RecvError, TryRecvError};
 
 /// Makes a channel for one value.
 ///
@@ -52,20 +53,6 @@ pub struct Sender<T> {
 #[must_use = "the value only arrives if it is awaited"]
 pub struct Receiver<T> {
     shared: Rc<RefCell<State<T>>>,
-}
-
-/// The sender was dropped without sending, or the receiver had closed the channel before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecvError;
-
-/// Why there is no value (yet).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// Nothing was sent yet.
-    Empty,
-    /// The sender was dropped without sending, the channel was closed before it sent, or
-    /// the value was already taken.
-    Closed,
 }
 
 struct State<T> {
@@ -229,22 +216,3 @@ impl<T> fmt::Debug for Receiver<T> {
             .finish()
     }
 }
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no value was sent")
-    }
-}
-
-impl std::error::Error for RecvError {}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TryRecvError::Empty => "nothing was sent yet",
-            TryRecvError::Closed => "no value will come",
-        })
-    }
-}
-
-impl std::error::Error for TryRecvError {}

@@ -253,7 +253,10 @@ fn open(task: RawTask) {
     task.count
         .set((task.count.get() as i64 + word.count() + 1) as u64);
     if word.has(NEW) {
-        here::with(|scheduler| adopt(scheduler, task));
+        here::with(|scheduler| {
+            scheduler.count_arrival();
+            adopt(scheduler, task);
+        });
     }
     if word.has(ABORT) {
         abort(task);
@@ -273,6 +276,7 @@ fn open(task: RawTask) {
 /// A new task has come to a worker that takes none any more. `QUEUED` stays set until the
 /// word is merged, so nobody pushes the node once more, to where nobody would find it.
 fn decline(task: RawTask) {
+    task.home.mailbox().backlog().give_back(1);
     // SAFETY: it was never taken in, so the future is there and nobody runs it. It is
     // `Send`, so it may be dropped on whatever thread this is.
     unsafe { cancel_unknown(task) };

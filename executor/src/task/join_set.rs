@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use slab::Slab;
 
 use super::{AbortHandle, JoinError, JoinHandle, budget, spawn};
-use crate::cores::{self, CoreHandle, RuntimeEnded, quietly};
+use crate::cores::{self, CoreHandle, SpawnError, quietly};
 use crate::primitives::{AtomicBool, Ordering};
 
 /// Tasks that belong together, all with an output of the same type. They are joined in the order in which they end.
@@ -189,13 +189,13 @@ impl<T> JoinSet<T> {
     ///
     /// # Errors
     ///
-    /// If the core has ended: `make` comes back.
+    /// As [`spawn_on`](crate::spawn_on): `make` comes back.
     #[track_caller]
     pub fn spawn_on<M, F>(
         &mut self,
         core: CoreHandle,
         make: M,
-    ) -> Result<AbortHandle, RuntimeEnded<M>>
+    ) -> Result<AbortHandle, SpawnError<M>>
     where
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output = T> + 'static,

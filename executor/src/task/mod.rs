@@ -196,15 +196,13 @@ pub use local::CurrentValue as __CurrentValue;
 
 pub(crate) use beside::poll_beside;
 pub(crate) use death::{abort_all, merge_all};
-#[cfg(test)]
-pub(crate) use here::with as with_scheduler;
-pub(crate) use here::{Entered, budget};
+pub(crate) use here::{Entered, budget, with as with_scheduler};
 pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
 pub use panics::PanicPolicy;
 pub(crate) use panics::{FirstPanic, PanicResponse, Panics};
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
-pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_on};
+pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_made_in, spawn_on};
 #[cfg(test)]
 pub(crate) use waker::TaskRef;
 pub(crate) use waker::Waiter;

@@ -7,7 +7,7 @@ use super::made::MadeAtHome;
 use super::raw::{Birth, Task};
 use super::remote::{MERGED, NEW, QUEUED, Word};
 use super::{JoinHandle, here, home};
-use crate::cores::{Closed, CoreId};
+use crate::cores::{BacklogPlace, Closed, CoreId, SpawnError};
 use crate::scheduler::Scheduler;
 
 /// One for the scheduler until the task is complete, one for the join handle.
@@ -85,23 +85,47 @@ fn spawn_stillborn<F: Future + 'static>(
 ///
 /// # Errors
 ///
-/// Hands the future back if that life is over. If it ends before the task was taken in, the
-/// task is cancelled.
+/// Hands the future back if that life is over, or too many tasks are on their way there. If it ends before the task was taken
+/// in, the task is cancelled.
 #[track_caller]
-pub(crate) fn spawn_from_afar<F>(home: CoreId, future: F) -> Result<JoinHandle<F::Output>, F>
+pub(crate) fn spawn_from_afar<F>(
+    home: CoreId,
+    future: F,
+) -> Result<JoinHandle<F::Output>, SpawnError<F>>
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
     if !home.is_alive() {
-        return Err(future);
+        return Err(SpawnError::Ended(future));
     }
+    match home.try_place() {
+        Some(place) => spawn_in(place, future, Location::caller()).map_err(SpawnError::Ended),
+        None => Err(SpawnError::Full(future)),
+    }
+}
+
+/// Starts a task on the core where it has a place, from any thread.
+///
+/// # Errors
+///
+/// Hands the future back if that life is over.
+fn spawn_in<F>(
+    place: BacklogPlace,
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    let home = place.core();
     let task = Task::allocate(
         future,
         Birth {
             blocks: None,
             home,
-            spawned_at: Location::caller(),
+            spawned_at,
             count: AT_BIRTH,
             word: Word::new(QUEUED | NEW, 0),
         },
@@ -109,7 +133,10 @@ where
     // SAFETY: the task was born with `QUEUED`, so nobody else pushes its node and it stays
     // alive until it was delivered. What is touched after a success is the handle's alone.
     match unsafe { home.mailbox().push(task.as_ptr().cast()) } {
-        Ok(()) => Ok(JoinHandle::new(task)),
+        Ok(()) => {
+            place.leave_taken();
+            Ok(JoinHandle::new(task))
+        }
         // SAFETY: the push failed, so the task is known here only, with its future inside.
         Err(Closed) => Err(unsafe { Task::<F>::dismantle(task) }),
     }
@@ -119,15 +146,41 @@ where
 ///
 /// # Errors
 ///
-/// Hands `make` back if that life is over. If it ends before the task was taken in, the task is cancelled, and `make` dropped.
+/// Hands `make` back if that life is over, or too many tasks are on their way there. If it ends before the task was taken in, the
+/// task is cancelled, and `make` dropped.
 #[track_caller]
-pub(crate) fn spawn_made_from_afar<M, F>(home: CoreId, make: M) -> Result<JoinHandle<F::Output>, M>
+pub(crate) fn spawn_made_from_afar<M, F>(
+    home: CoreId,
+    make: M,
+) -> Result<JoinHandle<F::Output>, SpawnError<M>>
 where
     M: FnOnce() -> F + Send + 'static,
     F: Future<Output: Send> + 'static,
 {
-    spawn_from_afar(home, MadeAtHome::new(make)).map_err(|made| {
-        made.into_closure()
-            .expect("a task that comes back was never polled")
+    spawn_from_afar(home, MadeAtHome::new(make)).map_err(|error| match error {
+        SpawnError::Ended(made) => SpawnError::Ended(never_polled(made)),
+        SpawnError::Full(made) => SpawnError::Full(never_polled(made)),
     })
+}
+
+/// As [`spawn_made_from_afar`], where the task has a place.
+///
+/// # Errors
+///
+/// Hands `make` back if that life is over.
+pub(crate) fn spawn_made_in<M, F>(
+    place: BacklogPlace,
+    make: M,
+    spawned_at: &'static Location<'static>,
+) -> Result<JoinHandle<F::Output>, M>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future<Output: Send> + 'static,
+{
+    spawn_in(place, MadeAtHome::new(make), spawned_at).map_err(never_polled)
+}
+
+fn never_polled<M, F>(made: MadeAtHome<M, F>) -> M {
+    made.into_closure()
+        .expect("a task that comes back was never polled")
 }

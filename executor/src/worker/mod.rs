@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) receive: ReceiveSettings,
     /// Bytes, a power of two.
     pub(crate) registered_memory: usize,
+    /// How many tasks may be on their way from elsewhere.
+    pub(crate) spawn_backlog: u32,
     pub(crate) start_paused: bool,
     pub(crate) panics: PanicResponse,
 }
@@ -81,6 +83,7 @@ impl Worker {
     pub(crate) fn new(settings: &Settings) -> io::Result<Worker> {
         let driver = Outside::new(&settings.driver)?;
         let lease = MailboxLease::acquire();
+        lease.set_spawn_backlog(settings.spawn_backlog);
         lease.set_bell(Box::new(driver.bell()));
         let id = lease.id();
         let clock = Clock::new(driver.time_source());

@@ -46,7 +46,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fmt;
 use std::rc::Rc;
 
 use super::waiting::WaitQueue;
@@ -54,6 +53,7 @@ use super::waiting::WaitQueue;
 mod receiver;
 mod sender;
 
+pub use crate::cores::broadcast::{RecvError, SendError, TryRecvError};
 pub use receiver::Receiver;
 pub use sender::Sender;
 
@@ -67,32 +67,6 @@ pub fn channel<T: Clone>(bound: usize) -> (Sender<T>, Receiver<T>) {
     let sender = Sender::new(bound);
     let receiver = sender.subscribe();
     (sender, receiver)
-}
-
-/// There are no receivers; here is the message back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SendError<T>(pub T);
-
-/// Why there is no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvError {
-    /// Nothing is queued and nothing will be: all senders were dropped.
-    Closed,
-    /// So many messages were dropped before this receiver received them. The next receive
-    /// goes on with the oldest that is left.
-    Lagged(u64),
-}
-
-/// Why there is no message (yet).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// Nothing is queued now.
-    Empty,
-    /// Nothing is queued and nothing will be: all senders were dropped.
-    Closed,
-    /// So many messages were dropped before this receiver received them. The next receive
-    /// goes on with the oldest that is left.
-    Lagged(u64),
 }
 
 type Shared<T> = Rc<RefCell<State<T>>>;
@@ -184,40 +158,3 @@ impl<T: Clone> Taken<T> {
         }
     }
 }
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody receives")
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecvError::Closed => f.write_str("the channel is closed and empty"),
-            RecvError::Lagged(count) => write!(f, "{count} messages were missed"),
-        }
-    }
-}
-
-impl std::error::Error for RecvError {}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TryRecvError::Empty => f.write_str("no message is queued"),
-            TryRecvError::Closed => f.write_str("the channel is closed and empty"),
-            TryRecvError::Lagged(count) => write!(f, "{count} messages were missed"),
-        }
-    }
-}
-
-impl std::error::Error for TryRecvError {}

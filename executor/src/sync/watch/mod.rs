@@ -43,6 +43,7 @@ use super::waiting::{WaitQueue, wake_all};
 mod receiver;
 mod sender;
 
+pub use crate::cores::watch::{RecvError, SendError};
 pub use receiver::Receiver;
 pub use sender::Sender;
 
@@ -53,14 +54,6 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
     let receiver = sender.subscribe();
     (sender, receiver)
 }
-
-/// There are no receivers; here is the value back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SendError<T>(pub T);
-
-/// All senders were dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecvError;
 
 /// A value of the channel. While one is kept, see
 /// [there](self#values-that-are-being-looked-at).
@@ -129,25 +122,3 @@ impl<T: fmt::Debug> fmt::Debug for Ref<'_, T> {
         (**self).fmt(f)
     }
 }
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody watches")
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value will not change any more")
-    }
-}
-
-impl std::error::Error for RecvError {}

@@ -150,11 +150,12 @@ fn a_core_that_is_gone_hands_the_future_back() {
     assert!(!home.is_alive());
     let drops = Drops::default();
     let guard = drops.counter();
-    let future = spawn_from_afar(home, async move { drop(guard) })
+    let error = spawn_from_afar(home, async move { drop(guard) })
         .map(|_| ())
         .unwrap_err();
     assert_eq!(drops.count(), 0);
-    wait(future);
+    assert!(!error.is_full());
+    wait(error.into_inner());
     assert_eq!(drops.count(), 1);
 }
 
