@@ -8,6 +8,8 @@
 pub(crate) use loom::{
     cell::Cell,
     cell::UnsafeCell,
+    hint::spin_loop,
+    sync::Arc,
     sync::Mutex,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
     thread::yield_now,
@@ -34,6 +36,8 @@ impl LeakCheck {
 #[cfg(not(krug_loom))]
 mod real {
     pub(crate) use std::cell::Cell;
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
     pub(crate) use std::thread::yield_now;

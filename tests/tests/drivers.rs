@@ -34,6 +34,10 @@ const WITHOUT_SIMULATION: &[(&str, &str)] = &[
         "is about threads and processors; a simulation runs on one thread, and says so: the last test there",
     ),
     (
+        "tests/tests/cores_channels.rs",
+        "is about threads; a host of several cores has channels in tests/tests/simulation.rs",
+    ),
+    (
         "tests/tests/counters.rs",
         "counts system calls and allocations of the drivers on a kernel; a simulation allocates for its world",
     ),
