@@ -114,8 +114,16 @@ impl<T> MeshSenders<T> {
         self.to[core].as_mut().expect("there is one to each other")
     }
 
-    /// Queues a message to another core, after waiting for a place if that queue is full. Errors and what comes of
-    /// dropping the future are as for [`Sender::send`].
+    /// Queues a message to another core, after waiting for a place if that queue is full.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back if the queue is closed, before or while this waits.
+    ///
+    /// # Cancellation
+    ///
+    /// The message is sent only when this resolves. Dropping the future drops the message unsent; to keep it,
+    /// [`reserve`](Sender::reserve) a place of the sender [`to`](MeshSenders::to) that core first.
     ///
     /// # Panics
     ///

@@ -10,7 +10,7 @@
 //! | [`spawn_on`] | a closure that makes a future on another core, where it stays |
 //! | [`spsc`] | a queue from one core to another |
 //! | [`mpsc`] | a queue from many cores to one; senders get places first come, first served |
-//! | [`mesh`] | a queue from each core to each other one |
+//! | [`mesh()`] | a queue from each core to each other one |
 //!
 //! Queues have a bound, and who sends into a full one waits. They work between any threads, also those of other executors or of none;
 //! within one core, those of [`sync`](crate::sync) do the same without atomics.
