@@ -7,13 +7,14 @@ pub(crate) const HELP: &str = "\
 krug-benches <scenario> [options]
 
 scenarios
+  cores   messages between cores: one way, with two producers, there and back
   echo    messages sent back over TCP: 64 bytes, 50 connections
   nop     requests that do nothing: what an executor adds to a bare loop
   sim     messages sent back over a simulated network: completions a second of real time
   all     all of them
 
 options
-  --pairs N           pairs of runs, default 7; sim: rounds
+  --pairs N           pairs of runs, default 7; cores, sim: rounds
   --driver NAME       what `krug` runs on: uring (default), epoll
   --peer NAME         compare with: floor, tokio (default both), krug-uring, krug-epoll;
                       may be repeated (the same name as the subject's shows the noise)
@@ -22,7 +23,7 @@ options
   --connections N     echo, sim: default 50
   --bytes N           echo, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
-  --operations N      nop, sim: operations of one run, default 1000000
+  --operations N      cores, nop, sim: operations of one run, default 1000000
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -69,7 +70,7 @@ pub(crate) enum Parsed {
     Help,
 }
 
-pub(crate) const SCENARIOS: &[&str] = &["echo", "nop", "sim", "all"];
+pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "nop", "sim", "all"];
 
 const DRIVERS: &[&str] = &["uring", "epoll"];
 

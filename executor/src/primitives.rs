@@ -8,8 +8,9 @@
 pub(crate) use loom::{
     cell::Cell,
     cell::UnsafeCell,
+    hint::spin_loop,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     thread::yield_now,
 };
 
@@ -34,8 +35,9 @@ impl LeakCheck {
 #[cfg(not(krug_loom))]
 mod real {
     pub(crate) use std::cell::Cell;
+    pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-    pub(crate) use std::sync::{Mutex, MutexGuard};
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use std::thread::yield_now;
 
     /// Nothing without loom.

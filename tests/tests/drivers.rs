@@ -31,6 +31,10 @@ const WITHOUT_RUNTIME: &[&str] = &[
 /// Programs that run on the drivers on a kernel, and not in a simulation, and why.
 const WITHOUT_SIMULATION: &[(&str, &str)] = &[
     (
+        "tests/tests/cores_channels.rs",
+        "is about threads; a host of several cores has channels in tests/tests/simulation.rs",
+    ),
+    (
         "tests/tests/counters.rs",
         "counts system calls and allocations of the drivers on a kernel; a simulation allocates for its world",
     ),

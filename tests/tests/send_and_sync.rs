@@ -259,6 +259,7 @@ fn rows() -> Vec<Row> {
         ),
     ]);
     rows.extend(rows_of_cores());
+    rows.extend(rows_of_channels());
     rows.extend([
         plain!("`sync::oneshot::Sender<T>`, `sync::oneshot::Receiver<T>`":
             sync::oneshot::Sender<u8>, sync::oneshot::Receiver<u8>),
@@ -326,6 +327,61 @@ fn rows_of_streams() -> Vec<Row> {
                 traits!(io::BufWriter<Writer<u8>>),
                 traits!(io::BufWriter<Writer<Cell<u8>>>),
                 traits!(io::BufWriter<Writer<Rc<u8>>>),
+            ],
+        ),
+    ]
+}
+
+fn rows_of_channels() -> Vec<Row> {
+    use krug::cores::{MeshReceiver, MeshSenders, mpsc, spsc};
+    vec![
+        generic!("`cores::spsc::Sender<T>`, `cores::spsc::Receiver<T>`", "T": spsc::Sender, spsc::Receiver),
+        generic!("`cores::mpsc::Sender<T>`", "T": mpsc::Sender),
+        generic!("`cores::mpsc::Receiver<T>`", "T": mpsc::Receiver),
+        generic!("`cores::MeshSenders<T>`, `cores::MeshReceiver<T>`", "T": MeshSenders, MeshReceiver),
+        row(
+            "`cores::spsc::SendFuture<T>`, `cores::mpsc::SendFuture<T>`",
+            "T",
+            [
+                traits!((spsc::SendFuture<'static, u8>, mpsc::SendFuture<'static, u8>)),
+                traits!((
+                    spsc::SendFuture<'static, Cell<u8>>,
+                    mpsc::SendFuture<'static, Cell<u8>>
+                )),
+                traits!((
+                    spsc::SendFuture<'static, Rc<u8>>,
+                    mpsc::SendFuture<'static, Rc<u8>>
+                )),
+            ],
+        ),
+        row(
+            "`cores::spsc::ReserveFuture<T>`, `cores::mpsc::ReserveFuture<T>`",
+            "T",
+            [
+                traits!((
+                    spsc::ReserveFuture<'static, u8>,
+                    mpsc::ReserveFuture<'static, u8>
+                )),
+                traits!((
+                    spsc::ReserveFuture<'static, Cell<u8>>,
+                    mpsc::ReserveFuture<'static, Cell<u8>>
+                )),
+                traits!((
+                    spsc::ReserveFuture<'static, Rc<u8>>,
+                    mpsc::ReserveFuture<'static, Rc<u8>>
+                )),
+            ],
+        ),
+        row(
+            "`cores::spsc::Permit<T>`, `cores::mpsc::Permit<T>`",
+            "T",
+            [
+                traits!((spsc::Permit<'static, u8>, mpsc::Permit<'static, u8>)),
+                traits!((
+                    spsc::Permit<'static, Cell<u8>>,
+                    mpsc::Permit<'static, Cell<u8>>
+                )),
+                traits!((spsc::Permit<'static, Rc<u8>>, mpsc::Permit<'static, Rc<u8>>)),
             ],
         ),
     ]

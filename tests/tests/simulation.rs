@@ -320,6 +320,53 @@ fn cores_of_a_host_talk_to_each_other() {
 }
 
 #[test]
+fn channels_between_the_cores_of_a_host_follow_from_the_seed() {
+    let run = |seed| {
+        written(seed, |sim, log| {
+            let log = log.clone();
+            let mesh = krug::cores::mesh(3, 2).into_iter().map(Some);
+            let mesh = Rc::new(RefCell::new(mesh.collect::<Vec<_>>()));
+            let (said, heard) = krug::cores::mpsc::channel(1);
+            let heard = Rc::new(RefCell::new(Some(heard)));
+            sim.host_with_cores("server", 3, move |core| {
+                let (mut senders, mut receiver) = mesh.borrow_mut()[core].take().unwrap();
+                let (log, said, heard) = (log.clone(), said.clone(), heard.clone());
+                async move {
+                    spawn(async move {
+                        for number in 0..20 {
+                            sleep(MS * rand::below(3) as u32).await;
+                            for (_, sender) in senders.iter_mut() {
+                                sender.send(number).await.unwrap();
+                            }
+                        }
+                    });
+                    if core == 0 {
+                        let mut heard = heard.borrow_mut().take().unwrap();
+                        spawn(async move {
+                            while let Some(words) = heard.recv().await {
+                                log.borrow_mut().push(words);
+                            }
+                        });
+                    }
+                    while let Some((from, number)) = receiver.recv().await {
+                        said.send(format!("{core} from {from}: {number}"))
+                            .await
+                            .unwrap();
+                    }
+                    drop(said);
+                    sleep(HOUR).await;
+                }
+            });
+            sim.client("end", sleep(MS * 1000));
+        })
+    };
+    let first = run(3);
+    assert_eq!(first.0.len(), 3 * 2 * 20);
+    assert_eq!(first, run(3));
+    assert_ne!(first.0, run(4).0);
+}
+
+#[test]
 fn a_loop_that_never_waits_does_not_stop_the_clock() {
     let mut sim = Sim::new(8);
     sim.client("busy", async {

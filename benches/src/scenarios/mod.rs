@@ -1,5 +1,6 @@
 //! One file for each scenario.
 
+mod cores;
 mod echo;
 mod instructions;
 mod nop;
@@ -26,6 +27,9 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         println!("quick: shows that it runs; the numbers are not worth telling");
     }
     let is_wanted = |scenario| options.scenario == scenario || options.scenario == "all";
+    if is_wanted("cores") {
+        cores::run(options, &machine)?;
+    }
     if is_wanted("nop") {
         nop::run(options, &machine)?;
     }

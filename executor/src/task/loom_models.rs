@@ -23,7 +23,7 @@ const TURN: TurnBudget = TurnBudget {
     until: None,
 };
 
-fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(f);
@@ -82,7 +82,8 @@ impl Worker {
     }
 }
 
-struct NotifyWaker(Notify);
+/// Wakes a thread that sleeps until then.
+pub(crate) struct NotifyWaker(pub(crate) Notify);
 
 impl Wake for NotifyWaker {
     fn wake(self: Arc<Self>) {
@@ -91,7 +92,7 @@ impl Wake for NotifyWaker {
 }
 
 /// Waits on a thread without a scheduler.
-fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let notify = Arc::new(NotifyWaker(Notify::new()));
     let waker = Waker::from(notify.clone());
     let mut future = pin!(future);

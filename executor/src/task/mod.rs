@@ -211,4 +211,4 @@ pub(crate) use waker::Waiter;
 mod tests;
 
 #[cfg(all(test, krug_loom))]
-mod loom_models;
+pub(crate) mod loom_models;

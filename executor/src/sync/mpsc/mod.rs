@@ -23,7 +23,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fmt;
 use std::rc::Rc;
 
 use super::Waiter;
@@ -33,6 +32,7 @@ mod bounded;
 mod receiver;
 mod unbounded;
 
+pub use crate::cores::{ReserveError, SendError, TryRecvError, TrySendError};
 pub use bounded::{Permit, ReserveFuture, SendFuture, Sender};
 pub use receiver::Receiver;
 pub use unbounded::UnboundedSender;
@@ -54,38 +54,6 @@ pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
 pub fn unbounded<T>() -> (UnboundedSender<T>, Receiver<T>) {
     let shared = State::shared(None);
     (UnboundedSender::new(shared.clone()), Receiver::new(shared))
-}
-
-/// The channel is closed; here is the message back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SendError<T>(pub T);
-
-/// Why a message could not be sent now, and the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError<T> {
-    /// There is no room, or others have waited longer for it.
-    Full(T),
-    /// The channel is closed.
-    Closed(T),
-}
-
-/// Why no place in the channel could be reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReserveError {
-    /// There is no room, or others have waited longer for it. Never from
-    /// [`reserve`](Sender::reserve), which waits.
-    Full,
-    /// The channel is closed.
-    Closed,
-}
-
-/// Why there is no message (yet).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// Nothing is queued now.
-    Empty,
-    /// Nothing is queued and nothing will be.
-    Closed,
 }
 
 type Shared<T> = Rc<RefCell<State<T>>>;
@@ -211,59 +179,3 @@ fn leave_senders<T>(shared: &RefCell<State<T>>) {
         waiter.wake();
     }
 }
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the channel is closed")
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
-
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrySendError::Full(_) => "Full(..)",
-            TrySendError::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
-impl<T> fmt::Display for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrySendError::Full(_) => "the channel is full",
-            TrySendError::Closed(_) => "the channel is closed",
-        })
-    }
-}
-
-impl<T> std::error::Error for TrySendError<T> {}
-
-impl fmt::Display for ReserveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ReserveError::Full => "the channel is full",
-            ReserveError::Closed => "the channel is closed",
-        })
-    }
-}
-
-impl std::error::Error for ReserveError {}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TryRecvError::Empty => "no message is queued",
-            TryRecvError::Closed => "the channel is closed and empty",
-        })
-    }
-}
-
-impl std::error::Error for TryRecvError {}

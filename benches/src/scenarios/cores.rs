@@ -1,0 +1,244 @@
+//! Messages between cores: how many a second one way, and how long one takes there and back.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use krug::cores::{TrySendError, mpsc, spsc};
+use krug::runtime::Driver;
+use krug::task::{JoinHandle, yield_now};
+use krug::{CoreHandle, Runtime, spawn, spawn_on};
+
+use crate::floor::system;
+use crate::harness::machine::Machine;
+use crate::harness::report::{self, Line};
+use crate::harness::statistics::Summary;
+use crate::options::Options;
+
+const CAPACITY: usize = 1024;
+const BATCH: usize = 256;
+
+/// Nanoseconds that `messages` take on cores of this runtime.
+type Course = fn(&Runtime, messages: u64) -> f64;
+
+/// What is measured, with one message in how many `--operations`, and what it should come to.
+const COURSES: [(&str, Course, u64, &str); 5] = [
+    (
+        "one way, in batches",
+        one_way_in_batches,
+        1,
+        "20 M/s or more",
+    ),
+    (
+        "one way, one by one",
+        one_way_one_by_one,
+        1,
+        "20 M/s or more",
+    ),
+    ("two producers", two_producers, 1, "5 M/s or more"),
+    (
+        "there and back, awake",
+        there_and_back_awake,
+        10,
+        "1 µs or less",
+    ),
+    (
+        "there and back, parked",
+        there_and_back_parked,
+        100,
+        "33 µs or less",
+    ),
+];
+
+pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
+    println!(
+        "\ncores, messages of 8 bytes between pinned cores on {}; {} rounds",
+        options.driver, options.pairs
+    );
+    let processors = system::allowed_cores().len();
+    if processors < 3 {
+        println!("{processors} processors: the second producer shares one with the receiver");
+    }
+    for (what, course, one_in, bar) in COURSES {
+        let messages = (options.operations / one_in).max(1);
+        let mut times = Vec::new();
+        for round in 0..=options.pairs {
+            let runtime = runtime(options, processors)?;
+            let nanoseconds = course(&runtime, messages) / messages as f64;
+            // The first one warms up.
+            if round > 0 {
+                times.push(nanoseconds);
+            }
+        }
+        let time = Summary::of(&times);
+        println!(
+            "{what:<24} {:>9.1} ns each (best {:.1}, worst {:.1}), {:>7.2} M/s (best {:.2}); wanted: {bar}",
+            time.median,
+            time.minimum,
+            time.maximum,
+            1e3 / time.median,
+            1e3 / time.minimum,
+        );
+        let mut line = Line::of(machine, "cores", "runs");
+        line.text("what", what).text("driver", &options.driver);
+        line.numbers("nanoseconds", times.iter().copied());
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    Ok(())
+}
+
+fn runtime(options: &Options, processors: usize) -> io::Result<Runtime> {
+    let driver = match options.driver.as_str() {
+        "epoll" => Driver::Epoll,
+        _ => Driver::Uring,
+    };
+    let cores = processors.clamp(2, 3);
+    let builder = Runtime::builder().driver(driver).cores(cores);
+    builder.pin(processors > 1).build()
+}
+
+/// Keeps the core that it is called on awake until it is dropped.
+struct Awake {
+    is_over: Rc<Cell<bool>>,
+    _spinning: JoinHandle<()>,
+}
+
+impl Awake {
+    fn new() -> Awake {
+        let is_over = Rc::new(Cell::new(false));
+        let ends = is_over.clone();
+        let spinning = spawn(async move {
+            while !ends.get() {
+                yield_now().await;
+            }
+        });
+        Awake {
+            is_over,
+            _spinning: spinning,
+        }
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.is_over.set(true);
+    }
+}
+
+fn other(runtime: &Runtime) -> CoreHandle {
+    runtime.core(1).expect("there are two")
+}
+
+/// Starts a task on another core.
+fn start<F>(core: CoreHandle, make: impl FnOnce() -> F + Send + 'static)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let started = spawn_on(core, make);
+    drop(started.expect("the runtime lives"));
+}
+
+fn one_way_in_batches(runtime: &Runtime, messages: u64) -> f64 {
+    let (mut sender, mut receiver) = spsc::channel(CAPACITY);
+    start(other(runtime), move || async move {
+        for number in 0..messages {
+            while let Err(TrySendError::Full(_)) = sender.try_send(number) {
+                yield_now().await;
+            }
+        }
+    });
+    runtime.block_on(async move {
+        let _awake = Awake::new();
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut expected = receiver.recv().await.map_or(0, |first: u64| first + 1);
+        let begin = Instant::now();
+        while receiver.recv_many(&mut batch, BATCH).await > 0 {
+            for number in batch.drain(..) {
+                assert_eq!(number, expected);
+                expected += 1;
+            }
+        }
+        assert_eq!(expected, messages);
+        begin.elapsed().as_nanos() as f64
+    })
+}
+
+fn one_way_one_by_one(runtime: &Runtime, messages: u64) -> f64 {
+    let (mut sender, mut receiver) = spsc::channel(CAPACITY);
+    start(other(runtime), move || async move {
+        let _awake = Awake::new();
+        for number in 0..messages {
+            sender.send(number).await.expect("the receiver lives");
+        }
+    });
+    runtime.block_on(async move {
+        let _awake = Awake::new();
+        let mut expected = receiver.recv().await.map_or(0, |first: u64| first + 1);
+        let begin = Instant::now();
+        while let Some(number) = receiver.recv().await {
+            assert_eq!(number, expected);
+            expected += 1;
+        }
+        assert_eq!(expected, messages);
+        begin.elapsed().as_nanos() as f64
+    })
+}
+
+fn two_producers(runtime: &Runtime, messages: u64) -> f64 {
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    let cores = runtime.handles();
+    for core in [other(runtime), cores[2 % cores.len()]] {
+        let sender = sender.clone();
+        start(core, move || async move {
+            for number in 0..messages / 2 {
+                while let Err(TrySendError::Full(_)) = sender.try_send(number) {
+                    yield_now().await;
+                }
+            }
+        });
+    }
+    drop(sender);
+    runtime.block_on(async move {
+        let _awake = Awake::new();
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut count = u64::from(receiver.recv().await.is_some());
+        let begin = Instant::now();
+        while receiver.recv_many(&mut batch, BATCH).await > 0 {
+            count += batch.drain(..).count() as u64;
+        }
+        assert_eq!(count, messages / 2 * 2);
+        begin.elapsed().as_nanos() as f64
+    })
+}
+
+fn there_and_back_awake(runtime: &Runtime, messages: u64) -> f64 {
+    there_and_back(runtime, messages, true)
+}
+
+fn there_and_back_parked(runtime: &Runtime, messages: u64) -> f64 {
+    there_and_back(runtime, messages, false)
+}
+
+fn there_and_back(runtime: &Runtime, messages: u64, is_awake: bool) -> f64 {
+    let (mut asking, mut asked) = spsc::channel(1);
+    let (mut answering, mut answered) = spsc::channel(1);
+    start(other(runtime), move || async move {
+        let _awake = is_awake.then(Awake::new);
+        while let Some(number) = asked.recv().await {
+            answering.send(number).await.expect("somebody has asked");
+        }
+    });
+    runtime.block_on(async move {
+        let _awake = is_awake.then(Awake::new);
+        let mut begin = Instant::now();
+        for number in 0..=messages {
+            asking.send(number).await.expect("the other core lives");
+            assert_eq!(answered.recv().await, Some(number));
+            if number == 0 {
+                begin = Instant::now();
+            }
+        }
+        begin.elapsed().as_nanos() as f64
+    })
+}
