@@ -52,6 +52,7 @@
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
+//! | [`signal`] | ctrl-c and the other signals of the system |
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, several cores, spawning on another one, shutdown, all bounds and defaults |
@@ -110,7 +111,7 @@
 //!
 //! - Linux only. With io_uring: 5.11 or newer; 6.1 or newer is recommended.
 //! - A simulated program has one core; hosts of a [`sim`] have as many as wanted.
-//! - Signals and child processes are not there yet.
+//! - Child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features
@@ -139,6 +140,7 @@ pub mod net;
 pub mod pipe;
 pub mod rand;
 pub mod runtime;
+pub mod signal;
 pub mod sim;
 pub mod sync;
 pub mod task;

@@ -11,6 +11,7 @@ use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
+use krug::signal::{Signal, SignalKind};
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
 use krug::{CoreHandle, pipe, sync, time};
 
@@ -277,6 +278,10 @@ fn rows() -> Vec<Row> {
                 )),
             ],
         ),
+        plain!("`signal::SignalKind`": SignalKind),
+        plain!("`signal::Signal`": Signal),
+        futures!("futures of `signal::ctrl_c`, `Signal::recv`":
+            krug::signal::ctrl_c(), unreachable::<&'static mut Signal>().recv()),
         plain!("`sync::oneshot::Sender<T>`, `sync::oneshot::Receiver<T>`":
             sync::oneshot::Sender<u8>, sync::oneshot::Receiver<u8>),
         plain!("`sync::mpsc::Sender<T>`, `sync::mpsc::UnboundedSender<T>`":
