@@ -53,6 +53,7 @@
 //! | [`task`], [`spawn`] | tasks, joining and aborting them |
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
 //! | [`signal`] | ctrl-c and the other signals of the system |
+//! | [`shutdown`] | ending in good order: stop accepting, drain, cancel, say who was late |
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, several cores, spawning on another one, shutdown, all bounds and defaults |
@@ -140,6 +141,7 @@ pub mod net;
 pub mod pipe;
 pub mod rand;
 pub mod runtime;
+pub mod shutdown;
 pub mod signal;
 pub mod sim;
 pub mod sync;

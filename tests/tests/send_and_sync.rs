@@ -11,6 +11,7 @@ use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
+use krug::shutdown::{Cancelled, Report, Shutdown, ShutdownToken, Straggler};
 use krug::signal::{Signal, SignalKind};
 use krug::task::{AbortHandle, JoinError, JoinHandle, YieldNow};
 use krug::{CoreHandle, pipe, sync, time};
@@ -278,10 +279,9 @@ fn rows() -> Vec<Row> {
                 )),
             ],
         ),
-        plain!("`signal::SignalKind`": SignalKind),
-        plain!("`signal::Signal`": Signal),
-        futures!("futures of `signal::ctrl_c`, `Signal::recv`":
-            krug::signal::ctrl_c(), unreachable::<&'static mut Signal>().recv()),
+    ]);
+    rows.extend(rows_of_signals());
+    rows.extend([
         plain!("`sync::oneshot::Sender<T>`, `sync::oneshot::Receiver<T>`":
             sync::oneshot::Sender<u8>, sync::oneshot::Receiver<u8>),
         plain!("`sync::mpsc::Sender<T>`, `sync::mpsc::UnboundedSender<T>`":
@@ -291,6 +291,17 @@ fn rows() -> Vec<Row> {
     ]);
     rows.extend(rows_of_sync());
     rows
+}
+
+fn rows_of_signals() -> Vec<Row> {
+    vec![
+        plain!("`signal::SignalKind`": SignalKind),
+        plain!("`signal::Signal`": Signal),
+        futures!("futures of `signal::ctrl_c`, `Signal::recv`":
+            krug::signal::ctrl_c(), unreachable::<&'static mut Signal>().recv()),
+        plain!("`shutdown::Shutdown`, `shutdown::ShutdownToken`": Shutdown, ShutdownToken),
+        plain!("`shutdown::Report`, `shutdown::Straggler`, `shutdown::Cancelled`": Report, Straggler, Cancelled),
+    ]
 }
 
 fn rows_of_files() -> Vec<Row> {

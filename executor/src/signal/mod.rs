@@ -25,7 +25,7 @@
 //! From the first listener on, **the signal does no more what it does by itself**: ctrl-c does not end the process, it only comes to
 //! whoever listens. That stays so when the last listener is gone, to the end of the process. What sends a signal often sends it twice
 //! (`timeout` and shells signal the process and then its group), and the second one must not end a process that is about to end in good order.
-//! Whoever wants a second ctrl-c to end the process at once waits for it. A signal that was ignored, as `nohup` has
+//! Whoever wants a second ctrl-c to end the process at once waits for it: see [`shutdown`](crate::shutdown). A signal that was ignored, as `nohup` has
 //! it, is heard from then on, too.
 //!
 //! Signals come by a handler (`sigaction`) that counts them and rings an event descriptor, which a waiting listener polls through its core's

@@ -14,7 +14,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (
         7,
         &[
-            "net", "fs", "pipe", "io", "time", "sync", "rand", "compat", "signal",
+            "net", "fs", "pipe", "io", "time", "sync", "rand", "compat", "signal", "shutdown",
         ],
     ),
     (8, &["runtime", "worker", "doctor"]),
