@@ -125,6 +125,29 @@ fn what_a_host_has_listened_for_before_it_was_started_again_does_not_count() {
 }
 
 #[test]
+fn a_program_that_does_not_listen_is_ended_though_the_one_before_it_did() {
+    let mut sim = Sim::new(5);
+    let starts = Rc::new(Cell::new(0));
+    let count = starts.clone();
+    sim.host("server", move || {
+        count.set(count.get() + 1);
+        let listens = count.get() == 1;
+        async move {
+            let _terminate = listens.then(|| unix(SignalKind::terminate()).unwrap());
+            sleep(1000 * SECOND).await;
+        }
+    });
+    sim.run_for(SECOND).unwrap();
+    sim.signal("server", SignalKind::terminate());
+    assert!(sim.is_running("server"));
+    sim.bounce("server");
+    sim.run_for(SECOND).unwrap();
+    sim.signal("server", SignalKind::terminate());
+    assert!(!sim.is_running("server"));
+    assert_eq!(starts.get(), 2);
+}
+
+#[test]
 fn a_dropped_recv_loses_no_signal_under_any_seed() {
     for seed in 0..50 {
         let mut sim = Sim::new(seed);
