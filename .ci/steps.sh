@@ -208,6 +208,24 @@ drive_sharded() {
   still_runs sharded
 }
 
+# Told to end, it says so, lets nobody in any more, and ends by itself, though a client is still there.
+drive_shutdown() {
+  local silent signal
+  for signal in INT TERM; do
+    start_server "$1" 127.0.0.1:0
+    echo_a_line "$port" "before"
+    exec {silent}<>"/dev/tcp/127.0.0.1/$port"
+    printf 'still here\n' >&"$silent"
+    expect_line "$silent" "still here"
+    kill "-$signal" "$server"
+    expect_line "$said" "no more clients; waiting for 1"
+    expect_line "$said" "good bye"
+    tail --pid="$server" -s 0.05 -f /dev/null
+    exec {silent}<&-
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+  done
+}
+
 # The report says what the environment asks for, whatever that is; its JSON is JSON.
 drive_doctor() {
   local status=0

@@ -52,6 +52,9 @@
 //! | [`time`] | sleeping, timeouts, intervals; a paused clock for tests |
 //! | [`task`], [`spawn`] | tasks, joining and aborting them; sets and scopes of tasks, cancellation, task-local values |
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
+//! | [`signal`] | ctrl-c and the other signals of the system |
+//! | [`shutdown`] | ending in good order: stop accepting, drain, cancel, say who was late |
+//! | [`cores`], [`spawn_on`] | several cores: starting work on another one, channels, shared values and actors between them |
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, several cores, spawning on another one, shutdown, all bounds and defaults |
@@ -109,7 +112,7 @@
 //! # Limits
 //!
 //! - Linux only. With io_uring: 5.11 or newer; 6.1 or newer is recommended.
-//! - Signals and child processes are not there yet.
+//! - Child processes are not there yet.
 //! - Host names are not looked up.
 //!
 //! # Features
@@ -138,6 +141,8 @@ pub mod net;
 pub mod pipe;
 pub mod rand;
 pub mod runtime;
+pub mod shutdown;
+pub mod signal;
 pub mod sim;
 pub mod sync;
 pub mod task;

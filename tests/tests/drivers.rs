@@ -47,6 +47,10 @@ const WITHOUT_SIMULATION: &[(&str, &str)] = &[
         "talks with programs that nobody here wrote",
     ),
     (
+        "tests/tests/signals.rs",
+        "the system's signals come to the process, never into a world; simulated_signals.rs is about those",
+    ),
+    (
         "consensus/src/lib.rs",
         "its transports are tested with sockets of the standard library's",
     ),

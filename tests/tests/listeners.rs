@@ -345,6 +345,37 @@ impl Client {
 }
 
 #[test]
+fn bug_069_a_listener_that_has_served_lets_go_of_its_port() {
+    run_alone(|runtime| {
+        runtime.block_on(async {
+            // Without `SO_REUSEADDR`, and on an address of its own, as above.
+            let socket = TcpSocket::new().bind("127.69.0.2:0").unwrap();
+            let first = socket.listen(16).await.unwrap();
+            let address = first.local_addr().unwrap();
+            first.close().await.unwrap();
+            let socket = TcpSocket::new().bind(address).unwrap();
+            for round in 0..1000 {
+                let listener = socket.listen(16).await.unwrap();
+                let accepting = async { listener.accept().await.unwrap() };
+                let connecting = async { TcpStream::connect(address).await.unwrap() };
+                let (server, client) = krug::join!(accepting, connecting);
+                // The client closes first: it is at its port, not at ours, that TCP remembers a connection for a minute (TIME_WAIT).
+                client.close().await.unwrap();
+                assert_eq!(server.read(vec![0; 1]).await.0.unwrap(), 0);
+                server.close().await.unwrap();
+                // With an accept in flight, and without.
+                if round % 2 == 0 {
+                    let mut accept = pin!(listener.accept());
+                    assert!(poll_once(accept.as_mut()).await.is_pending());
+                    turns(round % 3).await;
+                }
+                assert!(listener.close().await.unwrap().is_empty());
+            }
+        });
+    });
+}
+
+#[test]
 fn bug_001_an_accept_dropped_in_any_state_loses_no_connection() {
     run_alone(|runtime| {
         runtime.block_on(async {

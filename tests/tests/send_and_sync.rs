@@ -11,6 +11,8 @@ use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
 use krug::runtime::*;
+use krug::shutdown::{Cancelled, Report, Shutdown, ShutdownToken, Straggler};
+use krug::signal::{Signal, SignalKind};
 use krug::task::{self, AbortHandle, CancellationToken, JoinError, JoinHandle, JoinSet, YieldNow};
 use krug::{CoreHandle, cores, pipe, sync, time};
 
@@ -260,6 +262,7 @@ fn rows() -> Vec<Row> {
     ]);
     rows.extend(rows_of_cores());
     rows.extend(rows_of_channels());
+    rows.extend(rows_of_signals());
     rows.extend([
         plain!("`sync::oneshot::Sender<T>`, `sync::oneshot::Receiver<T>`":
             sync::oneshot::Sender<u8>, sync::oneshot::Receiver<u8>),
@@ -384,6 +387,17 @@ fn rows_of_channels() -> Vec<Row> {
                 traits!((spsc::Permit<'static, Rc<u8>>, mpsc::Permit<'static, Rc<u8>>)),
             ],
         ),
+    ]
+}
+
+fn rows_of_signals() -> Vec<Row> {
+    vec![
+        plain!("`signal::SignalKind`": SignalKind),
+        plain!("`signal::Signal`": Signal),
+        futures!("futures of `signal::ctrl_c`, `Signal::recv`":
+            krug::signal::ctrl_c(), unreachable::<&'static mut Signal>().recv()),
+        plain!("`shutdown::Shutdown`, `shutdown::ShutdownToken`": Shutdown, ShutdownToken),
+        plain!("`shutdown::Report`, `shutdown::Straggler`, `shutdown::Cancelled`": Report, Straggler, Cancelled),
     ]
 }
 

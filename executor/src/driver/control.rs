@@ -69,6 +69,10 @@ pub(crate) enum Control {
     Unlock {
         fd: Descriptor,
     },
+    /// What can be read of an event descriptor is taken, if there is something.
+    Hush {
+        fd: Descriptor,
+    },
     /// This number may mean something else from now on: the descriptor has come from outside, or leaves. Nothing is in
     /// flight on it.
     Forget {
@@ -259,6 +263,10 @@ pub(super) fn perform(control: Control) -> io::Result<Answer> {
         Control::Duplicate { fd } => sys::duplicate(fd).map(Answer::Descriptor),
         Control::Lock { fd, exclusive } => sys::try_lock(fd, exclusive).map(|()| Answer::Done),
         Control::Unlock { fd } => sys::unlock(fd).map(|()| Answer::Done),
+        Control::Hush { fd } => match sys::hush_event(fd) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(Answer::Done),
+        },
         // A kernel remembers nothing of numbers; a driver that does sees to it itself.
         Control::Forget { .. } => Ok(Answer::Done),
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{
     Address, Answer, Bell, Capabilities, Choice, Completion, Config, Control, Descriptor, Driver,
-    DriverCounters, Key, Operation, Refusal, TimeSource, Wait, Work,
+    DriverCounters, Key, Operation, Refusal, SignalWatch, TimeSource, Wait, Work,
 };
 use crate::random::Random;
 use affected::shorten;
@@ -451,6 +451,10 @@ impl Faulty {
 
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
         self.driver.control(control)
+    }
+
+    pub(crate) fn watch_signal(&mut self, signal: i32) -> io::Result<SignalWatch> {
+        self.driver.watch_signal(signal)
     }
 
     pub(crate) fn blocking(&self, work: Work) -> io::Result<()> {

@@ -156,6 +156,7 @@ mod faults;
 mod groups;
 mod operation;
 mod refusal;
+mod signal;
 pub(crate) mod sim;
 mod staging;
 mod system;
@@ -187,6 +188,7 @@ pub(crate) use faults::Faulty as Outside;
 pub(crate) use operation::{Address, CURSOR, Descriptor, Operation, Stage};
 pub use refusal::{Cause, Refusal};
 pub(crate) use refusal::{Container, Facts, Seccomp};
+pub(crate) use signal::SignalWatch;
 pub use system::Limit;
 pub(crate) use system::{System, field};
 use time::time_left;
@@ -433,6 +435,18 @@ impl Driver {
     /// Does at once what never waits.
     pub(crate) fn control(&mut self, control: Control) -> io::Result<Answer> {
         whichever!(self, driver => driver.control(control))
+    }
+
+    /// Begins to watch for a signal of the process, or of the simulated host.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for one that cannot be caught; if there are too many descriptors.
+    pub(crate) fn watch_signal(&mut self, signal: i32) -> io::Result<SignalWatch> {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => SignalWatch::of_process(signal),
+            Driver::Sim(sim) => Ok(sim.watch_signal(signal)),
+        }
     }
 
     /// Hands work that blocks to a thread; at most so many at once as [`Config::pool`] says.

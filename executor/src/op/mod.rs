@@ -27,6 +27,7 @@
 //! | [`path_change`] | `RENAMEAT`, `UNLINKAT`, `MKDIRAT`, `LINKAT`, `SYMLINKAT` | goes on |
 //! | [`status`] | `STATX` | cancelled |
 //! | [`poll`] | `POLL_ADD` | cancelled |
+//! | [`signal`] | `POLL_ADD` of what a signal rings | cancelled; nothing is lost, the signal is counted |
 //! | [`nop`] | `NOP` | cancelled |
 //!
 //! `ASYNC_CANCEL` has no file: it belongs to no future. It is what
@@ -56,6 +57,7 @@ pub(crate) mod receive_from;
 pub(crate) mod send;
 pub(crate) mod send_to;
 pub(crate) mod shutdown;
+pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod status;
 pub(crate) mod vectored;

@@ -47,6 +47,8 @@
 //!
 //! # Shutdown
 //!
+//! A server that is to finish what it has begun does so before: see [`shutdown`](crate::shutdown).
+//!
 //! [`Runtime::shutdown`], and dropping the runtime, end everything in this order:
 //!
 //! 1. nothing new starts;

@@ -138,6 +138,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::driver::sim::{Agenda, Purpose, World};
+use crate::signal::{DefaultAction, SignalKind};
 use crate::worker::Remains;
 use host::{Host, Make};
 use rule::Rules;
@@ -354,6 +355,39 @@ impl Sim {
         self.hosts[index].is_to_start = true;
         self.has_mended = true;
         self.has_to_start = true;
+    }
+
+    /// Sends a signal to the program of a host: each of its [listeners](crate::signal) hears it. If the program has never listened for
+    /// this signal since it was started, it does what it does by itself: nothing, or the host ends as by a [`crash`](Sim::crash), which
+    /// is harder than what becomes of a process that is killed: what was not synced may be lost with it. What would stop a process does
+    /// nothing. Nor does anything happen if the host does not run.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use krug::signal::{SignalKind, unix};
+    ///
+    /// let mut sim = krug::sim::Sim::new(1);
+    /// sim.client("server", async {
+    ///     let mut terminate = unix(SignalKind::terminate()).unwrap();
+    ///     terminate.recv().await.unwrap();
+    /// });
+    /// sim.at(Duration::from_secs(5), |sim| sim.signal("server", SignalKind::terminate()));
+    /// sim.run().unwrap();
+    /// assert!(sim.elapsed() >= Duration::from_secs(5));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no host of this name, or it is called by a host.
+    pub fn signal(&mut self, host: &str, kind: SignalKind) {
+        let index = self.find(host);
+        if !self.hosts[index].is_running() {
+            return;
+        }
+        let is_heard = self.world.borrow_mut().signal(index, kind.as_raw_value());
+        if !is_heard && kind.default_action() == DefaultAction::End {
+            self.crash_host(index);
+        }
     }
 
     /// The date of a host jumps ahead, as if somebody had set its clock. Its programs see it in `SystemTime` where the program says

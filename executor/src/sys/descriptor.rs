@@ -48,3 +48,14 @@ pub(crate) fn ring_event(fd: i32) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Takes whatever was added to an event descriptor. EAGAIN means that nothing was.
+pub(crate) fn hush_event(fd: i32) -> io::Result<()> {
+    let mut count = [0; 8];
+    // SAFETY: `count` has room for the eight bytes that are read.
+    let read = unsafe { libc::read(fd, count.as_mut_ptr().cast(), count.len()) };
+    if read == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

@@ -13,12 +13,15 @@ mod owned;
 mod path;
 mod poll;
 mod ring;
+mod signal;
 pub(crate) mod simulated;
 mod socket;
 mod transfer;
 
 pub(crate) use affinity::{affinity, set_affinity};
-pub(crate) use descriptor::{close, event_descriptor, pipe, ring_event, set_nonblocking};
+pub(crate) use descriptor::{
+    close, event_descriptor, hush_event, pipe, ring_event, set_nonblocking,
+};
 pub(crate) use file::{
     Status, allocate, duplicate, length, position, set_position, status_flags, sync, truncate,
     try_lock, unlock,
@@ -29,6 +32,7 @@ pub(crate) use owned::{OwnedDescriptor, own};
 pub(crate) use path::{hard_link, make_directory, open, remove, rename, status, symbolic_link};
 pub(crate) use poll::{Event, event_set, ready_now, unwatch, wait_for_events, watch};
 pub(crate) use ring::send_ring_message;
+pub(crate) use signal::{SignalListener, arrived};
 pub(crate) use socket::{
     Name, bind, get_option, listen, peer_name, set_linger, set_membership_v4, set_membership_v6,
     set_option, shutdown, socket, socket_name, socket_pair,

@@ -13,7 +13,9 @@ const LAYERS: &[(u8, &[&str])] = &[
     (6, &["source"]),
     (
         7,
-        &["net", "fs", "pipe", "io", "time", "sync", "rand", "compat"],
+        &[
+            "net", "fs", "pipe", "io", "time", "sync", "rand", "compat", "signal", "shutdown",
+        ],
     ),
     (8, &["runtime", "worker", "doctor"]),
     (9, &["sim"]),

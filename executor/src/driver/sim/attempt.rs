@@ -101,6 +101,7 @@ impl World {
             Some(Kind::Stream(stream)) => stream.events(),
             Some(Kind::Datagrams(datagrams)) => datagrams.events(),
             Some(Kind::Listener(listener)) => listener.events(),
+            Some(Kind::Signal(watched)) => watched.events(),
             // What can always be read and written is always ready.
             Some(Kind::File(_)) => i32::from(libc::POLLIN | libc::POLLOUT),
             None => 0,

@@ -84,7 +84,7 @@ impl World {
         match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Datagrams(_)) => Outcome::of(self.connect_datagrams(id, target)),
             Some(Kind::Stream(_)) => self.connect_stream(begun, id, target),
-            Some(Kind::File(_)) => Outcome::of(Err(libc::ENOTSOCK)),
+            Some(Kind::File(_) | Kind::Signal(_)) => Outcome::of(Err(libc::ENOTSOCK)),
             Some(Kind::Listener(_)) | None => Outcome::of(Err(libc::EISCONN)),
         }
     }

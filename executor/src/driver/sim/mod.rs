@@ -44,6 +44,7 @@ mod progress;
 mod record;
 mod ring;
 mod settings;
+mod signals;
 mod sockets;
 mod stream;
 mod telling;
@@ -79,7 +80,7 @@ use super::groups::Provided;
 use super::staging::{Next, Staging};
 use super::{
     Address, Answer, Capabilities, Completion, Config, Control, Descriptor, DriverCounters, Key,
-    Operation, TimeSource, Wait, Work,
+    Operation, SignalWatch, TimeSource, Wait, Work,
 };
 
 /// A simulated core's way to the outside.
@@ -287,6 +288,13 @@ impl Sim {
         let mut world = self.place.world.borrow_mut();
         let answer = world.control(self.place.core, control);
         answer.map_err(io::Error::from_raw_os_error)
+    }
+
+    pub(crate) fn watch_signal(&mut self, signal: i32) -> SignalWatch {
+        self.place
+            .world
+            .borrow_mut()
+            .watch_signal(self.place.core, signal)
     }
 
     /// Work is done on the thread of the simulation, at a moment of its own.

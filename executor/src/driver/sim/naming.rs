@@ -115,7 +115,7 @@ impl World {
             Kind::Stream(stream) => stream.local.clone(),
             Kind::Listener(listener) => Some(listener.local.clone()),
             Kind::Datagrams(datagrams) => datagrams.local.clone(),
-            Kind::File(_) => None,
+            Kind::File(_) | Kind::Signal(_) => None,
         }
     }
 
@@ -123,7 +123,7 @@ impl World {
         match self.objects.get_mut(id).map(|object| &mut object.kind) {
             Some(Kind::Stream(stream)) => stream.local = Some(name),
             Some(Kind::Datagrams(datagrams)) => datagrams.local = Some(name),
-            Some(Kind::Listener(_) | Kind::File(_)) | None => {}
+            Some(Kind::Listener(_) | Kind::File(_) | Kind::Signal(_)) | None => {}
         }
     }
 

@@ -6,6 +6,7 @@ use super::datagrams::Datagrams;
 use super::files::OpenFile;
 use super::listener::Listener;
 use super::progress::Begun;
+use super::signals::Watched;
 use super::stream::Stream;
 use crate::driver::{Descriptor, OptionName};
 use crate::sys::simulated::OPEN_MAX;
@@ -53,6 +54,7 @@ pub(super) enum Kind {
     Listener(Box<Listener>),
     Datagrams(Box<Datagrams>),
     File(OpenFile),
+    Signal(Watched),
 }
 
 impl Object {

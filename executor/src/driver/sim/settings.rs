@@ -23,7 +23,7 @@ impl World {
                 let error = match self.objects.get_mut(id).map(|object| &mut object.kind) {
                     Some(Kind::Stream(stream)) => stream.error.take(),
                     Some(Kind::Datagrams(datagrams)) => datagrams.error.take(),
-                    Some(Kind::File(_)) => return Err(libc::ENOTSOCK),
+                    Some(Kind::File(_) | Kind::Signal(_)) => return Err(libc::ENOTSOCK),
                     Some(Kind::Listener(_)) | None => None,
                 };
                 Ok(Answer::Number(error.unwrap_or(0)))
@@ -57,6 +57,7 @@ impl World {
                 self.unlock(id);
                 Ok(Answer::Done)
             }
+            Control::Hush { fd } => self.hush(core, fd).map(|()| Answer::Done),
             Control::Forget { .. } => Ok(Answer::Done),
         }
     }
@@ -66,7 +67,7 @@ impl World {
         let is_pipe = |carrier| carrier == Carrier::Pipe;
         match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Stream(stream)) if is_pipe(stream.carrier) => Err(libc::ENOTSOCK),
-            Some(Kind::File(_)) => Err(libc::ENOTSOCK),
+            Some(Kind::File(_) | Kind::Signal(_)) => Err(libc::ENOTSOCK),
             _ => Ok(id),
         }
     }
@@ -164,7 +165,7 @@ impl World {
                 (None, None) => Err(libc::ENOTCONN),
             },
             Kind::Listener(_) => Err(libc::ENOTCONN),
-            Kind::File(_) => Err(libc::ENOTSOCK),
+            Kind::File(_) | Kind::Signal(_) => Err(libc::ENOTSOCK),
         }
     }
 

@@ -104,7 +104,7 @@ impl World {
                 Ok(0)
             }
             Some(Kind::Stream(_)) => Err(libc::ENOTCONN),
-            Some(Kind::File(_)) => Err(libc::ENOTSOCK),
+            Some(Kind::File(_) | Kind::Signal(_)) => Err(libc::ENOTSOCK),
             None => Err(libc::EBADF),
         };
         self.stir(id);
@@ -162,7 +162,7 @@ impl World {
         match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Stream(_)) => self.close_stream(id),
             Some(Kind::File(_)) => self.unlock(id),
-            Some(Kind::Datagrams(_) | Kind::Listener(_)) | None => {}
+            Some(Kind::Datagrams(_) | Kind::Listener(_) | Kind::Signal(_)) | None => {}
         }
         self.unix_names.retain(|_, bound| *bound != id);
         self.memberships.retain(|(_, member)| *member != id);

@@ -116,6 +116,9 @@ impl Kept {
                 Happening::HostStarted { host } => (names.host(host), "starts".to_owned()),
                 Happening::HostEnded { host } => (names.host(host), "ends".to_owned()),
                 Happening::HostCrashed { host } => (names.host(host), "crashes".to_owned()),
+                Happening::Signal { host, signal } => {
+                    (names.host(host), format!("is sent signal {signal}"))
+                }
             },
         }
     }

@@ -31,6 +31,11 @@ pub(crate) enum Happening {
     HostCrashed {
         host: usize,
     },
+    /// A signal comes to the program of a host.
+    Signal {
+        host: usize,
+        signal: i32,
+    },
 }
 
 impl Happening {
@@ -83,6 +88,9 @@ impl Trace {
             Happening::HostStarted { host } => self.words([4, host as u64]),
             Happening::HostEnded { host } => self.words([5, host as u64]),
             Happening::HostCrashed { host } => self.words([6, host as u64]),
+            Happening::Signal { host, signal } => {
+                self.words([7, host as u64, u64::from(signal.unsigned_abs())]);
+            }
         }
     }
 
@@ -160,6 +168,14 @@ mod tests {
             hash(&[(1, Happening::HostStarted { host: 0 })]),
             hash(&[(1, Happening::HostEnded { host: 0 })]),
             hash(&[(1, Happening::HostCrashed { host: 0 })]),
+            hash(&[(1, Happening::Signal { host: 0, signal: 2 })]),
+            hash(&[(
+                1,
+                Happening::Signal {
+                    host: 0,
+                    signal: 15,
+                },
+            )]),
             hash(&[(1, Happening::Worked { core: 0 })]),
         ];
         for (index, one) in all.iter().enumerate() {

@@ -60,7 +60,7 @@ impl World {
         let received = match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Stream(_)) => self.receive_from_stream(id, sink, buffer, flags),
             Some(Kind::Datagrams(_)) => self.receive_datagram(id, sink, buffer, flags),
-            Some(Kind::File(_)) => Some(Err(libc::ENOTSOCK)),
+            Some(Kind::File(_) | Kind::Signal(_)) => Some(Err(libc::ENOTSOCK)),
             Some(Kind::Listener(_)) | None => Some(Err(libc::ENOTCONN)),
         };
         let Some(received) = received else {
@@ -203,7 +203,7 @@ impl World {
         let outcome = match self.objects.get(id).map(|object| &object.kind) {
             Some(Kind::Stream(_)) => self.send_on_stream(id, &room),
             Some(Kind::Datagrams(_)) => self.send_datagram(id, &room, target.as_deref()),
-            Some(Kind::File(_)) => Outcome::of(Err(libc::ENOTSOCK)),
+            Some(Kind::File(_) | Kind::Signal(_)) => Outcome::of(Err(libc::ENOTSOCK)),
             Some(Kind::Listener(_)) | None => Outcome::of(Err(libc::EPIPE)),
         };
         match outcome {

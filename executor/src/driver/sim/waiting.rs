@@ -70,6 +70,7 @@ impl fmt::Display for Object {
                 write!(f, "the datagram socket at {}", name(&datagrams.local))
             }
             Kind::File(_) => f.write_str("a file"),
+            Kind::Signal(watched) => write!(f, "signal {}", watched.signal),
         }
     }
 }

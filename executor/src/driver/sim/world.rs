@@ -18,6 +18,7 @@ use super::objects::{Direction, ObjectId, Objects};
 use super::progress::{Begun, Core};
 use super::record::Recorder;
 use super::ring::Habits;
+use super::signals::Arrived;
 use super::trace::{Happening, Trace};
 use super::watch::Late;
 use crate::driver::bell::Doorbell;
@@ -96,6 +97,7 @@ pub(super) struct Machine {
     pub(super) forgotten: Option<ObjectId>,
     /// The port that is tried next for a socket that wants any.
     pub(super) next_port: u16,
+    pub(super) signals: Arrived,
 }
 
 /// See the [module docs](self).
@@ -232,12 +234,15 @@ impl World {
             habits: Habits::default(),
             forgotten: None,
             next_port: FIRST_PORT,
+            signals: Arrived::new(),
         });
         self.machines.len() - 1
     }
 
     pub(crate) fn start_host(&mut self, host: usize) {
         self.machines[host].is_up = true;
+        // A new program: whatever the one before has listened for does again what it does by itself.
+        self.machines[host].signals.clear();
         self.note(Happening::HostStarted { host });
     }
 

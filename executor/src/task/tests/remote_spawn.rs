@@ -18,9 +18,7 @@ fn spawn<F>(home: CoreId, future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    spawn_from_afar(home, future)
-        .ok()
-        .expect("the core is there")
+    spawn_from_afar(home, future).unwrap()
 }
 
 #[test]
