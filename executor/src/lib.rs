@@ -149,6 +149,7 @@ mod context;
 
 mod driver;
 mod inflight;
+mod observe;
 mod op;
 mod primitives;
 mod random;

@@ -57,6 +57,8 @@ pub(crate) struct Scheduler {
     /// What finished tasks left behind.
     blocks: Blocks,
     live: Cell<usize>,
+    wakes: Cell<u64>,
+    wakes_from_afar: Cell<u64>,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
 }
@@ -88,6 +90,8 @@ impl Scheduler {
             tasks: TaskList::new(),
             blocks: Blocks::new(),
             live: Cell::new(0),
+            wakes: Cell::new(0),
+            wakes_from_afar: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
         })
@@ -138,6 +142,11 @@ impl Scheduler {
     /// How many tasks have not ended yet.
     pub(crate) fn live_tasks(&self) -> usize {
         self.live.get()
+    }
+
+    /// How often a task was made ready, and how many wakes came from other threads.
+    pub(crate) fn wakes(&self) -> (u64, u64) {
+        (self.wakes.get(), self.wakes_from_afar.get())
     }
 
     /// Polls every task that is ready now, and those they make ready as far as `turn` allows.
@@ -263,6 +272,15 @@ impl Scheduler {
 
     pub(crate) fn count_out(&self) {
         self.live.set(self.live.get() - 1);
+    }
+
+    #[inline]
+    pub(crate) fn count_wake(&self) {
+        self.wakes.set(self.wakes.get() + 1);
+    }
+
+    pub(crate) fn count_wake_from_afar(&self) {
+        self.wakes_from_afar.set(self.wakes_from_afar.get() + 1);
     }
 
     /// For a task that was woken.

@@ -226,7 +226,7 @@ fn rows() -> Vec<Row> {
         plain!("`Builder`": Builder),
         plain!("`Cores`": Cores),
         plain!("`CoreHandle`": CoreHandle),
-        plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
+        plain!("`Metrics`, `Histogram`, `OperationKind`, `Capabilities`": Metrics, Histogram, OperationKind, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
         plain!("`ShutdownReport`": ShutdownReport),
         generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),

@@ -5,16 +5,18 @@
 //! is part of the [`Key`], tells one use from the next.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
-use super::slot::{Attachment, Owner, Slot, State, Watcher};
+use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
 use crate::context::{self, Core, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key, Operation, OwnedDescriptor};
+use crate::observe::{Latencies, OperationKind, Times};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
@@ -77,16 +79,20 @@ pub(crate) struct Slots {
     free: RefCell<Vec<u32>>,
     in_flight: Cell<usize>,
     in_use: Cell<usize>,
+    times: Rc<Times>,
+    latencies: Latencies,
 }
 
 impl Slots {
-    pub(crate) fn new(home: CoreId) -> Slots {
+    pub(crate) fn new(home: CoreId, times: Rc<Times>) -> Slots {
         Slots {
             home,
             chunks: UnsafeCell::new(Vec::new()),
             free: RefCell::new(Vec::new()),
             in_flight: Cell::new(0),
             in_use: Cell::new(0),
+            times,
+            latencies: Latencies::new(),
         }
     }
 
@@ -104,6 +110,11 @@ impl Slots {
     /// Slots that are not free: in flight, or ended and not yet taken.
     pub(crate) fn in_use(&self) -> usize {
         self.in_use.get()
+    }
+
+    /// How long operations have taken that ended by themselves.
+    pub(crate) fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     #[inline]
@@ -202,7 +213,10 @@ impl Slots {
             index,
             generation: slot.generation.get(),
         };
-        (key, slot.with_op(Erased::operation))
+        let operation = slot.with_op(Erased::operation);
+        slot.kind.set(kind_of(&operation, attachment));
+        slot.started.set(self.times.nanos());
+        (key, operation)
     }
 
     fn free(&self, key: Key, slot: &Slot) {
@@ -235,6 +249,10 @@ impl Slots {
             return Delivery::Nothing;
         }
         self.in_flight.set(self.in_flight.get() - 1);
+        if !slot.cancel_asked.get() {
+            let nanos = self.times.nanos().saturating_sub(slot.started.get());
+            self.latencies.record(slot.kind.get(), nanos);
+        }
         let attachment = slot.attachment.get();
         match slot.owner.get() {
             Owner::Future => self.ended_for_future(key, slot, completion),
@@ -447,6 +465,17 @@ impl Slots {
 fn submit(core: &Core, key: Key, operation: Operation) {
     Counters::add(&core.counters.operations, 1);
     core.driver.borrow_mut().submit(key, operation);
+}
+
+/// Bytes at the cursor are a stream's, unless they are a file's.
+#[inline]
+fn kind_of(operation: &Operation, attachment: Option<Attachment>) -> OperationKind {
+    let role = attachment.map(|attachment| attachment.role);
+    match (operation.kind(), role) {
+        (OperationKind::Receive, Some(Role::Look)) => OperationKind::Read,
+        (OperationKind::Send, Some(Role::Change)) => OperationKind::Write,
+        (kind, _) => kind,
+    }
 }
 
 fn take_back(key: Key) -> bool {

@@ -39,6 +39,10 @@
 //!
 //! A clock that is [paused](Builder::start_paused) is that of its core alone.
 //!
+//! # What it does
+//!
+//! [`Metrics`] says what a core has done, and how long that took: [`Runtime::metrics`] of core 0, [`CoreHandle::metrics`] of any. It is always on.
+//!
 //! # Shutdown
 //!
 //! [`Runtime::shutdown`], and dropping the runtime, end everything in this order:
@@ -132,6 +136,7 @@ use std::time::Duration;
 pub use crate::cores::RuntimeEnded;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
+pub use crate::observe::{Histogram, OperationKind};
 pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;

@@ -102,6 +102,7 @@ fn wake_and(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
 #[inline(always)]
 fn schedule(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
     here::with(|scheduler| {
+        scheduler.count_wake();
         // SAFETY: every caller has just set `SCHEDULED` on a task that was neither running,
         // nor complete, nor in the queue, and is its home.
         put(scheduler, unsafe { Runnable::new(task) });
@@ -265,6 +266,7 @@ fn open(task: RawTask) {
         watch(task);
     }
     if word.has(WAKE) {
+        here::with(Scheduler::count_wake_from_afar);
         wake(task);
     }
     release(task);

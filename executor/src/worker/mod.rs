@@ -28,6 +28,7 @@ use crate::context::{self, Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
+use crate::observe::Times;
 use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
@@ -76,6 +77,7 @@ impl Worker {
         if settings.start_paused {
             clock.pause();
         }
+        let times = Rc::new(Times::new(clock.system_now()));
         let core = Core {
             id,
             cores: RefCell::new(Arc::from([id])),
@@ -87,12 +89,13 @@ impl Worker {
             random: Random::new(settings.driver.seed),
             numbers: Random::of_stream(settings.driver.seed, NUMBERS_OF_PROGRAMS, 0),
             counters: Counters::default(),
+            times: times.clone(),
             linger: settings.linger,
             stopping: Cell::new(false),
         };
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
-            slots: Rc::new(Slots::new(id)),
+            slots: Rc::new(Slots::new(id, times)),
             pool: Rc::new(Pool::new(settings.receive)),
             arena: Rc::new(Arena::new(settings.registered_memory)),
             core: Rc::new(core),
@@ -149,6 +152,8 @@ impl Worker {
     fn run_until_ready<F: Future>(&self, future: F, main: &MainTask) -> F::Output {
         let waker = main.waker();
         let mut future = pin!(future);
+        self.core.times.begin_to_run();
+        self.time_of_turn();
         waker.wake_by_ref();
         loop {
             if let Poll::Ready(output) = self.poll_main(future.as_mut(), main, &waker) {
@@ -175,17 +180,36 @@ impl Worker {
     fn turn(&self, main: &MainTask) {
         belongs_to_this_process();
         Counters::add(&self.core.counters.turns, 1);
+        if self.core.times.begin_turn() {
+            self.time_of_turn();
+        }
         self.reap();
-        self.core.scheduler.receive();
+        self.receive();
         self.fire_timers();
         self.run();
         self.submit_and_wait(main);
+    }
+
+    /// What the system's clock shows in this turn; it is asked once, and not if nothing happens.
+    #[inline]
+    fn time_of_turn(&self) -> Instant {
+        let core = &self.core;
+        core.times.of_turn(|| core.clock.system_now())
+    }
+
+    /// Takes in what other threads have sent.
+    fn receive(&self) {
+        let messages = self.core.scheduler.receive();
+        Counters::add(&self.core.counters.messages, messages as u64);
     }
 
     /// Takes in what has completed, without a system call.
     fn reap(&self) {
         let mut completions = self.completions.take();
         self.core.driver.borrow_mut().reap(&mut completions);
+        if !completions.is_empty() {
+            self.time_of_turn();
+        }
         for (key, completion) in completions.drain(..) {
             let delivery = self.slots.complete(key, completion);
             // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
@@ -233,10 +257,8 @@ impl Worker {
             return;
         }
         let mut expired = self.expired.take();
-        self.core
-            .wheel
-            .borrow_mut()
-            .expire(self.core.clock.now(), &mut expired);
+        let now = self.core.clock.at(|| self.time_of_turn());
+        self.core.wheel.borrow_mut().expire(now, &mut expired);
         for expiry in expired.drain(..) {
             match expiry {
                 Expiry::Wake(waiter) => waiter.wake_quietly(),
@@ -250,13 +272,10 @@ impl Worker {
         if !self.core.scheduler.has_ready() {
             return;
         }
+        let now = self.time_of_turn();
         let polls = self.core.scheduler.run(TurnBudget {
             polls_max: POLLS_MAX,
-            until: self
-                .core
-                .clock
-                .is_system()
-                .then(|| Instant::now() + RUN_MAX),
+            until: self.core.clock.is_system().then(|| now + RUN_MAX),
         });
         Counters::add(&self.core.counters.polls, polls as u64);
     }
@@ -273,6 +292,7 @@ impl Worker {
             return self.submit(Wait::No);
         }
         let deadline = deadline.map(|deadline| self.core.clock.to_system(deadline));
+        self.core.times.park(self.core.clock.system_now());
         self.submit(Wait::Until(deadline));
         self.lease.unpark();
     }

@@ -1,0 +1,20 @@
+//! What a core notes of itself while it works: plain data, which knows nothing of tasks, operations or drivers. They write it;
+//! [`runtime`](crate::runtime) shows it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`histogram`] | how often which value has come up |
+//! | [`latencies`] | how long operations have taken |
+//! | [`kind`] | the kinds of operations that are told apart |
+//! | [`times`] | when a turn began, and how long the core was busy |
+
+mod histogram;
+mod kind;
+mod latencies;
+mod times;
+
+pub use histogram::Histogram;
+pub(crate) use histogram::Recorder;
+pub use kind::OperationKind;
+pub(crate) use latencies::Latencies;
+pub(crate) use times::Times;
