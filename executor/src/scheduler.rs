@@ -12,7 +12,7 @@
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
 //! any of its cells is borrowed: there are only `Cell`s.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
+use crate::observe::{TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
     self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
@@ -56,6 +57,8 @@ pub(crate) struct Scheduler {
     tasks: TaskList,
     /// What finished tasks left behind.
     blocks: Blocks,
+    /// By which it knows how old a task is; models have none.
+    times: OnceCell<Rc<Times>>,
     live: Cell<usize>,
     wakes: Cell<u64>,
     wakes_from_afar: Cell<u64>,
@@ -89,12 +92,19 @@ impl Scheduler {
             polling: Cell::new(false),
             tasks: TaskList::new(),
             blocks: Blocks::new(),
+            times: OnceCell::new(),
             live: Cell::new(0),
             wakes: Cell::new(0),
             wakes_from_afar: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
         })
+    }
+
+    /// Lets it go by this clock.
+    pub(crate) fn go_by(&self, times: Rc<Times>) {
+        let set = self.times.set(times);
+        debug_assert!(set.is_ok(), "a scheduler has one clock");
     }
 
     pub(crate) fn id(&self) -> CoreId {
@@ -142,6 +152,11 @@ impl Scheduler {
     /// How many tasks have not ended yet.
     pub(crate) fn live_tasks(&self) -> usize {
         self.live.get()
+    }
+
+    /// What its tasks are doing.
+    pub(crate) fn report(&self, times: &Times) -> Vec<TaskEntry> {
+        task::report(&self.tasks, times)
     }
 
     /// How often a task was made ready, and how many wakes came from other threads.
@@ -256,6 +271,12 @@ impl Scheduler {
 
     pub(crate) fn is_dead(&self) -> bool {
         self.stage.get() == Stage::Dead
+    }
+
+    /// When something happens that happens now.
+    #[inline]
+    pub(crate) fn tick(&self) -> u32 {
+        self.times.get().map_or(0, |times| times.ticks())
     }
 
     pub(crate) fn tasks(&self) -> &TaskList {

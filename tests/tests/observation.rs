@@ -1,13 +1,19 @@
-//! What a runtime says of itself: counters and histograms.
+//! What a runtime says of itself: counters, histograms and dumps.
 
 use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use krug::net::UnixStream;
-use krug::runtime::{Histogram, OperationKind};
+use krug::runtime::{
+    Dump, Histogram, OperationKind, OperationOwner, OperationState, TaskEntry, TaskState,
+};
 use krug::sync::Notify;
 use krug::task::yield_now;
+use krug::{CoreHandle, Runtime};
 use krug_tests::run;
 
 krug_tests::on_every_driver!();
@@ -150,4 +156,131 @@ fn metrics_are_shown_as_tables() {
         assert!(text.lines().any(|line| line == head), "{text}");
         assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
     });
+}
+
+/// The entry of the task that was spawned on this line.
+fn task_of(dump: &Dump, line: u32) -> &TaskEntry {
+    let mut of_line = dump.tasks.iter().filter(|task| {
+        task.spawned_at.line() == line && task.spawned_at.file().ends_with("observation.rs")
+    });
+    let found = of_line.next();
+    assert!(of_line.next().is_none(), "{dump}");
+    found.unwrap_or_else(|| panic!("no task of line {line}: {dump}"))
+}
+
+async fn yield_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn a_dump_lists_each_task_with_its_place_and_what_it_does() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let place = line!() + 1;
+            let waits = krug::spawn(pending::<()>());
+            yield_until(|| runtime.dump().tasks[0].state == TaskState::Waiting).await;
+            let entry = task_of(&runtime.dump(), place).clone();
+            assert_eq!((entry.state, entry.polls), (TaskState::Waiting, 1));
+
+            waits.abort();
+            assert_eq!(task_of(&runtime.dump(), place).state, TaskState::Aborted);
+            waits.await.unwrap_err();
+            assert!(runtime.dump().tasks.is_empty(), "{}", runtime.dump());
+
+            let place = line!() + 1;
+            let ready = krug::spawn(async {});
+            assert_eq!(task_of(&runtime.dump(), place).state, TaskState::Ready);
+            ready.await.unwrap();
+
+            let place = line!() + 1;
+            let asks = krug::spawn(async { CoreHandle::current().dump().await.unwrap() });
+            let dump = asks.await.unwrap();
+            let entry = task_of(&dump, place);
+            assert_eq!((entry.state, entry.polls), (TaskState::Waiting, 1));
+            // The other one is the task that looks.
+            let states: Vec<_> = dump.tasks.iter().map(|task| task.state).collect();
+            assert_eq!(states, [TaskState::Running, TaskState::Waiting]);
+            let text = dump.to_string();
+            assert!(
+                text.starts_with("core 0: 2 tasks, 0 operations\n"),
+                "{text}"
+            );
+            let ends = format!("observation.rs:{place}:24");
+            assert!(text.contains("running") && text.ends_with(&ends), "{text}");
+        });
+    });
+}
+
+#[test]
+fn a_dump_lists_each_operation_with_its_descriptor_and_for_whom_it_is() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            let place = line!() + 1;
+            let reader = krug::spawn(async move { drop(one.peek(vec![0; 5]).await) });
+            yield_until(|| runtime.dump().operations.len() == 1).await;
+            let Dump { operations, .. } = runtime.dump();
+            let [peek] = &operations[..] else {
+                panic!("{operations:?}");
+            };
+            assert_eq!(peek.kind, OperationKind::Receive);
+            assert!(peek.descriptor.is_some_and(|fd| fd > 0), "{peek:?}");
+            assert_eq!(peek.state, OperationState::InFlight);
+            let OperationOwner::Task(spawned_at) = peek.owner else {
+                panic!("{peek:?}");
+            };
+            assert_eq!(spawned_at.line(), place);
+            other.write_all("hello").await.0.unwrap();
+            reader.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_dump_knows_operations_that_no_task_waits_for() {
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, _other) = UnixStream::pair().unwrap();
+            // Adopted by its stream.
+            assert!(krug_tests::times_out(one.read(vec![0; 5])).await);
+            let owners = |dump: Dump| {
+                let owners = dump.operations.iter().map(|operation| operation.owner);
+                owners.collect::<Vec<_>>()
+            };
+            assert_eq!(owners(runtime.dump()), [OperationOwner::Source]);
+            let mut peek = pin!(krug::io::nop());
+            let polled = poll_fn(|cx| Poll::Ready(peek.as_mut().poll(cx).is_pending())).await;
+            assert!(polled);
+            assert!(owners(runtime.dump()).contains(&OperationOwner::Future));
+            peek.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_task_ages_from_the_turn_in_which_it_was_spawned() {
+    const WAIT: Duration = Duration::from_millis(200);
+    run(|runtime| {
+        runtime.block_on(async {
+            let old = krug::spawn(pending::<()>());
+            krug::time::sleep(WAIT).await;
+            let young = krug::spawn(pending::<()>());
+            let dump = runtime.dump();
+            let [first, second] = &dump.tasks[..] else {
+                panic!("{dump}");
+            };
+            assert!(second.age - first.age >= WAIT / 2, "{dump}");
+            old.abort();
+            young.abort();
+        });
+    });
+}
+
+#[test]
+fn a_core_that_has_ended_gives_no_dump() {
+    let handle = Runtime::new().unwrap().handle();
+    let other = Runtime::new().unwrap();
+    other.block_on(async { handle.dump().await.unwrap_err() });
 }

@@ -228,6 +228,8 @@ fn rows() -> Vec<Row> {
         plain!("`CoreHandle`": CoreHandle),
         plain!("`Metrics`, `Histogram`, `OperationKind`, `Capabilities`": Metrics, Histogram, OperationKind, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
+        plain!("`Dump`, `TaskEntry`, `TaskState`, `OperationEntry`, `OperationState`, `OperationOwner`":
+            Dump, TaskEntry, TaskState, OperationEntry, OperationState, OperationOwner),
         plain!("`ShutdownReport`": ShutdownReport),
         generic!("`RuntimeEnded<F>`", "F": RuntimeEnded),
         generic!("`JoinHandle<T>`", "T": JoinHandle),

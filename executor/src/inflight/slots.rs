@@ -117,6 +117,12 @@ impl Slots {
         &self.latencies
     }
 
+    /// How long ago its operation was started, in nanoseconds, by the last look at the clock.
+    #[inline]
+    pub(super) fn age(&self, slot: &Slot) -> u64 {
+        self.times.nanos().saturating_sub(slot.started.get())
+    }
+
     #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         let index = index as usize;
@@ -250,8 +256,7 @@ impl Slots {
         }
         self.in_flight.set(self.in_flight.get() - 1);
         if !slot.cancel_asked.get() {
-            let nanos = self.times.nanos().saturating_sub(slot.started.get());
-            self.latencies.record(slot.kind.get(), nanos);
+            self.latencies.record(slot.kind.get(), self.age(slot));
         }
         let attachment = slot.attachment.get();
         match slot.owner.get() {
@@ -444,7 +449,7 @@ impl Slots {
         }
     }
 
-    fn each(&self, mut f: impl FnMut(Key, &Slot)) {
+    pub(super) fn each(&self, mut f: impl FnMut(Key, &Slot)) {
         let mut index = 0;
         while let Some(slot) = self.slot(index) {
             if slot.state.get() != State::Free {

@@ -3,16 +3,19 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`dump`] | what a core has at one moment |
 //! | [`histogram`] | how often which value has come up |
 //! | [`latencies`] | how long operations have taken |
 //! | [`kind`] | the kinds of operations that are told apart |
 //! | [`times`] | when a turn began, and how long the core was busy |
 
+mod dump;
 mod histogram;
 mod kind;
 mod latencies;
 mod times;
 
+pub use dump::{Dump, OperationEntry, OperationOwner, OperationState, TaskEntry, TaskState};
 pub use histogram::Histogram;
 pub(crate) use histogram::Recorder;
 pub use kind::OperationKind;

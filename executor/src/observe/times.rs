@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+/// A tick is 2²⁴ ns, 17 ms: 32 bits of them are two years.
+const TICK_BITS: u32 = 24;
+
 /// The clock of a core as it stood at the last look, and where the time has gone between looks.
 #[derive(Debug)]
 pub(crate) struct Times {
@@ -83,6 +86,18 @@ impl Times {
         self.nanos.get()
     }
 
+    /// At the last look, in ticks since the beginning.
+    #[inline]
+    pub(crate) fn ticks(&self) -> u32 {
+        (self.nanos() >> TICK_BITS) as u32
+    }
+
+    /// How long ago that tick was at the last look.
+    pub(crate) fn since_tick(&self, tick: u32) -> Duration {
+        let ticks = u64::from(self.ticks().wrapping_sub(tick));
+        Duration::from_nanos(ticks << TICK_BITS)
+    }
+
     /// How long the core has worked.
     pub(crate) fn busy(&self) -> Duration {
         self.busy.get()
@@ -148,5 +163,14 @@ mod tests {
         times.begin_to_run();
         times.of_turn(|| hand.advance(100));
         assert_eq!(accounts(&times), (1, 0));
+    }
+
+    #[test]
+    fn an_age_in_ticks_goes_on_beyond_the_last_tick() {
+        let (hand, times) = at_zero();
+        times.of_turn(|| hand.advance(1000));
+        let long_ago = times.ticks().wrapping_sub(60);
+        let age = Duration::from_nanos(60 << TICK_BITS);
+        assert_eq!(times.since_tick(long_ago), age);
     }
 }

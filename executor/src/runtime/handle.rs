@@ -1,6 +1,6 @@
 //! What a [`CoreHandle`] knows of running cores.
 
-use super::Metrics;
+use super::{Dump, Metrics, dump};
 use crate::context;
 use crate::cores::{CoreHandle, RuntimeEnded, spawn_on};
 
@@ -38,6 +38,18 @@ impl CoreHandle {
     /// If the core has ended, or ends meanwhile.
     pub async fn metrics(&self) -> Result<Metrics, RuntimeEnded<()>> {
         let asked = spawn_on(*self, || async { Metrics::of_this_core() });
+        let answer = asked.map_err(|_| RuntimeEnded(()))?.await;
+        answer.ok().flatten().ok_or(RuntimeEnded(()))
+    }
+
+    /// What the core has at this moment. It is asked, so this waits for its next turn, and lists the task that looks. A core that a task
+    /// holds does not answer. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the core has ended, or ends meanwhile.
+    pub async fn dump(&self) -> Result<Dump, RuntimeEnded<()>> {
+        let asked = spawn_on(*self, || async { dump::of_this_core() });
         let answer = asked.map_err(|_| RuntimeEnded(()))?.await;
         answer.ok().flatten().ok_or(RuntimeEnded(()))
     }

@@ -42,6 +42,25 @@
 //! # What it does
 //!
 //! [`Metrics`] says what a core has done, and how long that took: [`Runtime::metrics`] of core 0, [`CoreHandle::metrics`] of any. It is always on.
+//! [`Dump`] lists tasks and operations at one moment, each with its age and the line that spawned it: [`Runtime::dump`], [`CoreHandle::dump`].
+//! A program that gets stuck now and then can show it when it is asked to:
+//!
+//! ```no_run
+//! # async fn somebody_asks() {}
+//! # async fn example() {
+//! krug::spawn(async {
+//!     loop {
+//!         somebody_asks().await;
+//!         for core in krug::CoreHandle::of_all_cores() {
+//!             match core.dump().await {
+//!                 Ok(dump) => eprintln!("{dump}"),
+//!                 Err(error) => eprintln!("{error}"),
+//!             }
+//!         }
+//!     }
+//! });
+//! # }
+//! ```
 //!
 //! # Shutdown
 //!
@@ -121,6 +140,7 @@
 mod builder;
 mod capabilities;
 mod cores;
+mod dump;
 mod every;
 mod handle;
 mod metrics;
@@ -136,7 +156,10 @@ use std::time::Duration;
 pub use crate::cores::RuntimeEnded;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
-pub use crate::observe::{Histogram, OperationKind};
+pub use crate::observe::{
+    Dump, Histogram, OperationEntry, OperationKind, OperationOwner, OperationState, TaskEntry,
+    TaskState,
+};
 pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
@@ -232,7 +255,11 @@ impl Runtime {
     /// Spawns a task on core 0; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.worker().core().scheduler.spawn(future)
+        let worker = self.worker();
+        if context::current_id() != Some(worker.id()) {
+            worker.look_at_clock();
+        }
+        worker.core().scheduler.spawn(future)
     }
 
     /// A handle with which other threads can spawn on core 0.
@@ -279,6 +306,11 @@ impl Runtime {
     /// What core 0 has done since it was made. Other cores are asked by [`CoreHandle::metrics`].
     pub fn metrics(&self) -> Metrics {
         Metrics::of(self.worker())
+    }
+
+    /// What core 0 has at this moment. Other cores are asked by [`CoreHandle::dump`].
+    pub fn dump(&self) -> Dump {
+        dump::of(self.worker())
     }
 
     /// What its driver can do, on this kernel.

@@ -142,7 +142,7 @@ pub(super) fn forget_joiner(task: RawTask) {
 /// the next ones finished, where the LIFO slot would run it once for each.
 fn wake_joiner(joiner: Waiter) {
     match joiner {
-        Waiter::Task(joiner) if here::is_home(joiner.task().home) => {
+        Waiter::Task(joiner) if here::is_home(joiner.task().home()) => {
             wake_and(joiner.task(), Scheduler::schedule_last);
         }
         joiner => joiner.wake_quietly(),
@@ -167,6 +167,7 @@ fn wake_remote_joiner(task: RawTask) {
 #[inline(always)]
 pub(super) fn adopt(scheduler: &Scheduler, task: RawTask) {
     scheduler.count_in();
+    task.spawned.set(scheduler.tick());
     scheduler.tasks().insert(task);
     // SAFETY: the task is new, and so `SCHEDULED` but not in the queue yet.
     scheduler.schedule_last(unsafe { Runnable::new(task) });
@@ -178,6 +179,7 @@ pub(super) fn run(runnable: Runnable) {
     let state = task.state.get();
     debug_assert!(state & SCHEDULED != 0 && state & (RUNNING | COMPLETE) == 0);
     task.state.set(state & !SCHEDULED | RUNNING);
+    task.polls.set(task.polls.get().wrapping_add(1));
     let complete = if state & ABORTED == 0 {
         // SAFETY: not complete, so the future is there; `RUNNING` was not set, so nobody else is in it.
         unsafe { (task.vtable.poll)(task) }
@@ -235,7 +237,7 @@ pub(super) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
     let task = unsafe { RawTask::new(node.cast::<Header>()) };
     let wanted = delivery
         == Delivery::At {
-            epoch: task.home.epoch(),
+            epoch: task.home().epoch(),
         };
     // Only a new task can come to the wrong life: a dying worker waits for all others.
     if task.remote.load().has(NEW) && !(wanted && may_adopt()) {

@@ -118,7 +118,7 @@ impl<T> Future for JoinHandle<T> {
         let Some(task) = self.task else {
             panic!("a `JoinHandle` was polled after it had given its output");
         };
-        let finished = if here::is_home(task.home) {
+        let finished = if here::is_home(task.home()) {
             self.poll_at_home(task, cx)
         } else {
             self.poll_from_afar(task, cx)
@@ -151,7 +151,7 @@ impl<T> Drop for JoinHandle<T> {
             return;
         };
         forget_remote_joiner(task);
-        if here::is_home(task.home) {
+        if here::is_home(task.home()) {
             home::detach(task);
             home::release(task);
         } else if task.is_finished() || !afar::announce_and_release(task, DETACH) {
@@ -171,7 +171,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 fn abort(task: RawTask) {
-    if here::is_home(task.home) {
+    if here::is_home(task.home()) {
         home::abort(task);
     } else {
         afar::announce(task, ABORT);

@@ -76,8 +76,8 @@
 //
 // | field | touched by |
 // |---|---|
-// | `vtable`, `home`, `spawned_at` | read by anyone; never written |
-// | `state`, `count`, `queue_next`, `list_…`, `joiner` | the home. Before the task is sent to its home by `spawn_from_afar`, and after it was merged without one (`decline`), the only thread that knows it. Read by a later worker that leases the same mailbox, see 6 |
+// | `vtable`, `mailbox`, `epoch`, `spawned_at` | read by anyone; never written |
+// | `state`, `count`, `polls`, `spawned`, `queue_next`, `list_…`, `joiner` | the home. Before the task is sent to its home by `spawn_from_afar`, and after it was merged without one (`decline`), the only thread that knows it. Read by a later worker that leases the same mailbox, see 6 |
 // | `remote` | anyone, by read-modify-writes only |
 // | `node` | who set `QUEUED`, until it is pushed; the home from taking it out until it clears `QUEUED` |
 // | `finished` | written by the home, once, when the output is in its place; read by anyone |
@@ -162,6 +162,7 @@ mod memory;
 mod queue;
 mod raw;
 mod remote;
+mod report;
 mod spawn;
 mod waker;
 mod yield_now;
@@ -179,6 +180,7 @@ pub(crate) use here::{Entered, budget};
 pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
+pub(crate) use report::report;
 pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_on};
 #[cfg(test)]
 pub(crate) use waker::TaskRef;

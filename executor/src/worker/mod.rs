@@ -93,6 +93,7 @@ impl Worker {
             linger: settings.linger,
             stopping: Cell::new(false),
         };
+        core.scheduler.go_by(times.clone());
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id, times)),
@@ -152,8 +153,7 @@ impl Worker {
     fn run_until_ready<F: Future>(&self, future: F, main: &MainTask) -> F::Output {
         let waker = main.waker();
         let mut future = pin!(future);
-        self.core.times.begin_to_run();
-        self.time_of_turn();
+        self.look_at_clock();
         waker.wake_by_ref();
         loop {
             if let Poll::Ready(output) = self.poll_main(future.as_mut(), main, &waker) {
@@ -188,6 +188,12 @@ impl Worker {
         self.fire_timers();
         self.run();
         self.submit_and_wait(main);
+    }
+
+    /// For what happens to the core while nobody runs it.
+    pub(crate) fn look_at_clock(&self) {
+        self.core.times.begin_to_run();
+        self.time_of_turn();
     }
 
     /// What the system's clock shows in this turn; it is asked once, and not if nothing happens.
