@@ -17,10 +17,11 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
-use crate::observe::{TaskEntry, Times};
+use crate::observe::{Board, TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
     self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
@@ -59,6 +60,8 @@ pub(crate) struct Scheduler {
     blocks: Blocks,
     /// By which it knows how old a task is; models have none.
     times: OnceCell<Rc<Times>>,
+    /// Where it shows what it polls, if somebody watches.
+    board: OnceCell<Arc<Board>>,
     live: Cell<usize>,
     wakes: Cell<u64>,
     wakes_from_afar: Cell<u64>,
@@ -93,6 +96,7 @@ impl Scheduler {
             tasks: TaskList::new(),
             blocks: Blocks::new(),
             times: OnceCell::new(),
+            board: OnceCell::new(),
             live: Cell::new(0),
             wakes: Cell::new(0),
             wakes_from_afar: Cell::new(0),
@@ -105,6 +109,19 @@ impl Scheduler {
     pub(crate) fn go_by(&self, times: Rc<Times>) {
         let set = self.times.set(times);
         debug_assert!(set.is_ok(), "a scheduler has one clock");
+    }
+
+    /// Lets it show what it polls.
+    pub(crate) fn show_on(&self, board: Arc<Board>) {
+        let set = self.board.set(board);
+        debug_assert!(set.is_ok(), "a scheduler has one board");
+    }
+
+    /// Shows that the main task is polled, while the answer lives.
+    pub(crate) fn show_main(&self, main: &MainTask) -> Option<Shown<'_>> {
+        let board = self.board.get()?;
+        board.begin(main.spawned_at());
+        Some(Shown(board))
     }
 
     pub(crate) fn id(&self) -> CoreId {
@@ -168,6 +185,7 @@ impl Scheduler {
     /// Returns the number of polls.
     pub(crate) fn run(&self, turn: TurnBudget) -> usize {
         let _entered = Entered::borrowing(self);
+        let _shown = self.board.get().map(|board| Shown(board));
         let due = self.ready();
         let mut polls = 0;
         while polls < due || self.may_go_on(&turn, polls, due) {
@@ -217,6 +235,9 @@ impl Scheduler {
     }
 
     fn poll(&self, runnable: Runnable) {
+        if let Some(board) = self.board.get() {
+            board.begin(runnable.spawned_at());
+        }
         let outer = self.polling.replace(true);
         budget::scope(|| runnable.run());
         self.polling.set(outer);
@@ -238,6 +259,7 @@ impl Scheduler {
     /// on every spawn ends the same way.
     pub(crate) fn abort_all(&self) {
         let _entered = Entered::borrowing(self);
+        let _shown = self.board.get().map(|board| Shown(board));
         self.stage.set(self.stage.get().max(Stage::Closing));
         task::abort_all(&self.tasks);
         while let Some(runnable) = self.next() {
@@ -319,6 +341,15 @@ impl Scheduler {
     #[inline]
     pub(crate) fn schedule_last(&self, runnable: Runnable) {
         self.queue.push(runnable);
+    }
+}
+
+/// While it lives, the board may show something.
+pub(crate) struct Shown<'a>(&'a Board);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
 use crate::cores::CoreId;
 use crate::driver::{Choice, Config};
+use crate::observe::{Board, Watchdog};
 use crate::random::Random;
 use crate::worker::{Settings, Worker};
 
@@ -65,6 +66,7 @@ pub struct Builder {
     is_pinned: bool,
     core_thread_name: String,
     shutdown_deadline: Duration,
+    watchdog: Option<Duration>,
 }
 
 impl Default for Builder {
@@ -86,6 +88,7 @@ impl Builder {
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
             start_paused: false,
+            board: None,
         };
         Builder {
             settings,
@@ -94,6 +97,7 @@ impl Builder {
             is_pinned: false,
             core_thread_name: "krug-core".into(),
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
+            watchdog: None,
         }
     }
 
@@ -258,6 +262,25 @@ impl Builder {
         self
     }
 
+    /// Has a thread watch the cores: a task that is polled for longer than `limit` without giving way, so that nothing else runs on its
+    /// core, is reported while it goes on by a warning of `tracing`, which names the core and the line that has spawned the task; once for each
+    /// poll that takes so long. So is what is given to `block_on`.
+    ///
+    /// The thread looks four times in `limit`, at most once in a millisecond; a core does one more store for each poll. Unless set there is no such
+    /// thread. In a simulation it is ignored: no time passes there during a poll.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = krug::Runtime::builder().watchdog(Duration::from_millis(100)).build()?;
+    /// runtime.block_on(async { /* short polls */ });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watchdog(mut self, limit: Duration) -> Builder {
+        self.watchdog = Some(limit);
+        self
+    }
+
     /// Starts with the clock of each core paused, for tests: see [`time::pause`](crate::time::pause).
     pub fn start_paused(mut self, paused: bool) -> Builder {
         self.settings.start_paused = paused;
@@ -277,6 +300,7 @@ impl Builder {
     ///
     /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do. That of another core
     /// than 0 names the core; those that were made are ended.
+    /// If the system gives no thread for a [watchdog](Builder::watchdog).
     /// `InvalidInput` if `KRUG_DRIVER` names no driver, there is to be no core, or on a processor where this thread may not run;
     /// `Unsupported` for several cores with [`Driver::Sim`].
     pub fn build(&self) -> io::Result<Runtime> {
@@ -286,23 +310,32 @@ impl Builder {
         {
             settings.driver.seed = seed;
         }
-        let plan = match settings.driver.choice.resolve()? {
-            Choice::Sim => Plan::simulated(&self.cores)?,
-            _ => Plan::of(&self.cores, self.is_pinned)?,
+        let (plan, watchdog) = match settings.driver.choice.resolve()? {
+            Choice::Sim => (Plan::simulated(&self.cores)?, None),
+            _ => (Plan::of(&self.cores, self.is_pinned)?, self.watchdog),
         };
+        let boards: Vec<_> = match watchdog {
+            Some(_) => plan.places.iter().map(|_| Arc::default()).collect(),
+            None => Vec::new(),
+        };
+        settings.board = boards.first().cloned();
         settings.driver.pool.processors = plan.helpers;
         let mut places = plan.places.into_iter();
         let first = places.next().flatten();
         let bound = first.map(|place| Bound::to(&place)).transpose()?;
         let worker = Worker::new(&settings)?;
         settings.driver.choice = worker.core().driver.borrow().choice();
-        let others = self.start_others(places, worker.id(), &settings)?;
+        let watchdog = watchdog
+            .map(|limit| Watchdog::start(limit, boards.clone()))
+            .transpose()?;
+        let others = self.start_others(places, worker.id(), &settings, &boards)?;
         worker.core().cores.replace(others.cores.clone());
         Ok(Runtime {
             worker: Some(worker),
             others: others.threads,
             cores: others.cores,
             shutdown_deadline: self.shutdown_deadline,
+            watchdog,
             _bound: bound,
         })
     }
@@ -313,12 +346,14 @@ impl Builder {
         places: impl Iterator<Item = Option<Vec<usize>>>,
         first: CoreId,
         settings: &Settings,
+        boards: &[Arc<Board>],
     ) -> io::Result<Others> {
         let mut threads = Vec::new();
         let mut cores = vec![first];
         let mut made = Ok(());
         for (place, number) in places.zip(1_usize..) {
             let mut settings = settings.clone();
+            settings.board = boards.get(number).cloned();
             settings.driver.seed =
                 Random::of_stream(settings.driver.seed, SEEDS_OF_CORES, number as u64).next();
             match CoreThread::start(number, &self.core_thread_name, place, settings) {

@@ -43,6 +43,7 @@
 //!
 //! [`Metrics`] says what a core has done, and how long that took: [`Runtime::metrics`] of core 0, [`CoreHandle::metrics`] of any. It is always on.
 //! [`Dump`] lists tasks and operations at one moment, each with its age and the line that spawned it: [`Runtime::dump`], [`CoreHandle::dump`].
+//! [`Builder::watchdog`] reports tasks that hold their cores.
 //! A program that gets stuck now and then can show it when it is asked to:
 //!
 //! ```no_run
@@ -171,6 +172,7 @@ use crate::context;
 use crate::cores::CoreHandle;
 use crate::cores::CoreId;
 use crate::driver;
+use crate::observe::Watchdog;
 use crate::task::JoinHandle;
 use crate::worker::Worker;
 use cores::Bound;
@@ -189,6 +191,7 @@ pub struct Runtime {
     /// All cores, in their order.
     cores: Arc<[CoreId]>,
     shutdown_deadline: Duration,
+    watchdog: Option<Watchdog>,
     /// Dropped last: the thread may run where it could before.
     _bound: Option<Bound>,
 }
@@ -245,6 +248,7 @@ impl Runtime {
     /// # Errors
     ///
     /// If this thread is running a runtime already; `future` is dropped then.
+    #[track_caller]
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, NestedBlockOn> {
         if context::current_id().is_some() {
             return Err(NestedBlockOn(()));
@@ -330,6 +334,7 @@ impl Runtime {
         if driver::has_forked() {
             // The threads are the parent's, and whatever a lock of theirs says was true at the moment of the fork.
             std::mem::forget(others);
+            std::mem::forget(self.watchdog.take());
             self.worker.take().map(|worker| worker.shutdown(deadline));
             return ShutdownReport::default();
         }

@@ -26,6 +26,7 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
         receive: ReceiveSettings::default(),
         registered_memory: 0,
         start_paused: false,
+        board: None,
     };
     Worker::new(&settings).unwrap()
 }

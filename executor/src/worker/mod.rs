@@ -28,7 +28,7 @@ use crate::context::{self, Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
-use crate::observe::Times;
+use crate::observe::{Board, Times};
 use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     /// Bytes, a power of two.
     pub(crate) registered_memory: usize,
     pub(crate) start_paused: bool,
+    /// Where it shows what it polls, if somebody watches. Each core has one of its own.
+    pub(crate) board: Option<Arc<Board>>,
 }
 
 pub(crate) struct Worker {
@@ -94,6 +96,9 @@ impl Worker {
             stopping: Cell::new(false),
         };
         core.scheduler.go_by(times.clone());
+        if let Some(board) = &settings.board {
+            core.scheduler.show_on(board.clone());
+        }
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id, times)),
@@ -140,6 +145,7 @@ impl Worker {
     /// # Panics
     ///
     /// In a child of the process that made it.
+    #[track_caller]
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         belongs_to_this_process();
         let _inside = self.enter();
@@ -174,6 +180,7 @@ impl Worker {
             return Poll::Pending;
         }
         Counters::add(&self.core.counters.polls, 1);
+        let _shown = self.core.scheduler.show_main(main);
         budget::scope(|| future.poll(&mut Context::from_waker(waker)))
     }
 
