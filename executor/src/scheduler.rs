@@ -10,7 +10,7 @@
 //! A simulation wants to see every order that a program might meet: there, the next task is drawn among those that are ready.
 //!
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
-//! any of its cells is borrowed: there are only `Cell`s.
+//! any of its cells is borrowed: there are only `Cell`s, and [`Spans`], which gives out what it has.
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
-use crate::observe::{Board, TaskEntry, Times};
+use crate::observe::{Board, Spans, TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
     self, Blocks, Entered, JoinHandle, MainTask, RunQueue, Runnable, TaskList, budget,
@@ -62,6 +62,7 @@ pub(crate) struct Scheduler {
     times: OnceCell<Rc<Times>>,
     /// Where it shows what it polls, if somebody watches.
     board: OnceCell<Arc<Board>>,
+    spans: Spans,
     live: Cell<usize>,
     wakes: Cell<u64>,
     wakes_from_afar: Cell<u64>,
@@ -97,6 +98,7 @@ impl Scheduler {
             blocks: Blocks::new(),
             times: OnceCell::new(),
             board: OnceCell::new(),
+            spans: Spans::default(),
             live: Cell::new(0),
             wakes: Cell::new(0),
             wakes_from_afar: Cell::new(0),
@@ -299,6 +301,10 @@ impl Scheduler {
     #[inline]
     pub(crate) fn tick(&self) -> u32 {
         self.times.get().map_or(0, |times| times.ticks())
+    }
+
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     pub(crate) fn tasks(&self) -> &TaskList {

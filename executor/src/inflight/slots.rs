@@ -16,7 +16,7 @@ use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
 use crate::context::{self, Core, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key, Operation, OwnedDescriptor};
-use crate::observe::{Latencies, OperationKind, Times};
+use crate::observe::{self, Latencies, OperationKind, Times};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
@@ -139,6 +139,11 @@ impl Slots {
         (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
     }
 
+    /// Of the operation that has the slot, or had it last.
+    pub(crate) fn kind(&self, key: Key) -> Option<OperationKind> {
+        self.slot(key.index).map(|slot| slot.kind.get())
+    }
+
     /// True until the operation's result was taken.
     pub(crate) fn is_in_use(&self, key: Key) -> bool {
         self.find(key).is_some()
@@ -178,16 +183,16 @@ impl Slots {
         attachment: Option<Attachment>,
         owned_by_source: bool,
     ) -> Key {
-        let (key, operation) = self.put(op, attachment, owned_by_source);
-        context::with(|core| submit(core, key, operation));
+        let (key, kind, operation) = self.put(op, attachment, owned_by_source);
+        context::with(|core| submit(core, key, kind, operation));
         key
     }
 
     /// The same for a future, on a core that the caller has found already.
     #[inline]
     pub(super) fn start_on(&self, core: &Core, op: Erased, attachment: Option<Attachment>) -> Key {
-        let (key, operation) = self.put(op, attachment, false);
-        submit(core, key, operation);
+        let (key, kind, operation) = self.put(op, attachment, false);
+        submit(core, key, kind, operation);
         key
     }
 
@@ -198,7 +203,7 @@ impl Slots {
         op: Erased,
         attachment: Option<Attachment>,
         owned_by_source: bool,
-    ) -> (Key, Operation) {
+    ) -> (Key, OperationKind, Operation) {
         if self.free.borrow().is_empty() {
             self.grow();
         }
@@ -220,9 +225,10 @@ impl Slots {
             generation: slot.generation.get(),
         };
         let operation = slot.with_op(Erased::operation);
-        slot.kind.set(kind_of(&operation, attachment));
+        let kind = kind_of(&operation, attachment);
+        slot.kind.set(kind);
         slot.started.set(self.times.nanos());
-        (key, operation)
+        (key, kind, operation)
     }
 
     fn free(&self, key: Key, slot: &Slot) {
@@ -467,9 +473,12 @@ impl Slots {
 }
 
 #[inline]
-fn submit(core: &Core, key: Key, operation: Operation) {
+fn submit(core: &Core, key: Key, kind: OperationKind, operation: Operation) {
     Counters::add(&core.counters.operations, 1);
     core.driver.borrow_mut().submit(key, operation);
+    if observe::is_traced() {
+        quietly(|| observe::operation_begins(kind, key.index));
+    }
 }
 
 /// Bytes at the cursor are a stream's, unless they are a file's.

@@ -8,6 +8,7 @@
 //! | [`histogram`] | how often which value has come up |
 //! | [`latencies`] | how long operations have taken |
 //! | [`kind`] | the kinds of operations that are told apart |
+//! | [`spans`] | what subscribers of `tracing` are told |
 //! | [`times`] | when a turn began, and how long the core was busy |
 
 mod board;
@@ -15,6 +16,7 @@ mod dump;
 mod histogram;
 mod kind;
 mod latencies;
+mod spans;
 mod times;
 mod watchdog;
 
@@ -24,5 +26,6 @@ pub use histogram::Histogram;
 pub(crate) use histogram::Recorder;
 pub use kind::OperationKind;
 pub(crate) use latencies::Latencies;
+pub(crate) use spans::{Spans, is_traced, operation_begins, operation_completes, span_of_task};
 pub(crate) use times::Times;
 pub(crate) use watchdog::Watchdog;

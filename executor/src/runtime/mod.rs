@@ -43,6 +43,11 @@
 //!
 //! [`Metrics`] says what a core has done, and how long that took: [`Runtime::metrics`] of core 0, [`CoreHandle::metrics`] of any. It is always on.
 //! [`Dump`] lists tasks and operations at one moment, each with its age and the line that spawned it: [`Runtime::dump`], [`CoreHandle::dump`].
+//!
+//! A subscriber of `tracing` that wants the level `TRACE` sees a span `task` with the target `krug::task` for each task, with the place that
+//! has spawned it, entered in each poll; and events with the target `krug::operation` when an operation begins and when it completes. Where nobody
+//! wants that, each costs a look at one number.
+//!
 //! [`Builder::watchdog`] reports tasks that hold their cores.
 //! A program that gets stuck now and then can show it when it is asked to:
 //!

@@ -28,6 +28,8 @@ pub(super) const ABORTED: u8 = 1 << 3;
 pub(super) const DETACHED: u8 = 1 << 4;
 /// The join handle waits on another core.
 pub(super) const WATCHED: u8 = 1 << 5;
+/// Its scheduler has a span for it.
+pub(super) const TRACED: u8 = 1 << 6;
 
 /// What depends on the type of the future. The functions are for the home only and catch
 /// every panic of user code.

@@ -5,13 +5,16 @@
 
 use std::ptr::NonNull;
 
-use super::afar;
-use super::header::{ABORTED, COMPLETE, DETACHED, Header, RUNNING, RawTask, SCHEDULED, WATCHED};
+use super::header::{
+    ABORTED, COMPLETE, DETACHED, Header, RUNNING, RawTask, SCHEDULED, TRACED, WATCHED,
+};
 use super::here;
 use super::queue::Runnable;
 use super::remote::{ABORT, DETACH, GivenUp, NEW, WAKE, WATCH};
 use super::waker::Waiter;
+use super::{afar, traced};
 use crate::cores::{Delivery, Node, quietly};
+use crate::observe;
 use crate::primitives::Ordering;
 use crate::scheduler::Scheduler;
 
@@ -166,6 +169,9 @@ fn wake_remote_joiner(task: RawTask) {
 /// Takes in a task that is new to this scheduler.
 #[inline(always)]
 pub(super) fn adopt(scheduler: &Scheduler, task: RawTask) {
+    if observe::is_traced() {
+        traced::begin(scheduler, task);
+    }
     scheduler.count_in();
     task.spawned.set(scheduler.tick());
     scheduler.tasks().insert(task);
@@ -180,13 +186,18 @@ pub(super) fn run(runnable: Runnable) {
     debug_assert!(state & SCHEDULED != 0 && state & (RUNNING | COMPLETE) == 0);
     task.state.set(state & !SCHEDULED | RUNNING);
     task.polls.set(task.polls.get().wrapping_add(1));
-    let complete = if state & ABORTED == 0 {
-        // SAFETY: not complete, so the future is there; `RUNNING` was not set, so nobody else is in it.
-        unsafe { (task.vtable.poll)(task) }
-    } else {
+    let step = || {
+        if state & ABORTED == 0 {
+            // SAFETY: not complete, so the future is there; `RUNNING` was not set, so nobody else is in it.
+            return unsafe { (task.vtable.poll)(task) };
+        }
         // SAFETY: as above.
         unsafe { (task.vtable.cancel)(task) };
         true
+    };
+    let complete = match state & TRACED {
+        0 => step(),
+        _ => traced::step(task, step),
     };
     if complete {
         return self::complete(task);

@@ -164,6 +164,7 @@ mod raw;
 mod remote;
 mod report;
 mod spawn;
+mod traced;
 mod waker;
 mod yield_now;
 

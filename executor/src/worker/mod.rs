@@ -28,7 +28,7 @@ use crate::context::{self, Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
-use crate::observe::{Board, Times};
+use crate::observe::{self, Board, Times};
 use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
@@ -226,12 +226,26 @@ impl Worker {
         for (key, completion) in completions.drain(..) {
             let delivery = self.slots.complete(key, completion);
             // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
-            quietly(|| self.deliver(delivery));
+            quietly(|| {
+                self.trace(key, completion);
+                self.deliver(delivery);
+            });
         }
         // Whatever came in meanwhile is kept; the memory of the longer list is used again.
         let mut newer = self.completions.borrow_mut();
         if newer.is_empty() {
             *newer = completions;
+        }
+    }
+
+    /// Tells a subscriber that wants to know. A panic of that costs nobody anything.
+    #[inline]
+    fn trace(&self, key: Key, completion: Completion) {
+        if observe::is_traced()
+            && let Some(kind) = self.slots.kind(key)
+        {
+            let Completion { result, more, .. } = completion;
+            quietly(|| observe::operation_completes(kind, key.index, result, more));
         }
     }
 
