@@ -10,34 +10,40 @@ const TICK_BITS: u32 = 24;
 #[derive(Debug)]
 pub(crate) struct Times {
     began: Instant,
-    /// At the last look; counted from the beginning.
+    /// At the last look.
+    looked: Cell<Instant>,
+    /// The same, in nanoseconds since the beginning.
     nanos: Cell<u64>,
-    /// At the last look; `None`: the core does not run since then.
-    looked: Cell<Option<Instant>>,
+    /// From when on the time has not been accounted for; [`NOT_RUNNING`]: not at all.
+    since: Cell<u64>,
     /// This turn has looked.
     is_known: Cell<bool>,
     /// It has been asleep since the last look.
     is_parked: Cell<bool>,
-    busy: Cell<Duration>,
-    parked: Cell<Duration>,
+    /// In nanoseconds, as the next one.
+    busy: Cell<u64>,
+    parked: Cell<u64>,
 }
+
+const NOT_RUNNING: u64 = u64::MAX;
 
 impl Times {
     pub(crate) fn new(now: Instant) -> Times {
         Times {
             began: now,
+            looked: Cell::new(now),
             nanos: Cell::new(0),
-            looked: Cell::new(None),
+            since: Cell::new(NOT_RUNNING),
             is_known: Cell::new(false),
             is_parked: Cell::new(false),
-            busy: Cell::new(Duration::ZERO),
-            parked: Cell::new(Duration::ZERO),
+            busy: Cell::new(0),
+            parked: Cell::new(0),
         }
     }
 
     /// The core runs from now on; what was before counts for nothing.
     pub(crate) fn begin_to_run(&self) {
-        self.looked.set(None);
+        self.since.set(NOT_RUNNING);
         self.is_known.set(false);
         self.is_parked.set(false);
     }
@@ -52,9 +58,9 @@ impl Times {
     /// The time of this turn: `read` if nobody has asked yet.
     #[inline]
     pub(crate) fn of_turn(&self, read: impl FnOnce() -> Instant) -> Instant {
-        match self.looked.get() {
-            Some(looked) if self.is_known.get() => looked,
-            _ => self.look(read()),
+        match self.is_known.get() {
+            true => self.looked.get(),
+            false => self.look(read()),
         }
     }
 
@@ -68,15 +74,16 @@ impl Times {
     #[inline]
     fn look(&self, now: Instant) -> Instant {
         self.is_known.set(true);
-        let before = self.looked.replace(Some(now));
+        self.looked.set(now);
+        let age = now.saturating_duration_since(self.began);
+        let nanos = age.as_secs() * 1_000_000_000 + u64::from(age.subsec_nanos());
+        self.nanos.set(nanos);
+        let passed = nanos.saturating_sub(self.since.replace(nanos));
         let account = match self.is_parked.replace(false) {
             true => &self.parked,
             false => &self.busy,
         };
-        let since = before.unwrap_or(now);
-        account.set(account.get() + now.saturating_duration_since(since));
-        let nanos = now.saturating_duration_since(self.began).as_nanos();
-        self.nanos.set(nanos as u64);
+        account.set(account.get() + passed);
         now
     }
 
@@ -100,12 +107,12 @@ impl Times {
 
     /// How long the core has worked.
     pub(crate) fn busy(&self) -> Duration {
-        self.busy.get()
+        Duration::from_nanos(self.busy.get())
     }
 
     /// How long it had nothing to do.
     pub(crate) fn parked(&self) -> Duration {
-        self.parked.get()
+        Duration::from_nanos(self.parked.get())
     }
 }
 

@@ -225,11 +225,9 @@ impl Worker {
         }
         for (key, completion) in completions.drain(..) {
             let delivery = self.slots.complete(key, completion);
+            self.trace(key, completion);
             // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
-            quietly(|| {
-                self.trace(key, completion);
-                self.deliver(delivery);
-            });
+            quietly(|| self.deliver(delivery));
         }
         // Whatever came in meanwhile is kept; the memory of the longer list is used again.
         let mut newer = self.completions.borrow_mut();
