@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::cores::CoreId;
 use crate::driver::{Outside, TimeSource};
+use crate::observe::Times;
 use crate::random::Random;
 use crate::scheduler::Scheduler;
 use crate::task::Waiter;
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     /// What programs draw from: no choice of ours shifts it.
     pub(crate) numbers: Random,
     pub(crate) counters: Counters,
+    pub(crate) times: Rc<Times>,
     /// How long a dropped or closed stream may go on sending what was accepted.
     pub(crate) linger: Duration,
     /// Set when shutdown begins: nothing new starts.
@@ -54,6 +56,7 @@ pub(crate) struct Counters {
     pub(crate) turns: Cell<u64>,
     pub(crate) polls: Cell<u64>,
     pub(crate) operations: Cell<u64>,
+    pub(crate) messages: Cell<u64>,
     pub(crate) stale: Cell<u64>,
     pub(crate) adopted: Cell<u64>,
     pub(crate) lingered_out: Cell<u64>,
@@ -95,9 +98,15 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Instant {
+        self.at(|| self.system_now())
+    }
+
+    /// What it shows when the system's clock shows `system`.
+    #[inline]
+    pub(crate) fn at(&self, system: impl FnOnce() -> Instant) -> Instant {
         match self.paused_at.get() {
             Some(instant) => instant,
-            None => self.system_now() + self.ahead.get(),
+            None => system() + self.ahead.get(),
         }
     }
 

@@ -153,6 +153,7 @@ mod context;
 
 mod driver;
 mod inflight;
+mod observe;
 mod op;
 mod primitives;
 mod random;

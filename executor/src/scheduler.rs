@@ -10,16 +10,18 @@
 //! A simulation wants to see every order that a program might meet: there, the next task is drawn among those that are ready.
 //!
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
-//! any of its cells is borrowed: there are only `Cell`s.
+//! any of its cells is borrowed: there are only `Cell`s, and [`Spans`], which gives out what it has.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
+use crate::observe::{Board, Spans, TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
     self, Blocks, Entered, JoinHandle, MainTask, Panics, RunQueue, Runnable, TaskList, budget,
@@ -56,10 +58,17 @@ pub(crate) struct Scheduler {
     tasks: TaskList,
     /// What finished tasks left behind.
     blocks: Blocks,
+    /// By which it knows how old a task is; models have none.
+    times: OnceCell<Rc<Times>>,
+    /// Where it shows what it polls, if somebody watches.
+    board: OnceCell<Arc<Board>>,
+    spans: Spans,
     live: Cell<usize>,
     panics: Panics,
     /// Tasks that came from elsewhere, whose places are not given back yet.
     arrived: Cell<u32>,
+    wakes: Cell<u64>,
+    wakes_from_afar: Cell<u64>,
     stage: Cell<Stage>,
     lease: Rc<Lease>,
 }
@@ -90,12 +99,36 @@ impl Scheduler {
             polling: Cell::new(false),
             tasks: TaskList::new(),
             blocks: Blocks::new(),
+            times: OnceCell::new(),
+            board: OnceCell::new(),
+            spans: Spans::default(),
             live: Cell::new(0),
             panics: Panics::default(),
             arrived: Cell::new(0),
+            wakes: Cell::new(0),
+            wakes_from_afar: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
         })
+    }
+
+    /// Lets it go by this clock.
+    pub(crate) fn go_by(&self, times: Rc<Times>) {
+        let set = self.times.set(times);
+        debug_assert!(set.is_ok(), "a scheduler has one clock");
+    }
+
+    /// Lets it show what it polls.
+    pub(crate) fn show_on(&self, board: Arc<Board>) {
+        let set = self.board.set(board);
+        debug_assert!(set.is_ok(), "a scheduler has one board");
+    }
+
+    /// Shows that the main task is polled, while the answer lives.
+    pub(crate) fn show_main(&self, main: &MainTask) -> Option<Shown<'_>> {
+        let board = self.board.get()?;
+        board.begin(main.spawned_at());
+        Some(Shown(board))
     }
 
     pub(crate) fn id(&self) -> CoreId {
@@ -150,10 +183,21 @@ impl Scheduler {
         &self.panics
     }
 
+    /// What its tasks are doing.
+    pub(crate) fn report(&self, times: &Times) -> Vec<TaskEntry> {
+        task::report(&self.tasks, times)
+    }
+
+    /// How often a task was made ready, and how many wakes came from other threads.
+    pub(crate) fn wakes(&self) -> (u64, u64) {
+        (self.wakes.get(), self.wakes_from_afar.get())
+    }
+
     /// Polls every task that is ready now, and those they make ready as far as `turn` allows.
     /// Returns the number of polls.
     pub(crate) fn run(&self, turn: TurnBudget) -> usize {
         let _entered = Entered::borrowing(self);
+        let _shown = self.board.get().map(|board| Shown(board));
         let due = self.ready();
         let mut polls = 0;
         while polls < due || self.may_go_on(&turn, polls, due) {
@@ -203,6 +247,9 @@ impl Scheduler {
     }
 
     fn poll(&self, runnable: Runnable) {
+        if let Some(board) = self.board.get() {
+            board.begin(runnable.spawned_at());
+        }
         let outer = self.polling.replace(true);
         budget::scope(|| runnable.run());
         self.polling.set(outer);
@@ -230,6 +277,7 @@ impl Scheduler {
     /// on every spawn ends the same way.
     pub(crate) fn abort_all(&self) {
         let _entered = Entered::borrowing(self);
+        let _shown = self.board.get().map(|board| Shown(board));
         self.stage.set(self.stage.get().max(Stage::Closing));
         task::abort_all(&self.tasks);
         while let Some(runnable) = self.next() {
@@ -265,6 +313,16 @@ impl Scheduler {
         self.stage.get() == Stage::Dead
     }
 
+    /// When something happens that happens now.
+    #[inline]
+    pub(crate) fn tick(&self) -> u32 {
+        self.times.get().map_or(0, |times| times.ticks())
+    }
+
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
     pub(crate) fn tasks(&self) -> &TaskList {
         &self.tasks
     }
@@ -286,6 +344,15 @@ impl Scheduler {
         self.live.set(self.live.get() - 1);
     }
 
+    #[inline]
+    pub(crate) fn count_wake(&self) {
+        self.wakes.set(self.wakes.get() + 1);
+    }
+
+    pub(crate) fn count_wake_from_afar(&self) {
+        self.wakes_from_afar.set(self.wakes_from_afar.get() + 1);
+    }
+
     /// For a task that was woken.
     #[inline]
     pub(crate) fn schedule(&self, runnable: Runnable) {
@@ -301,6 +368,15 @@ impl Scheduler {
     #[inline]
     pub(crate) fn schedule_last(&self, runnable: Runnable) {
         self.queue.push(runnable);
+    }
+}
+
+/// While it lives, the board may show something.
+pub(crate) struct Shown<'a>(&'a Board);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

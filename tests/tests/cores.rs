@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::Poll;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,33 @@ fn panics<R>(f: impl FnOnce() -> R) -> String {
         .err()
         .expect("it must panic");
     panic_text(&*payload)
+}
+
+#[test]
+fn wakes_and_messages_from_another_core_are_counted() {
+    with_cores(2, |runtime| {
+        let cores = runtime.handles();
+        let metrics = || runtime.block_on(cores[1].metrics()).unwrap();
+        let before = metrics();
+        runtime.block_on(async {
+            let (waker, wakes) = std::sync::mpsc::channel();
+            let mut is_woken = false;
+            let waiting = std::future::poll_fn(move |cx| {
+                waker.send(cx.waker().clone()).unwrap();
+                match std::mem::replace(&mut is_woken, true) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            });
+            let task = cores[1].spawn(waiting).unwrap();
+            wakes.recv().unwrap().wake();
+            task.await.unwrap();
+        });
+        let after = metrics();
+        assert_eq!(after.wakes_from_afar - before.wakes_from_afar, 1);
+        // The task, the wake, and the task that asks.
+        assert!(after.messages - before.messages >= 3, "{after}");
+    });
 }
 
 #[test]

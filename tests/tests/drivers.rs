@@ -51,6 +51,10 @@ const WITHOUT_SIMULATION: &[(&str, &str)] = &[
         "the system's signals come to the process, never into a world; simulated_signals.rs is about those",
     ),
     (
+        "tests/tests/stalls.rs",
+        "is about time that passes during a poll; in a simulation none does, and the watchdog is ignored: the last test there",
+    ),
+    (
         "consensus/src/lib.rs",
         "its transports are tested with sockets of the standard library's",
     ),

@@ -230,8 +230,10 @@ fn rows() -> Vec<Row> {
         plain!("`CoreHandle`": CoreHandle),
         plain!("`cores::Placement`": cores::Placement),
         plain!("`cores::Place`": cores::Place),
-        plain!("`Metrics`, `Capabilities`": Metrics, Capabilities),
+        plain!("`Metrics`, `Histogram`, `OperationKind`, `Capabilities`": Metrics, Histogram, OperationKind, Capabilities),
         plain!("`doctor::Report`, `doctor::Finding`, `doctor::Refusal`": krug::doctor::Report, krug::doctor::Finding, krug::doctor::Refusal),
+        plain!("`Dump`, `TaskEntry`, `TaskState`, `OperationEntry`, `OperationState`, `OperationOwner`":
+            Dump, TaskEntry, TaskState, OperationEntry, OperationState, OperationOwner),
         plain!("`ShutdownReport`": ShutdownReport),
         generic!("`SpawnError<F>`", "F": SpawnError),
     ];

@@ -118,6 +118,11 @@ pub(crate) struct CoreId {
 }
 
 impl CoreId {
+    #[inline(always)]
+    pub(crate) fn new(mailbox: &'static Mailbox, epoch: u32) -> CoreId {
+        CoreId { mailbox, epoch }
+    }
+
     pub(crate) fn mailbox(self) -> &'static Mailbox {
         self.mailbox
     }

@@ -1,5 +1,7 @@
 //! [`DriverCounters`]: what a driver has done.
 
+use crate::observe::Recorder;
+
 /// What a driver has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DriverCounters {
@@ -25,4 +27,6 @@ pub(crate) struct DriverCounters {
     pub(crate) watches: u64,
     /// Without a ring: calls that were given to threads.
     pub(crate) errands: u64,
+    /// How many entries went to the kernel together: one value for each submission.
+    pub(crate) batches: Recorder,
 }

@@ -1,5 +1,7 @@
 //! [`Operation`]: one request to the outside world, as plain data.
 
+use crate::observe::OperationKind;
+
 /// A file descriptor as the kernel counts them.
 pub(crate) type Descriptor = i32;
 
@@ -316,6 +318,54 @@ impl Operation {
                 | Operation::Truncate { .. }
                 | Operation::Allocate { .. }
         )
+    }
+
+    /// What it is about, in public.
+    #[inline]
+    pub(crate) fn kind(&self) -> OperationKind {
+        match self {
+            Operation::Nop => OperationKind::Nop,
+            Operation::Accept { .. } => OperationKind::Accept,
+            Operation::AcceptMultishot { .. } => OperationKind::AcceptMany,
+            Operation::Connect { .. } => OperationKind::Connect,
+            Operation::Socket { .. }
+            | Operation::Bind { .. }
+            | Operation::Listen { .. }
+            | Operation::Pipe { .. } => OperationKind::SetUp,
+            Operation::Shutdown { .. } => OperationKind::Shutdown,
+            Operation::Close { .. } => OperationKind::Close,
+            Operation::Receive { .. }
+            | Operation::ReceiveProvided { .. }
+            | Operation::ReceiveMessage { .. }
+            | Operation::Read { offset: CURSOR, .. }
+            | Operation::ReadFixed { offset: CURSOR, .. }
+            | Operation::ReadProvided { .. }
+            | Operation::ReadVectored { offset: CURSOR, .. } => OperationKind::Receive,
+            Operation::ReceiveMultishot { .. } | Operation::ReceiveMessageMultishot { .. } => {
+                OperationKind::ReceiveMany
+            }
+            Operation::Send { .. }
+            | Operation::SendMessage { .. }
+            | Operation::Write { offset: CURSOR, .. }
+            | Operation::WriteFixed { offset: CURSOR, .. }
+            | Operation::WriteVectored { offset: CURSOR, .. } => OperationKind::Send,
+            Operation::Read { .. }
+            | Operation::ReadFixed { .. }
+            | Operation::ReadVectored { .. } => OperationKind::Read,
+            Operation::Write { .. }
+            | Operation::WriteFixed { .. }
+            | Operation::WriteVectored { .. } => OperationKind::Write,
+            Operation::Open { .. } => OperationKind::Open,
+            Operation::Sync { .. } => OperationKind::Sync,
+            Operation::Truncate { .. } | Operation::Allocate { .. } => OperationKind::Resize,
+            Operation::Status { .. } => OperationKind::Status,
+            Operation::Rename { .. }
+            | Operation::Remove { .. }
+            | Operation::MakeDirectory { .. }
+            | Operation::HardLink { .. }
+            | Operation::SymbolicLink { .. } => OperationKind::Path,
+            Operation::Poll { .. } => OperationKind::Poll,
+        }
     }
 
     pub(crate) fn stage(&self) -> Stage {

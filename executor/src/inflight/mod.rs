@@ -74,6 +74,7 @@ mod finished;
 mod foreign;
 mod op;
 mod pending;
+mod report;
 mod slot;
 mod slots;
 #[cfg(test)]

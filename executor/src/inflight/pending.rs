@@ -47,12 +47,14 @@ pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> 
         return None;
     }
     // Nothing points into `op` any more when this returns, so that it may move afterwards.
-    let result = core.driver.borrow_mut().try_at_once(&op.operation())?;
+    let operation = op.operation();
+    let result = core.driver.borrow_mut().try_at_once(&operation)?;
     let mut completion = Completion::last(result);
     if result == -libc::EINTR || op.advance(&mut completion) == Step::Again {
         return None;
     }
     Counters::add(&core.counters.operations, 1);
+    super::with(|slots| slots.latencies().record(operation.kind(), 0));
     Some(completion)
 }
 

@@ -7,6 +7,7 @@ use super::erased::Erased;
 use super::foreign::Foreign;
 use super::op::Op;
 use crate::driver::Completion;
+use crate::observe::OperationKind;
 use crate::task::Waiter;
 
 /// How far an operation has come.
@@ -59,7 +60,10 @@ pub(super) struct Slot {
     pub(super) state: Cell<State>,
     pub(super) owner: Cell<Owner>,
     pub(super) cancel_asked: Cell<bool>,
+    pub(super) kind: Cell<OperationKind>,
     pub(super) attachment: Cell<Option<Attachment>>,
+    /// On the clock of [`Times`](crate::observe::Times).
+    pub(super) started: Cell<u64>,
     /// Of an operation that is done.
     pub(super) result: Cell<i32>,
     pub(super) watcher: Cell<Watcher>,
@@ -81,6 +85,8 @@ impl Slot {
             state: Cell::new(State::Free),
             owner: Cell::new(Owner::Nobody),
             cancel_asked: Cell::new(false),
+            kind: Cell::new(OperationKind::Nop),
+            started: Cell::new(0),
             attachment: Cell::new(None),
             result: Cell::new(0),
             watcher: Cell::new(Watcher::Nobody),

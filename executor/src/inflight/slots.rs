@@ -5,16 +5,18 @@
 //! is part of the [`Key`], tells one use from the next.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
-use super::slot::{Attachment, Owner, Slot, State, Watcher};
+use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
 use crate::context::{self, Core, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key, Operation, OwnedDescriptor};
+use crate::observe::{self, Latencies, OperationKind, Times};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
@@ -77,16 +79,20 @@ pub(crate) struct Slots {
     free: RefCell<Vec<u32>>,
     in_flight: Cell<usize>,
     in_use: Cell<usize>,
+    times: Rc<Times>,
+    latencies: Latencies,
 }
 
 impl Slots {
-    pub(crate) fn new(home: CoreId) -> Slots {
+    pub(crate) fn new(home: CoreId, times: Rc<Times>) -> Slots {
         Slots {
             home,
             chunks: UnsafeCell::new(Vec::new()),
             free: RefCell::new(Vec::new()),
             in_flight: Cell::new(0),
             in_use: Cell::new(0),
+            times,
+            latencies: Latencies::new(),
         }
     }
 
@@ -106,6 +112,17 @@ impl Slots {
         self.in_use.get()
     }
 
+    /// How long operations have taken that ended by themselves.
+    pub(crate) fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
+    /// How long ago its operation was started, in nanoseconds, by the last look at the clock.
+    #[inline]
+    pub(super) fn age(&self, slot: &Slot) -> u64 {
+        self.times.nanos().saturating_sub(slot.started.get())
+    }
+
     #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         let index = index as usize;
@@ -120,6 +137,11 @@ impl Slots {
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index)?;
         (slot.generation.get() == key.generation && slot.state.get() != State::Free).then_some(slot)
+    }
+
+    /// Of the operation that has the slot, or had it last.
+    pub(crate) fn kind(&self, key: Key) -> Option<OperationKind> {
+        self.slot(key.index).map(|slot| slot.kind.get())
     }
 
     /// True until the operation's result was taken.
@@ -161,16 +183,16 @@ impl Slots {
         attachment: Option<Attachment>,
         owned_by_source: bool,
     ) -> Key {
-        let (key, operation) = self.put(op, attachment, owned_by_source);
-        context::with(|core| submit(core, key, operation));
+        let (key, kind, operation) = self.put(op, attachment, owned_by_source);
+        context::with(|core| submit(core, key, kind, operation));
         key
     }
 
     /// The same for a future, on a core that the caller has found already.
     #[inline]
     pub(super) fn start_on(&self, core: &Core, op: Erased, attachment: Option<Attachment>) -> Key {
-        let (key, operation) = self.put(op, attachment, false);
-        submit(core, key, operation);
+        let (key, kind, operation) = self.put(op, attachment, false);
+        submit(core, key, kind, operation);
         key
     }
 
@@ -181,7 +203,7 @@ impl Slots {
         op: Erased,
         attachment: Option<Attachment>,
         owned_by_source: bool,
-    ) -> (Key, Operation) {
+    ) -> (Key, OperationKind, Operation) {
         if self.free.borrow().is_empty() {
             self.grow();
         }
@@ -202,7 +224,11 @@ impl Slots {
             index,
             generation: slot.generation.get(),
         };
-        (key, slot.with_op(Erased::operation))
+        let operation = slot.with_op(Erased::operation);
+        let kind = kind_of(&operation, attachment);
+        slot.kind.set(kind);
+        slot.started.set(self.times.nanos());
+        (key, kind, operation)
     }
 
     fn free(&self, key: Key, slot: &Slot) {
@@ -235,6 +261,9 @@ impl Slots {
             return Delivery::Nothing;
         }
         self.in_flight.set(self.in_flight.get() - 1);
+        if !slot.cancel_asked.get() {
+            self.latencies.record(slot.kind.get(), self.age(slot));
+        }
         let attachment = slot.attachment.get();
         match slot.owner.get() {
             Owner::Future => self.ended_for_future(key, slot, completion),
@@ -426,7 +455,7 @@ impl Slots {
         }
     }
 
-    fn each(&self, mut f: impl FnMut(Key, &Slot)) {
+    pub(super) fn each(&self, mut f: impl FnMut(Key, &Slot)) {
         let mut index = 0;
         while let Some(slot) = self.slot(index) {
             if slot.state.get() != State::Free {
@@ -444,9 +473,23 @@ impl Slots {
 }
 
 #[inline]
-fn submit(core: &Core, key: Key, operation: Operation) {
+fn submit(core: &Core, key: Key, kind: OperationKind, operation: Operation) {
     Counters::add(&core.counters.operations, 1);
     core.driver.borrow_mut().submit(key, operation);
+    if observe::is_traced() {
+        quietly(|| observe::operation_begins(kind, key.index));
+    }
+}
+
+/// Bytes at the cursor are a stream's, unless they are a file's.
+#[inline]
+fn kind_of(operation: &Operation, attachment: Option<Attachment>) -> OperationKind {
+    let role = attachment.map(|attachment| attachment.role);
+    match (operation.kind(), role) {
+        (OperationKind::Receive, Some(Role::Look)) => OperationKind::Read,
+        (OperationKind::Send, Some(Role::Change)) => OperationKind::Write,
+        (kind, _) => kind,
+    }
 }
 
 fn take_back(key: Key) -> bool {

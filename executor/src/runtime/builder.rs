@@ -12,6 +12,7 @@ use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
 use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
 use crate::driver::{Choice, Config};
+use crate::observe::{Board, Watchdog};
 use crate::random::Random;
 use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
 use crate::worker::{Settings, Siblings, Worker};
@@ -69,6 +70,7 @@ pub struct Builder {
     core_thread_name: String,
     shutdown_deadline: Duration,
     panic_policy: PanicPolicy,
+    watchdog: Option<Duration>,
 }
 
 impl Default for Builder {
@@ -92,6 +94,7 @@ impl Builder {
             spawn_backlog: SPAWN_BACKLOG_DEFAULT,
             start_paused: false,
             panics: PanicResponse::Isolate,
+            board: None,
         };
         Builder {
             settings,
@@ -101,6 +104,7 @@ impl Builder {
             core_thread_name: "krug-core".into(),
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
             panic_policy: PanicPolicy::Isolate,
+            watchdog: None,
         }
     }
 
@@ -292,6 +296,25 @@ impl Builder {
         self
     }
 
+    /// Has a thread watch the cores: a task that is polled for longer than `limit` without giving way, so that nothing else runs on its
+    /// core, is reported while it goes on by a warning of `tracing`, which names the core and the line that has spawned the task; once for each
+    /// poll that takes so long. So is what is given to `block_on`.
+    ///
+    /// The thread looks four times in `limit`, at most once in a millisecond; a core does one more store for each poll. Unless set there is no such
+    /// thread. In a simulation it is ignored: no time passes there during a poll.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = krug::Runtime::builder().watchdog(Duration::from_millis(100)).build()?;
+    /// runtime.block_on(async { /* short polls */ });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watchdog(mut self, limit: Duration) -> Builder {
+        self.watchdog = Some(limit);
+        self
+    }
+
     /// Starts with the clock of each core paused, for tests: see [`time::pause`](crate::time::pause).
     pub fn start_paused(mut self, paused: bool) -> Builder {
         self.settings.start_paused = paused;
@@ -311,6 +334,7 @@ impl Builder {
     ///
     /// If the driver that was chosen cannot be made, or, with [`Driver::Auto`], none; the message says why and what to do. That of another core
     /// than 0 names the core; those that were made are ended.
+    /// If the system gives no thread for a [watchdog](Builder::watchdog).
     /// `InvalidInput` if `KRUG_DRIVER` names no driver, there is to be no core, or on a processor where this thread may not run.
     pub fn build(&self) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
@@ -320,20 +344,30 @@ impl Builder {
             settings.driver.seed = seed;
         }
         settings.panics = self.panic_response();
-        let plan = match settings.driver.choice.resolve()? {
-            Choice::Sim => Plan::simulated(&self.cores)?,
-            _ => Plan::of(&self.cores, self.is_pinned)?,
+        let is_simulated = settings.driver.choice.resolve()? == Choice::Sim;
+        let plan = match is_simulated {
+            true => Plan::simulated(&self.cores)?,
+            false => Plan::of(&self.cores, self.is_pinned)?,
         };
-        if settings.driver.choice.resolve()? == Choice::Sim && plan.places.len() > 1 {
+        if is_simulated && plan.places.len() > 1 {
             return self.build_simulated(plan.places.len(), settings);
         }
+        let watchdog = self.watchdog.filter(|_| !is_simulated);
+        let boards: Vec<_> = match watchdog {
+            Some(_) => plan.places.iter().map(|_| Arc::default()).collect(),
+            None => Vec::new(),
+        };
+        settings.board = boards.first().cloned();
         settings.driver.pool.processors = plan.helpers;
         let mut places = plan.places.into_iter();
         let first = places.next().flatten();
         let bound = first.map(|place| Bound::to(&place)).transpose()?;
         let worker = Worker::new(&settings)?;
         settings.driver.choice = worker.core().driver.borrow().choice();
-        let others = self.start_others(places, worker.id(), &settings)?;
+        let watchdog = watchdog
+            .map(|limit| Watchdog::start(limit, boards.clone()))
+            .transpose()?;
+        let others = self.start_others(places, worker.id(), &settings, &boards)?;
         worker.core().cores.replace(others.cores.clone());
         Ok(Runtime {
             worker: Some(worker),
@@ -341,6 +375,7 @@ impl Builder {
             cores: others.cores,
             shutdown_deadline: self.shutdown_deadline,
             panics: settings.panics,
+            watchdog,
             _bound: bound,
         })
     }
@@ -357,6 +392,7 @@ impl Builder {
             cores,
             shutdown_deadline: self.shutdown_deadline,
             panics: settings.panics,
+            watchdog: None,
             _bound: None,
         })
     }
@@ -377,12 +413,14 @@ impl Builder {
         places: impl Iterator<Item = Option<Vec<usize>>>,
         first: CoreId,
         settings: &Settings,
+        boards: &[Arc<Board>],
     ) -> io::Result<Started> {
         let mut threads = Vec::new();
         let mut cores = vec![first];
         let mut made = Ok(());
         for (place, number) in places.zip(1_usize..) {
-            let settings = of_core(number, settings);
+            let mut settings = of_core(number, settings);
+            settings.board = boards.get(number).cloned();
             match CoreThread::start(number, &self.core_thread_name, place, settings) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {

@@ -1,6 +1,6 @@
 //! What a [`CoreHandle`] knows of running cores.
 
-use super::Metrics;
+use super::{Dump, Metrics, dump};
 use crate::context;
 use crate::cores::CoreHandle;
 use crate::task::JoinError;
@@ -39,6 +39,17 @@ impl CoreHandle {
     /// As [`call`](CoreHandle::call): if the core has ended, or ends meanwhile.
     pub async fn metrics(&self) -> Result<Metrics, JoinError> {
         let asked = self.call(|| async { Metrics::of_this_core() });
+        Ok(asked.await?.expect("a task runs inside a runtime"))
+    }
+
+    /// What the core has at this moment. It is asked, so this waits for its next turn, and lists the task that looks. A core that a task
+    /// holds does not answer. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`metrics`](CoreHandle::metrics).
+    pub async fn dump(&self) -> Result<Dump, JoinError> {
+        let asked = self.call(|| async { dump::of_this_core() });
         Ok(asked.await?.expect("a task runs inside a runtime"))
     }
 }

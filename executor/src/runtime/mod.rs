@@ -45,6 +45,35 @@
 //! shuts down: one at a time takes a turn, drawn from the [seed](Builder::seed) among those that have something to do. A task that blocks its
 //! thread until another core does something waits for ever. Work that blocks and wants to run such a runtime gets the error [`NestedBlockOn`].
 //!
+//! # What it does
+//!
+//! [`Metrics`] says what a core has done, and how long that took: [`Runtime::metrics`] of core 0, [`CoreHandle::metrics`] of any. It is always on.
+//! [`Dump`] lists tasks and operations at one moment, each with its age and the line that spawned it: [`Runtime::dump`], [`CoreHandle::dump`].
+//!
+//! A subscriber of `tracing` that wants the level `TRACE` sees a span `task` with the target `krug::task` for each task, with the place that
+//! has spawned it, entered in each poll; and events with the target `krug::operation` when an operation begins and when it completes. Where nobody
+//! wants that, each costs a look at one number.
+//!
+//! [`Builder::watchdog`] reports tasks that hold their cores.
+//! A program that gets stuck now and then can show it when it is asked to:
+//!
+//! ```no_run
+//! # async fn somebody_asks() {}
+//! # async fn example() {
+//! krug::spawn(async {
+//!     loop {
+//!         somebody_asks().await;
+//!         for core in krug::CoreHandle::of_all_cores() {
+//!             match core.dump().await {
+//!                 Ok(dump) => eprintln!("{dump}"),
+//!                 Err(error) => eprintln!("{error}"),
+//!             }
+//!         }
+//!     }
+//! });
+//! # }
+//! ```
+//!
 //! # Shutdown
 //!
 //! A server that is to finish what it has begun does so before: see [`shutdown`](crate::shutdown).
@@ -126,6 +155,7 @@
 mod builder;
 mod capabilities;
 mod cores;
+mod dump;
 mod every;
 mod handle;
 mod metrics;
@@ -143,6 +173,10 @@ use std::time::Duration;
 pub use crate::cores::SpawnError;
 #[cfg(feature = "fault-injection")]
 pub use crate::driver::Faults;
+pub use crate::observe::{
+    Dump, Histogram, OperationEntry, OperationKind, OperationOwner, OperationState, TaskEntry,
+    TaskState,
+};
 pub use crate::task::PanicPolicy;
 pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
@@ -155,6 +189,7 @@ use crate::context;
 use crate::cores::CoreHandle;
 use crate::cores::CoreId;
 use crate::driver;
+use crate::observe::Watchdog;
 use crate::task::{JoinHandle, PanicResponse};
 use crate::worker::{Remains, Siblings, Worker};
 use cores::Bound;
@@ -173,6 +208,7 @@ pub struct Runtime {
     cores: Arc<[CoreId]>,
     shutdown_deadline: Duration,
     panics: PanicResponse,
+    watchdog: Option<Watchdog>,
     /// Dropped last: the thread may run where it could before.
     _bound: Option<Bound>,
 }
@@ -237,6 +273,7 @@ impl Runtime {
     /// # Errors
     ///
     /// If this thread is running a runtime already; `future` is dropped then.
+    #[track_caller]
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, NestedBlockOn> {
         if context::current_id().is_some() {
             return Err(NestedBlockOn(()));
@@ -261,7 +298,11 @@ impl Runtime {
     /// Spawns a task on core 0; it runs during [`block_on`](Runtime::block_on). Dropping the handle detaches the task.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.worker().core().scheduler.spawn(future)
+        let worker = self.worker();
+        if context::current_id() != Some(worker.id()) {
+            worker.look_at_clock();
+        }
+        worker.core().scheduler.spawn(future)
     }
 
     /// A handle with which other threads can spawn on core 0.
@@ -310,6 +351,11 @@ impl Runtime {
         Metrics::of(self.worker())
     }
 
+    /// What core 0 has at this moment. Other cores are asked by [`CoreHandle::dump`].
+    pub fn dump(&self) -> Dump {
+        dump::of(self.worker())
+    }
+
     /// What its driver can do, on this kernel.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::of(self.worker().core().driver.borrow().capabilities())
@@ -330,6 +376,7 @@ impl Runtime {
         if driver::has_forked() {
             // The threads are the parent's, and whatever a lock of theirs says was true at the moment of the fork.
             std::mem::forget(others);
+            std::mem::forget(self.watchdog.take());
             worker.shutdown(deadline);
             return ShutdownReport::default();
         }

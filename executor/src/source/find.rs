@@ -81,10 +81,14 @@ pub(crate) fn datagrams(id: SourceId) -> io::Result<Rc<Datagrams>> {
 
 /// The descriptor of the source of this name, if that lives on the current core.
 pub(crate) fn descriptor(id: SourceId) -> io::Result<Descriptor> {
-    Ok(match find(id)? {
+    Ok(descriptor_of(&find(id)?))
+}
+
+pub(super) fn descriptor_of(source: &Source) -> Descriptor {
+    match source {
         Source::Stream(stream) => stream.descriptor(),
         Source::Listener(listener) => listener.descriptor(),
         Source::Datagrams(datagrams) => datagrams.descriptor(),
         Source::File(file) => file.descriptor(),
-    })
+    }
 }

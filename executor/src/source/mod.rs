@@ -60,7 +60,7 @@ pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 use crate::buf::Post;
 use crate::context::{self, Current};
 use crate::cores::CoreId;
-use crate::driver::{Completion, Control, Key, OwnedDescriptor};
+use crate::driver::{Completion, Control, Descriptor, Key, OwnedDescriptor};
 use crate::inflight::{Attachment, Delivery, Finished, Role, outside_error};
 
 /// The name of a source: the core where it lives, its place there, and which of
@@ -173,6 +173,13 @@ impl Sources {
         let is_it = self.get(index, generation).is_some();
         let gone = is_it.then(|| self.table.borrow_mut().remove(index as usize));
         drop(gone);
+    }
+
+    /// The descriptor of the source that such an operation works for.
+    pub(crate) fn descriptor(&self, attachment: Attachment) -> Option<Descriptor> {
+        self.pick(attachment.index, attachment.generation, |source| {
+            Some(find::descriptor_of(source))
+        })
     }
 
     pub(crate) fn len(&self) -> usize {

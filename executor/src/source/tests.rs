@@ -28,6 +28,7 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
         spawn_backlog: 16,
         start_paused: false,
         panics: crate::task::PanicResponse::Isolate,
+        board: None,
     };
     Worker::new(&settings).unwrap()
 }

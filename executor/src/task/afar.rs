@@ -36,7 +36,7 @@ pub(super) fn announce_and_release(task: RawTask, flag: u64) -> bool {
 
 /// The caller has just set `QUEUED` on an unmerged task that did not have it.
 fn push(task: RawTask) {
-    let mailbox = task.home.mailbox();
+    let mailbox = task.home().mailbox();
     // SAFETY: `QUEUED` gives this thread alone the node, and keeps the task alive until the
     // home has taken its word; nothing of the task is touched after the push.
     let pushed = unsafe { mailbox.push(task.as_ptr().cast()) };

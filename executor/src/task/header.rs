@@ -10,24 +10,26 @@ use std::task::Waker;
 use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
-use crate::cores::{CoreId, Node};
+use crate::cores::{CoreId, Mailbox, Node};
 use crate::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 
 // The bits of `Header::state`. Home only.
 
 /// In the run queue or the LIFO slot; or on its way there from birth; or running and woken
 /// meanwhile. Never with `COMPLETE`.
-pub(super) const SCHEDULED: u32 = 1;
+pub(super) const SCHEDULED: u8 = 1;
 /// Its future is being polled or dropped. A main task always runs: the queue never sees it.
-pub(super) const RUNNING: u32 = 1 << 1;
+pub(super) const RUNNING: u8 = 1 << 1;
 /// The future is gone; the output is there until the join handle has taken or dropped it.
-pub(super) const COMPLETE: u32 = 1 << 2;
+pub(super) const COMPLETE: u8 = 1 << 2;
 /// The future is to be dropped instead of polled.
-pub(super) const ABORTED: u32 = 1 << 3;
+pub(super) const ABORTED: u8 = 1 << 3;
 /// The join handle is gone: the output is dropped at once.
-pub(super) const DETACHED: u32 = 1 << 4;
+pub(super) const DETACHED: u8 = 1 << 4;
 /// The join handle waits on another core.
-pub(super) const WATCHED: u32 = 1 << 5;
+pub(super) const WATCHED: u8 = 1 << 5;
+/// Its scheduler has a span for it.
+pub(super) const TRACED: u8 = 1 << 6;
 
 /// What depends on the type of the future. The functions are for the home only and catch
 /// every panic of user code.
@@ -52,7 +54,10 @@ pub(crate) struct Header {
     /// MUST be the first field: an inbox knows the task by the address of its node.
     pub(super) node: Node,
     pub(super) vtable: &'static VTable,
-    pub(super) home: CoreId,
+    pub(super) mailbox: &'static Mailbox,
+    pub(super) epoch: u32,
+    /// When it came to its home, in ticks of its [`Times`](crate::observe::Times).
+    pub(super) spawned: Cell<u32>,
     pub(super) spawned_at: &'static Location<'static>,
 
     pub(super) count: Cell<u64>,
@@ -60,7 +65,8 @@ pub(crate) struct Header {
     pub(super) list_previous: Cell<Option<RawTask>>,
     pub(super) list_next: Cell<Option<RawTask>>,
     pub(super) joiner: UnsafeCell<Option<Waiter>>,
-    pub(super) state: Cell<u32>,
+    pub(super) polls: Cell<u32>,
+    pub(super) state: Cell<u8>,
     /// The one thing the home publishes about its own part.
     pub(super) finished: AtomicBool,
 
@@ -84,8 +90,11 @@ impl Header {
         Header {
             node: Node::new(super::home::deliver),
             vtable,
-            home,
+            mailbox: home.mailbox(),
+            epoch: home.epoch(),
+            spawned: Cell::new(0),
             spawned_at,
+            polls: Cell::new(0),
             state: Cell::new(SCHEDULED),
             count: Cell::new(count),
             queue_next: Cell::new(None),
@@ -100,15 +109,25 @@ impl Header {
         }
     }
 
-    pub(super) fn has(&self, bits: u32) -> bool {
+    #[inline(always)]
+    pub(super) fn home(&self) -> CoreId {
+        CoreId::new(self.mailbox, self.epoch)
+    }
+
+    pub(super) fn has(&self, bits: u8) -> bool {
         self.state.get() & bits != 0
     }
 
-    pub(super) fn set(&self, bits: u32) {
+    /// True for one that `block_on` has: it always runs, and no queue has ever had it. Home only.
+    pub(super) fn is_main(&self) -> bool {
+        self.has(RUNNING) && self.polls.get() == 0
+    }
+
+    pub(super) fn set(&self, bits: u8) {
         self.state.set(self.state.get() | bits);
     }
 
-    pub(super) fn clear(&self, bits: u32) {
+    pub(super) fn clear(&self, bits: u8) {
         self.state.set(self.state.get() & !bits);
     }
 
@@ -151,7 +170,7 @@ impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Only what any thread may read.
         f.debug_struct("Task")
-            .field("home", &self.home)
+            .field("home", &self.home())
             .field("spawned_at", &self.spawned_at)
             .field("finished", &self.is_finished())
             .finish_non_exhaustive()

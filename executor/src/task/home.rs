@@ -5,13 +5,16 @@
 
 use std::ptr::NonNull;
 
-use super::afar;
-use super::header::{ABORTED, COMPLETE, DETACHED, Header, RUNNING, RawTask, SCHEDULED, WATCHED};
+use super::header::{
+    ABORTED, COMPLETE, DETACHED, Header, RUNNING, RawTask, SCHEDULED, TRACED, WATCHED,
+};
 use super::here;
 use super::queue::Runnable;
 use super::remote::{ABORT, DETACH, GivenUp, NEW, WAKE, WATCH};
 use super::waker::Waiter;
+use super::{afar, traced};
 use crate::cores::{Delivery, Node, quietly};
+use crate::observe;
 use crate::primitives::Ordering;
 use crate::scheduler::Scheduler;
 
@@ -102,6 +105,7 @@ fn wake_and(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
 #[inline(always)]
 fn schedule(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
     here::with(|scheduler| {
+        scheduler.count_wake();
         // SAFETY: every caller has just set `SCHEDULED` on a task that was neither running,
         // nor complete, nor in the queue, and is its home.
         put(scheduler, unsafe { Runnable::new(task) });
@@ -141,7 +145,7 @@ pub(super) fn forget_joiner(task: RawTask) {
 /// the next ones finished, where the LIFO slot would run it once for each.
 fn wake_joiner(joiner: Waiter) {
     match joiner {
-        Waiter::Task(joiner) if here::is_home(joiner.task().home) => {
+        Waiter::Task(joiner) if here::is_home(joiner.task().home()) => {
             wake_and(joiner.task(), Scheduler::schedule_last);
         }
         joiner => joiner.wake_quietly(),
@@ -165,7 +169,11 @@ fn wake_remote_joiner(task: RawTask) {
 /// Takes in a task that is new to this scheduler.
 #[inline(always)]
 pub(super) fn adopt(scheduler: &Scheduler, task: RawTask) {
+    if observe::is_traced() {
+        traced::begin(scheduler, task);
+    }
     scheduler.count_in();
+    task.spawned.set(scheduler.tick());
     scheduler.tasks().insert(task);
     // SAFETY: the task is new, and so `SCHEDULED` but not in the queue yet.
     scheduler.schedule_last(unsafe { Runnable::new(task) });
@@ -177,13 +185,19 @@ pub(super) fn run(runnable: Runnable) {
     let state = task.state.get();
     debug_assert!(state & SCHEDULED != 0 && state & (RUNNING | COMPLETE) == 0);
     task.state.set(state & !SCHEDULED | RUNNING);
-    let complete = if state & ABORTED == 0 {
-        // SAFETY: not complete, so the future is there; `RUNNING` was not set, so nobody else is in it.
-        unsafe { (task.vtable.poll)(task) }
-    } else {
+    task.polls.set(task.polls.get().wrapping_add(1));
+    let step = || {
+        if state & ABORTED == 0 {
+            // SAFETY: not complete, so the future is there; `RUNNING` was not set, so nobody else is in it.
+            return unsafe { (task.vtable.poll)(task) };
+        }
         // SAFETY: as above.
         unsafe { (task.vtable.cancel)(task) };
         true
+    };
+    let complete = match state & TRACED {
+        0 => step(),
+        _ => traced::step(task, step),
     };
     if complete {
         return self::complete(task);
@@ -234,7 +248,7 @@ pub(super) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
     let task = unsafe { RawTask::new(node.cast::<Header>()) };
     let wanted = delivery
         == Delivery::At {
-            epoch: task.home.epoch(),
+            epoch: task.home().epoch(),
         };
     // Only a new task can come to the wrong life: a dying worker waits for all others.
     if task.remote.load().has(NEW) && !(wanted && may_adopt()) {
@@ -268,6 +282,7 @@ fn open(task: RawTask) {
         watch(task);
     }
     if word.has(WAKE) {
+        here::with(Scheduler::count_wake_from_afar);
         wake(task);
     }
     release(task);
@@ -276,7 +291,7 @@ fn open(task: RawTask) {
 /// A new task has come to a worker that takes none any more. `QUEUED` stays set until the
 /// word is merged, so nobody pushes the node once more, to where nobody would find it.
 fn decline(task: RawTask) {
-    task.home.mailbox().backlog().give_back(1);
+    task.home().mailbox().backlog().give_back(1);
     // SAFETY: it was never taken in, so the future is there and nobody runs it. It is
     // `Send`, so it may be dropped on whatever thread this is.
     unsafe { cancel_unknown(task) };

@@ -77,7 +77,7 @@ impl<T> JoinHandle<T> {
     pub(super) fn register(&mut self, cx: &mut Context<'_>) -> bool {
         match self.task {
             None => true,
-            Some(task) if here::is_home(task.home) => self.poll_at_home(task, cx),
+            Some(task) if here::is_home(task.home()) => self.poll_at_home(task, cx),
             Some(task) => self.poll_from_afar(task, cx),
         }
     }
@@ -155,7 +155,7 @@ impl<T> Drop for JoinHandle<T> {
             return;
         };
         forget_remote_joiner(task);
-        if here::is_home(task.home) {
+        if here::is_home(task.home()) {
             home::detach(task);
             home::release(task);
         } else if task.is_finished() || !afar::announce_and_release(task, DETACH) {
@@ -175,7 +175,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 fn abort(task: RawTask) {
-    if here::is_home(task.home) {
+    if here::is_home(task.home()) {
         home::abort(task);
     } else {
         afar::announce(task, ABORT);

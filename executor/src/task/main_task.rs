@@ -43,6 +43,11 @@ impl MainTask {
         MainTask { task, scheduler }
     }
 
+    /// Where `block_on` was called.
+    pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
+        self.task.spawned_at
+    }
+
     /// May be kept for ever and used on any thread.
     pub(crate) fn waker(&self) -> Waker {
         waker::retain(self.task);

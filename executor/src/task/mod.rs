@@ -87,8 +87,8 @@
 //
 // | field | touched by |
 // |---|---|
-// | `vtable`, `home`, `spawned_at` | read by anyone; never written |
-// | `state`, `count`, `queue_next`, `list_…`, `joiner` | the home. Before the task is sent to its home by `spawn_from_afar`, and after it was merged without one (`decline`), the only thread that knows it. Read by a later worker that leases the same mailbox, see 6 |
+// | `vtable`, `mailbox`, `epoch`, `spawned_at` | read by anyone; never written |
+// | `state`, `count`, `polls`, `spawned`, `queue_next`, `list_…`, `joiner` | the home. Before the task is sent to its home by `spawn_from_afar`, and after it was merged without one (`decline`), the only thread that knows it. Read by a later worker that leases the same mailbox, see 6 |
 // | `remote` | anyone, by read-modify-writes only |
 // | `node` | who set `QUEUED`, until it is pushed; the home from taking it out until it clears `QUEUED` |
 // | `finished` | written by the home, once, when the output is in its place; read by anyone |
@@ -177,8 +177,10 @@ mod panics;
 mod queue;
 mod raw;
 mod remote;
+mod report;
 mod scope;
 mod spawn;
+mod traced;
 mod waker;
 mod yield_now;
 
@@ -202,6 +204,7 @@ pub(crate) use memory::Blocks;
 pub use panics::PanicPolicy;
 pub(crate) use panics::{FirstPanic, PanicResponse, Panics};
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
+pub(crate) use report::report;
 pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_made_in, spawn_on};
 #[cfg(test)]
 pub(crate) use waker::TaskRef;

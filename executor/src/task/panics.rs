@@ -117,7 +117,7 @@ impl Panics {
 #[cold]
 pub(super) fn note(task: RawTask, error: &JoinError) {
     let response = here::with(|scheduler| {
-        let is_ours = scheduler.id() == task.home;
+        let is_ours = scheduler.id() == task.home();
         is_ours.then(|| {
             let panics = scheduler.panics();
             panics.count.set(panics.count.get() + 1);

@@ -2,6 +2,7 @@
 
 use super::header::{COMPLETE, RawTask, SCHEDULED};
 use std::cell::Cell;
+use std::panic::Location;
 
 /// A task taken out of, or on its way into, a run queue. It is alive: `SCHEDULED` and not
 /// `COMPLETE` mean that the scheduler's own reference is still there.
@@ -21,6 +22,10 @@ impl Runnable {
 
     pub(super) fn task(&self) -> RawTask {
         self.0
+    }
+
+    pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
+        self.0.spawned_at
     }
 
     /// Polls the task once, or drops its future if it was aborted.

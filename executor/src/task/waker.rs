@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
@@ -14,7 +15,7 @@ use crate::cores::quietly;
 
 #[inline(always)]
 pub(super) fn retain(task: RawTask) {
-    if here::is_home(task.home) {
+    if here::is_home(task.home()) {
         home::retain(task);
     } else {
         task.remote.retain();
@@ -23,7 +24,7 @@ pub(super) fn retain(task: RawTask) {
 
 #[inline(always)]
 pub(super) fn release(task: RawTask) {
-    if here::is_home(task.home) {
+    if here::is_home(task.home()) {
         home::release(task);
     } else {
         afar::release(task);
@@ -32,7 +33,7 @@ pub(super) fn release(task: RawTask) {
 
 #[inline(always)]
 fn wake_by_ref(task: RawTask) {
-    if here::is_home(task.home) {
+    if here::is_home(task.home()) {
         home::wake(task);
     } else {
         afar::announce(task, WAKE);
@@ -41,7 +42,7 @@ fn wake_by_ref(task: RawTask) {
 
 #[inline(always)]
 fn wake(task: RawTask) {
-    if here::is_home(task.home) {
+    if here::is_home(task.home()) {
         home::wake(task);
         home::release(task);
     } else if !afar::announce_and_release(task, WAKE) {
@@ -64,7 +65,7 @@ impl TaskRef {
         // SAFETY: a waker with our vtable has a task's header as its data, and its reference
         // keeps the task alive while we borrow it.
         let task = unsafe { from_data(waker.data()) };
-        if !here::is_home(task.home) {
+        if !here::is_home(task.home()) {
             return None;
         }
         home::retain(task);
@@ -78,6 +79,11 @@ impl TaskRef {
 
     pub(super) fn task(&self) -> RawTask {
         self.task
+    }
+
+    /// Where the task was spawned; `None` for a main task.
+    pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        (!self.task.is_main()).then_some(self.task.spawned_at)
     }
 
     #[inline]

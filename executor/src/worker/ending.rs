@@ -167,8 +167,9 @@ impl Worker {
 
     /// Returns how many completions there have been.
     fn take_in(&self) -> u64 {
+        self.core.times.begin_turn();
         self.reap();
-        self.core.scheduler.receive();
+        self.receive();
         self.fire_timers();
         self.driver_counters().completions
     }

@@ -32,6 +32,7 @@ use crate::context::{self, Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, quietly};
 use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{self, Delivery, Slots};
+use crate::observe::{self, Board, Times};
 use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget};
 use crate::source::{self, Sources};
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) spawn_backlog: u32,
     pub(crate) start_paused: bool,
     pub(crate) panics: PanicResponse,
+    /// Where it shows what it polls, if somebody watches. Each core has one of its own.
+    pub(crate) board: Option<Arc<Board>>,
 }
 
 /// Tells the cores of a runtime who they are, in their order.
@@ -90,6 +93,7 @@ impl Worker {
         if settings.start_paused {
             clock.pause();
         }
+        let times = Rc::new(Times::new(clock.system_now()));
         let core = Core {
             id,
             cores: RefCell::new(Arc::from([id])),
@@ -101,13 +105,18 @@ impl Worker {
             random: Random::new(settings.driver.seed),
             numbers: Random::of_stream(settings.driver.seed, NUMBERS_OF_PROGRAMS, 0),
             counters: Counters::default(),
+            times: times.clone(),
             linger: settings.linger,
             stopping: Cell::new(false),
         };
         core.scheduler.panics().respond_by(settings.panics.clone());
+        core.scheduler.go_by(times.clone());
+        if let Some(board) = &settings.board {
+            core.scheduler.show_on(board.clone());
+        }
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
-            slots: Rc::new(Slots::new(id)),
+            slots: Rc::new(Slots::new(id, times)),
             pool: Rc::new(Pool::new(settings.receive)),
             arena: Rc::new(Arena::new(settings.registered_memory)),
             core: Rc::new(core),
@@ -151,6 +160,7 @@ impl Worker {
     /// # Panics
     ///
     /// In a child of the process that made it.
+    #[track_caller]
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         belongs_to_this_process();
         let _inside = self.enter();
@@ -164,6 +174,7 @@ impl Worker {
     fn run_until_ready<F: Future>(&self, future: F, main: &MainTask) -> F::Output {
         let waker = main.waker();
         let mut future = pin!(future);
+        self.look_at_clock();
         waker.wake_by_ref();
         loop {
             if let Poll::Ready(output) = self.poll_main(future.as_mut(), main, &waker) {
@@ -184,25 +195,52 @@ impl Worker {
             return Poll::Pending;
         }
         Counters::add(&self.core.counters.polls, 1);
+        let _shown = self.core.scheduler.show_main(main);
         budget::scope(|| future.poll(&mut Context::from_waker(waker)))
     }
 
     fn turn(&self, main: &MainTask) {
         belongs_to_this_process();
         Counters::add(&self.core.counters.turns, 1);
+        if self.core.times.begin_turn() {
+            self.time_of_turn();
+        }
         self.reap();
-        self.core.scheduler.receive();
+        self.receive();
         self.fire_timers();
         self.run();
         self.submit_and_wait(main);
+    }
+
+    /// For what happens to the core while nobody runs it.
+    pub(crate) fn look_at_clock(&self) {
+        self.core.times.begin_to_run();
+        self.time_of_turn();
+    }
+
+    /// What the system's clock shows in this turn; it is asked once, and not if nothing happens.
+    #[inline]
+    fn time_of_turn(&self) -> Instant {
+        let core = &self.core;
+        core.times.of_turn(|| core.clock.system_now())
+    }
+
+    /// Takes in what other threads have sent.
+    fn receive(&self) {
+        let messages = self.core.scheduler.receive();
+        Counters::add(&self.core.counters.messages, messages as u64);
     }
 
     /// Takes in what has completed, without a system call.
     fn reap(&self) {
         let mut completions = self.completions.take();
         self.core.driver.borrow_mut().reap(&mut completions);
+        if !completions.is_empty() {
+            self.time_of_turn();
+        }
         for (key, completion) in completions.drain(..) {
             let delivery = self.slots.complete(key, completion);
+            self.trace(key, completion);
             // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
             quietly(|| self.deliver(delivery));
         }
@@ -210,6 +248,17 @@ impl Worker {
         let mut newer = self.completions.borrow_mut();
         if newer.is_empty() {
             *newer = completions;
+        }
+    }
+
+    /// Tells a subscriber that wants to know. A panic of that costs nobody anything.
+    #[inline]
+    fn trace(&self, key: Key, completion: Completion) {
+        if observe::is_traced()
+            && let Some(kind) = self.slots.kind(key)
+        {
+            let Completion { result, more, .. } = completion;
+            quietly(|| observe::operation_completes(kind, key.index, result, more));
         }
     }
 
@@ -248,10 +297,8 @@ impl Worker {
             return;
         }
         let mut expired = self.expired.take();
-        self.core
-            .wheel
-            .borrow_mut()
-            .expire(self.core.clock.now(), &mut expired);
+        let now = self.core.clock.at(|| self.time_of_turn());
+        self.core.wheel.borrow_mut().expire(now, &mut expired);
         for expiry in expired.drain(..) {
             match expiry {
                 Expiry::Wake(waiter) => waiter.wake_quietly(),
@@ -265,13 +312,10 @@ impl Worker {
         if !self.core.scheduler.has_ready() {
             return;
         }
+        let now = self.time_of_turn();
         let polls = self.core.scheduler.run(TurnBudget {
             polls_max: POLLS_MAX,
-            until: self
-                .core
-                .clock
-                .is_system()
-                .then(|| Instant::now() + RUN_MAX),
+            until: self.core.clock.is_system().then(|| now + RUN_MAX),
         });
         Counters::add(&self.core.counters.polls, polls as u64);
     }
@@ -292,6 +336,7 @@ impl Worker {
             return self.submit(Wait::No);
         }
         let deadline = deadline.map(|deadline| self.core.clock.to_system(deadline));
+        self.core.times.park(self.core.clock.system_now());
         self.submit(Wait::Until(deadline));
         self.lease.unpark();
     }

@@ -277,6 +277,7 @@ impl Epoll {
     }
 
     fn begin_staged(&mut self, completions: &mut Completions) {
+        let before = self.counters.submitted;
         while let Some(next) = self.staging.next() {
             self.counters.submitted += 1;
             match next {
@@ -284,6 +285,10 @@ impl Epoll {
                 Next::Cancel(key) => self.stop(key, completions),
                 Next::Close(fd) => self.close_now(fd),
             }
+        }
+        let batch = self.counters.submitted - before;
+        if batch > 0 {
+            self.counters.batches.record(batch);
         }
     }
 

@@ -188,6 +188,7 @@ impl Sim {
         let most = self.place.world.borrow().cores[self.place.core]
             .queue
             .entries;
+        let before = self.counters.submitted;
         for _ in 0..most {
             let Some(next) = self.staging.next() else {
                 break;
@@ -209,6 +210,10 @@ impl Sim {
                 }
                 Next::Close(fd) => world.close_unheard(self.place.core, fd),
             }
+        }
+        let batch = self.counters.submitted - before;
+        if batch > 0 {
+            self.counters.batches.record(batch);
         }
         let has_backlog = !self.staging.is_empty();
         self.place.world.borrow_mut().cores[self.place.core].has_backlog = has_backlog;

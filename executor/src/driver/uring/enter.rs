@@ -220,6 +220,9 @@ impl Uring {
         match result {
             Ok(submitted) => {
                 self.counters.submitted += submitted as u64;
+                if submitted > 0 {
+                    self.counters.batches.record(submitted as u64);
+                }
                 Ok(Entered::Through)
             }
             Err(error) => judge(error),
