@@ -279,9 +279,15 @@ impl Runtime {
             return Err(NestedBlockOn(()));
         }
         match &self.panics {
-            PanicResponse::Shutdown(first) => self
-                .run(panics::unless_paniced(first, future))
-                .map(panics::or_panic),
+            PanicResponse::Shutdown(first) => {
+                let ended = self.run(panics::unless_paniced(first, future))?;
+                if ended.is_err()
+                    && let Others::Simulated(siblings) = &self.others
+                {
+                    siblings.borrow_mut().end_others(first.deadline());
+                }
+                Ok(panics::or_panic(ended))
+            }
             PanicResponse::Isolate | PanicResponse::Abort => self.run(future),
         }
     }

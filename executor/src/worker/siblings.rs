@@ -24,6 +24,8 @@ pub(crate) struct Siblings {
     others: Vec<(usize, Stepped)>,
     /// Memory for those that have something to do, used over and over.
     ready: Vec<usize>,
+    /// What those have left behind that ended before the first core.
+    left: Remains,
 }
 
 impl Siblings {
@@ -42,6 +44,7 @@ impl Siblings {
             place,
             others: Vec::new(),
             ready: Vec::new(),
+            left: Remains::default(),
         };
         for settings in others {
             let place = siblings.place.beside();
@@ -135,12 +138,17 @@ impl Siblings {
     /// As [`Worker::shutdown`], of all cores at the same time.
     pub(crate) fn shutdown(mut self, first: Worker, time: Duration) -> Remains {
         let first = Stepped::new(first, || Box::pin(pending()));
-        let mut cores = vec![(self.place.core, first)];
-        cores.append(&mut self.others);
+        self.others.insert(0, (self.place.core, first));
+        self.end_others(time);
+        self.left
+    }
+
+    /// Ends all cores but the first one, within `time`.
+    pub(crate) fn end_others(&mut self, time: Duration) {
+        let mut cores = std::mem::take(&mut self.others);
         for (_, core) in &mut cores {
             core.begin_to_end(time);
         }
-        let mut remains = Remains::default();
         while !cores.is_empty() {
             let has_happened = self.place.world.borrow_mut().happen();
             if has_happened {
@@ -152,10 +160,9 @@ impl Siblings {
             };
             if cores[place].1.turn() == Turn::Over {
                 let (_, core) = cores.remove(place);
-                remains.add(core.end());
+                self.left.add(core.end());
             }
         }
-        remains
     }
 
     fn draw_ending(&mut self, cores: &[(usize, Stepped)]) -> Option<usize> {
