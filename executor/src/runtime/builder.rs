@@ -13,6 +13,7 @@ use crate::buf::arena::ARENA_MAX;
 use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
 use crate::driver::{Choice, Config};
 use crate::random::Random;
+use crate::scheduler::{SHARE_MAX, SHARES_DEFAULT};
 use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
 use crate::worker::{Settings, Siblings, Worker};
 
@@ -90,6 +91,7 @@ impl Builder {
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
             spawn_backlog: SPAWN_BACKLOG_DEFAULT,
+            class_shares: SHARES_DEFAULT,
             start_paused: false,
             panics: PanicResponse::Isolate,
         };
@@ -289,6 +291,22 @@ impl Builder {
     pub fn spawn_backlog(mut self, tasks: usize) -> Builder {
         let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
         self.settings.spawn_backlog = tasks.clamp(1, SPAWN_BACKLOG_MAX);
+        self
+    }
+
+    /// How tasks of the three classes share a core while all of them want it; 16, 4 and 1 unless set, each at least 1 and at most 100. What that
+    /// means is in the docs of [`task`](crate::task#classes).
+    ///
+    /// ```
+    /// use krug::runtime::Builder;
+    ///
+    /// // Background work gets a tenth of a core that has more to do than it can.
+    /// let runtime = Builder::new().class_shares(60, 30, 10).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn class_shares(mut self, latency: u32, default: u32, background: u32) -> Builder {
+        let shares = [latency, default, background];
+        self.settings.class_shares = shares.map(|share| share.clamp(1, SHARE_MAX));
         self
     }
 

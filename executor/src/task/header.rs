@@ -28,6 +28,10 @@ pub(super) const ABORTED: u32 = 1 << 3;
 pub(super) const DETACHED: u32 = 1 << 4;
 /// The join handle waits on another core.
 pub(super) const WATCHED: u32 = 1 << 5;
+/// Of the class [`Class::Latency`](super::Class). Set before anybody knows the task; stays.
+pub(super) const LATENCY: u32 = 1 << 6;
+/// Of the class [`Class::Background`](super::Class). Set before anybody knows the task; stays.
+pub(super) const BACKGROUND: u32 = 1 << 7;
 
 /// What depends on the type of the future. The functions are for the home only and catch
 /// every panic of user code.
