@@ -183,13 +183,13 @@ fn whoever_is_spawned_by_an_urgent_task_is_of_the_default_class() {
             });
             let hogs = hogs.await.unwrap();
             let parent = spawn_in(Class::Latency, async {
-                krug::spawn(async {
+                [krug::spawn(async {
                     for _ in 0..50 {
                         yield_now().await;
                     }
-                })
+                })]
             });
-            let child = parent.await.unwrap();
+            let [child] = parent.await.unwrap();
             let before = hogs.polls();
             child.await.unwrap();
             let polls = hogs.polls() - before;
