@@ -9,6 +9,7 @@ krug-benches <scenario> [options]
 scenarios
   cores   messages between cores: one way, with two producers, there and back
   echo    messages sent back over TCP: 64 bytes, 50 connections
+  hog     an echo beside a task that computes for 5 ms at a time: how long its clients wait
   nop     requests that do nothing: what an executor adds to a bare loop
   sim     messages sent back over a simulated network: completions a second of real time
   all     all of them
@@ -20,8 +21,8 @@ options
                       may be repeated (the same name as the subject's shows the noise)
   --subject NAME      compare what: krug (default) or one of the above
   --seconds S         measured time of one run, default 1
-  --connections N     echo, sim: default 50
-  --bytes N           echo, sim: size of a message, default 64
+  --connections N     echo, sim: default 50; hog: at most 16
+  --bytes N           echo, hog, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
   --operations N      cores, nop, sim: operations of one run, default 1000000
   --instructions      nop: count instructions under valgrind instead of time
@@ -70,7 +71,7 @@ pub(crate) enum Parsed {
     Help,
 }
 
-pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "nop", "sim", "all"];
+pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "hog", "nop", "sim", "all"];
 
 const DRIVERS: &[&str] = &["uring", "epoll"];
 

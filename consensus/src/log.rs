@@ -140,6 +140,17 @@ impl Log {
         Ok(())
     }
 
+    /// Ends the log in good order: nothing of it is written any more when this resolves.
+    ///
+    /// Dropping this future ends it in the background.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Log::append).
+    pub async fn close(self) -> io::Result<()> {
+        self.journal.close().await
+    }
+
     /// How many batches were written since the log was opened.
     pub fn batches(&self) -> u64 {
         self.journal.batches()

@@ -167,10 +167,14 @@ impl<O: Observer> Node<O> {
             error = self.live() => Some(error),
             () = end => None,
         };
-        match (failed, self.syncing) {
+        let written = match (failed, self.syncing) {
             (Some(error), _) => Err(error),
             (None, Some(syncing)) => syncing.append.await,
             (None, None) => Ok(()),
+        };
+        match (written, self.log) {
+            (Ok(()), Some(log)) => log.close().await,
+            (written, _) => written,
         }
     }
 

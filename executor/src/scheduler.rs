@@ -7,10 +7,19 @@
 //! joins a batch of tasks runs once when most of them have ended, instead of once for each
 //! (measured for a spawn and a join in batches of 64: 290 instructions, against 460).
 //!
-//! A simulation wants to see every order that a program might meet: there, the next task is drawn among those that are ready.
+//! Tasks of another class than the default one have queues of their own. While one of them is ready, the shares decide which
+//! class is next: see [`classes`].
+//!
+//! A simulation wants to see every order that a program might meet: there, the next task is drawn among those of its class that are ready.
 //!
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
 //! any of its cells is borrowed: there are only `Cell`s, and [`Spans`], which gives out what it has.
+
+mod classes;
+
+#[cfg(test)]
+pub(crate) use classes::UNIT_TIME;
+pub(crate) use classes::{SHARE_MAX, SHARES_DEFAULT};
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -20,11 +29,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use classes::Classes;
+
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
 use crate::observe::{Board, Spans, TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
-    self, Blocks, Entered, JoinHandle, MainTask, Panics, RunQueue, Runnable, TaskList, budget,
+    self, Blocks, Class, Entered, JoinHandle, MainTask, Panics, RunQueue, Runnable, TaskList,
+    budget,
 };
 
 /// How many polls in a row the LIFO slot gets while the queue waits.
@@ -44,6 +56,13 @@ pub(crate) struct TurnBudget {
     pub(crate) until: Option<Instant>,
 }
 
+impl TurnBudget {
+    const UNLIMITED: TurnBudget = TurnBudget {
+        polls_max: usize::MAX,
+        until: None,
+    };
+}
+
 /// The tasks of one core. See the [module docs](self).
 pub(crate) struct Scheduler {
     queue: RunQueue,
@@ -52,6 +71,10 @@ pub(crate) struct Scheduler {
     /// A task woken by another task: next in line.
     lifo: Cell<Option<Runnable>>,
     lifo_streak: Cell<u8>,
+    /// The next task is not simply the first one: there is an order to draw, or tasks of other classes than the default one
+    /// were ready a moment ago.
+    is_chosen: Cell<bool>,
+    classes: Classes,
     /// A task is being polled: who is woken now was woken by a task.
     polling: Cell<bool>,
     /// Every task that has not been freed or merged, finished ones too.
@@ -93,6 +116,8 @@ impl Scheduler {
         let lease = lease.share_with_scheduler();
         Rc::new(Scheduler {
             queue: RunQueue::new(),
+            is_chosen: Cell::new(order.is_some()),
+            classes: Classes::new(),
             order,
             lifo: Cell::new(None),
             lifo_streak: Cell::new(0),
@@ -167,10 +192,20 @@ impl Scheduler {
     }
 
     fn ready(&self) -> usize {
+        self.ready_by_default() + self.classes.ready()
+    }
+
+    /// Those of the default class.
+    fn ready_by_default(&self) -> usize {
         let lifo = self.lifo.take();
         let in_slot = usize::from(lifo.is_some());
         self.lifo.set(lifo);
         self.queue.len() + in_slot
+    }
+
+    /// How the classes share the core, in the order of [`Class::ALL`].
+    pub(crate) fn share_by(&self, shares: [u32; 3]) {
+        self.classes.share_by(shares);
     }
 
     /// How many tasks have not ended yet.
@@ -193,7 +228,8 @@ impl Scheduler {
         (self.wakes.get(), self.wakes_from_afar.get())
     }
 
-    /// Polls every task that is ready now, and those they make ready as far as `turn` allows.
+    /// Polls every task that is ready now, and those they make ready as far as `turn` allows. Where tasks of several classes are
+    /// ready, `turn` bounds all of them, but for the first poll.
     /// Returns the number of polls.
     pub(crate) fn run(&self, turn: TurnBudget) -> usize {
         let _entered = Entered::borrowing(self);
@@ -201,11 +237,14 @@ impl Scheduler {
         let due = self.ready();
         let mut polls = 0;
         while polls < due || self.may_go_on(&turn, polls, due) {
-            let Some(runnable) = self.next() else {
+            let Some(runnable) = self.next(&turn, polls) else {
                 break;
             };
             self.poll(runnable);
             polls += 1;
+        }
+        if self.is_chosen.get() {
+            self.classes.end_slice();
         }
         polls
     }
@@ -218,10 +257,17 @@ impl Scheduler {
         !(look && turn.until.is_some_and(|until| Instant::now() >= until))
     }
 
-    fn next(&self) -> Option<Runnable> {
-        if let Some(order) = &self.order {
-            return self.drawn(order);
+    /// The next task of a turn that has made so many polls. `None`: there is none, or the turn is over.
+    fn next(&self, turn: &TurnBudget, polls: usize) -> Option<Runnable> {
+        if self.is_chosen.get() {
+            return self.chosen(turn, polls);
         }
+        self.first()
+    }
+
+    /// The next one of the default class.
+    #[inline(always)]
+    fn first(&self) -> Option<Runnable> {
         if self.lifo_streak.get() < LIFO_STREAK
             && let Some(runnable) = self.lifo.take()
         {
@@ -232,17 +278,35 @@ impl Scheduler {
         self.queue.pop().or_else(|| self.lifo.take())
     }
 
-    /// One of those that are ready. Whoever is passed over goes to the end of the queue.
-    #[cold]
-    fn drawn(&self, order: &Random) -> Option<Runnable> {
+    /// The next one, by the shares of the classes and by the order that a simulation draws.
+    #[inline(never)]
+    fn chosen(&self, turn: &TurnBudget, polls: usize) -> Option<Runnable> {
+        if self.classes.ready() == 0 {
+            self.classes.end_slice();
+            self.is_chosen.set(self.order.is_some());
+            return self.first_or_drawn();
+        }
+        if !self.classes.may_poll(turn, polls) {
+            return None;
+        }
+        let class = self.classes.choose(self.ready_by_default() > 0);
+        let Some(queue) = self.classes.queue(class) else {
+            return self.first_or_drawn();
+        };
+        if let Some(order) = &self.order {
+            pass_some_over(queue, order);
+        }
+        self.classes.pop(queue)
+    }
+
+    fn first_or_drawn(&self) -> Option<Runnable> {
+        let Some(order) = &self.order else {
+            return self.first();
+        };
         if let Some(last) = self.lifo.take() {
             self.queue.push(last);
         }
-        let candidates = self.queue.len().min(DRAWN_AMONG_MAX);
-        for _ in 0..order.below(candidates.max(1) as u32) {
-            let passed_over = self.queue.pop()?;
-            self.queue.push(passed_over);
-        }
+        pass_some_over(&self.queue, order);
         self.queue.pop()
     }
 
@@ -280,7 +344,7 @@ impl Scheduler {
         let _shown = self.board.get().map(|board| Shown(board));
         self.stage.set(self.stage.get().max(Stage::Closing));
         task::abort_all(&self.tasks);
-        while let Some(runnable) = self.next() {
+        while let Some(runnable) = self.next(&TurnBudget::UNLIMITED, 0) {
             self.poll(runnable);
         }
     }
@@ -368,6 +432,23 @@ impl Scheduler {
     #[inline]
     pub(crate) fn schedule_last(&self, runnable: Runnable) {
         self.queue.push(runnable);
+    }
+
+    /// For a task that is not of the default class, however it became ready.
+    pub(crate) fn schedule_in(&self, class: Class, runnable: Runnable) {
+        self.classes.push(class, runnable);
+        self.is_chosen.set(true);
+    }
+}
+
+/// Draws one of those in the queue to be its first. Whoever is passed over goes to the end of the queue.
+#[cold]
+fn pass_some_over(queue: &RunQueue, order: &Random) {
+    let candidates = queue.len().min(DRAWN_AMONG_MAX);
+    for _ in 0..order.below(candidates.max(1) as u32) {
+        if let Some(passed_over) = queue.pop() {
+            queue.push(passed_over);
+        }
     }
 }
 

@@ -306,7 +306,7 @@ fn rows_of_tasks() -> Vec<Row> {
                 traits!(task::TaskLocalFuture<Rc<u8>, u8>),
             ],
         ),
-        plain!("`task::AccessError`, `PanicPolicy`": task::AccessError, PanicPolicy),
+        plain!("`task::AccessError`, `task::Class`, `PanicPolicy`": task::AccessError, task::Class, PanicPolicy),
         plain!("`YieldNow`": YieldNow),
     ]
 }

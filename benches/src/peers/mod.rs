@@ -1,5 +1,6 @@
 //! The servers that are compared, each as its own documentation recommends.
 
+pub(crate) mod hog;
 mod krug;
 mod tokio;
 
@@ -7,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use ::krug::runtime::Driver;
+use ::krug::task::Class;
 
 use crate::floor;
 
@@ -72,6 +74,35 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "tokio",
         echo: tokio::serve,
         nops: None,
+    },
+];
+
+/// A server on whose core a task computes for long at a time; says how often that was polled.
+pub(crate) struct PeerBesideAHog {
+    pub(crate) name: &'static str,
+    pub(crate) echo: fn(&Job) -> io::Result<u64>,
+}
+
+pub(crate) const BESIDE_A_HOG: &[PeerBesideAHog] = &[
+    PeerBesideAHog {
+        name: "krug-uring, Default",
+        echo: |job| krug::serve_beside_a_hog(Driver::Uring, Class::Default, job),
+    },
+    PeerBesideAHog {
+        name: "krug-uring, Latency",
+        echo: |job| krug::serve_beside_a_hog(Driver::Uring, Class::Latency, job),
+    },
+    PeerBesideAHog {
+        name: "krug-epoll, Default",
+        echo: |job| krug::serve_beside_a_hog(Driver::Epoll, Class::Default, job),
+    },
+    PeerBesideAHog {
+        name: "krug-epoll, Latency",
+        echo: |job| krug::serve_beside_a_hog(Driver::Epoll, Class::Latency, job),
+    },
+    PeerBesideAHog {
+        name: "tokio, current thread",
+        echo: tokio::serve_beside_a_hog,
     },
 ];
 

@@ -2,6 +2,7 @@
 
 mod cores;
 mod echo;
+mod hog;
 mod instructions;
 mod nop;
 mod served;
@@ -35,6 +36,9 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     }
     if is_wanted("echo") {
         echo::run(options, &machine)?;
+    }
+    if is_wanted("hog") {
+        hog::run(options, &machine)?;
     }
     if is_wanted("sim") {
         sim::run(options, &machine)?;

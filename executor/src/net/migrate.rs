@@ -118,7 +118,7 @@ macro_rules! migrate_method {
         /// what was written is sent first, however long that takes, and what was received and not read goes along.
         ///
         /// On its own core already, it stays as it is. Halves are put together by `reunite` before they can go. A
-        /// connection that goes costs a [call](crate::CoreHandle::call) of the other core, which waits for room there.
+        /// connection that goes costs a [call](crate::cores::CoreHandle::call) of the other core, which waits for room there.
         ///
         /// Dropping this future closes the connection, in good order.
         ///
@@ -128,7 +128,7 @@ macro_rules! migrate_method {
         /// stream comes back, as usable as before.
         pub async fn migrate(
             self,
-            core: $crate::CoreHandle,
+            core: $crate::cores::CoreHandle,
         ) -> Result<$stream, $crate::net::MigrateError<$stream>> {
             let connection = self.connection.migrate(core).await;
             let wrap = |connection| $stream { connection };

@@ -14,6 +14,7 @@ use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
 use crate::driver::{Choice, Config};
 use crate::observe::{Board, Watchdog};
 use crate::random::Random;
+use crate::scheduler::{SHARE_MAX, SHARES_DEFAULT};
 use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
 use crate::worker::{Settings, Siblings, Worker};
 
@@ -92,6 +93,7 @@ impl Builder {
             receive: ReceiveSettings::default(),
             registered_memory: REGISTERED_MEMORY_DEFAULT,
             spawn_backlog: SPAWN_BACKLOG_DEFAULT,
+            class_shares: SHARES_DEFAULT,
             start_paused: false,
             panics: PanicResponse::Isolate,
             board: None,
@@ -312,6 +314,22 @@ impl Builder {
     /// ```
     pub fn watchdog(mut self, limit: Duration) -> Builder {
         self.watchdog = Some(limit);
+        self
+    }
+
+    /// How tasks of the three classes share a core while all of them want it; 16, 4 and 1 unless set, each at least 1 and at most 100. What that
+    /// means is in the docs of [`task`](crate::task#classes).
+    ///
+    /// ```
+    /// use krug::runtime::Builder;
+    ///
+    /// // Background work gets a tenth of a core that has more to do than it can.
+    /// let runtime = Builder::new().class_shares(60, 30, 10).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn class_shares(mut self, latency: u32, default: u32, background: u32) -> Builder {
+        let shares = [latency, default, background];
+        self.settings.class_shares = shares.map(|share| share.clamp(1, SHARE_MAX));
         self
     }
 

@@ -119,7 +119,9 @@
 //! | bytes of one operation | 2 GiB − 4 KiB; longer ones are continued or short | |
 //! | linger of a closed stream | 5 s | [`Builder::linger`], `set_linger_time` |
 //! | shutdown deadline | 5 s, half of it for draining | [`Builder::shutdown_deadline`], [`Runtime::shutdown`] |
-//! | polls of tasks in one turn | 256 or 500 µs, whichever comes first | |
+//! | polls of tasks in one turn | 256 or 500 µs, whichever comes first; what was ready at the turn's beginning is polled in any case, unless classes of tasks mix | |
+//! | shares of the classes of tasks | 16 latency, 4 default, 1 background; from 1 to 100 | [`Builder::class_shares`] |
+//! | time that a poll takes for one unit of its class's share | 2 µs | |
 //! | budget of one poll | 128 operations of primitives that may be always ready | |
 //! | cores | 1 | [`Builder::cores`] |
 //! | waiting for a core beyond the shutdown deadline | 100 ms | |
@@ -292,6 +294,7 @@ impl Runtime {
         }
     }
 
+    #[track_caller]
     fn run<F: Future>(&self, future: F) -> Result<F::Output, NestedBlockOn> {
         let Others::Simulated(siblings) = &self.others else {
             return Ok(self.worker().block_on(future));

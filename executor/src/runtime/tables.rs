@@ -9,6 +9,7 @@ use crate::buf::pool::BUFFERS_FIRST;
 use crate::buf::{OPERATION_LENGTH_MAX, ReceiveSettings};
 use crate::driver::{Config, IDLE_MAX, INDEX_MAX};
 use crate::net::BACKLOG_DEFAULT;
+use crate::scheduler::{SHARE_MAX, SHARES_DEFAULT, UNIT_TIME};
 use crate::source::{
     AHEAD_BYTES_MAX, AHEAD_DATAGRAMS_MAX, AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX, SENDS_MAX,
 };
@@ -133,6 +134,21 @@ fn the_table_of_bounds_says_how_much_is_buffered() {
             &kilobytes(crate::compat::PIECE_LENGTH),
         );
     }
+}
+
+#[test]
+fn the_table_of_bounds_says_how_classes_share_a_core() {
+    let [latency, default, background] = SHARES_DEFAULT;
+    says(
+        "shares of the classes of tasks",
+        &format!(
+            "{latency} latency, {default} default, {background} background; from 1 to {SHARE_MAX} "
+        ),
+    );
+    says(
+        "time that a poll takes for one unit of its class's share",
+        &format!("{} µs", UNIT_TIME.as_micros()),
+    );
 }
 
 #[test]

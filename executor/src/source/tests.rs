@@ -26,6 +26,7 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
         receive: ReceiveSettings::default(),
         registered_memory: 0,
         spawn_backlog: 16,
+        class_shares: [1; 3],
         start_paused: false,
         panics: crate::task::PanicResponse::Isolate,
         board: None,

@@ -17,19 +17,23 @@ use crate::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, Unsafe
 
 /// In the run queue or the LIFO slot; or on its way there from birth; or running and woken
 /// meanwhile. Never with `COMPLETE`.
-pub(super) const SCHEDULED: u8 = 1;
+pub(super) const SCHEDULED: u16 = 1;
 /// Its future is being polled or dropped. A main task always runs: the queue never sees it.
-pub(super) const RUNNING: u8 = 1 << 1;
+pub(super) const RUNNING: u16 = 1 << 1;
 /// The future is gone; the output is there until the join handle has taken or dropped it.
-pub(super) const COMPLETE: u8 = 1 << 2;
+pub(super) const COMPLETE: u16 = 1 << 2;
 /// The future is to be dropped instead of polled.
-pub(super) const ABORTED: u8 = 1 << 3;
+pub(super) const ABORTED: u16 = 1 << 3;
 /// The join handle is gone: the output is dropped at once.
-pub(super) const DETACHED: u8 = 1 << 4;
+pub(super) const DETACHED: u16 = 1 << 4;
 /// The join handle waits on another core.
-pub(super) const WATCHED: u8 = 1 << 5;
+pub(super) const WATCHED: u16 = 1 << 5;
 /// Its scheduler has a span for it.
-pub(super) const TRACED: u8 = 1 << 6;
+pub(super) const TRACED: u16 = 1 << 6;
+/// Of the class [`Class::Latency`](super::Class). Set before anybody knows the task; stays.
+pub(super) const LATENCY: u16 = 1 << 7;
+/// Of the class [`Class::Background`](super::Class). Set before anybody knows the task; stays.
+pub(super) const BACKGROUND: u16 = 1 << 8;
 
 /// What depends on the type of the future. The functions are for the home only and catch
 /// every panic of user code.
@@ -66,7 +70,7 @@ pub(crate) struct Header {
     pub(super) list_next: Cell<Option<RawTask>>,
     pub(super) joiner: UnsafeCell<Option<Waiter>>,
     pub(super) polls: Cell<u32>,
-    pub(super) state: Cell<u8>,
+    pub(super) state: Cell<u16>,
     /// The one thing the home publishes about its own part.
     pub(super) finished: AtomicBool,
 
@@ -114,7 +118,7 @@ impl Header {
         CoreId::new(self.mailbox, self.epoch)
     }
 
-    pub(super) fn has(&self, bits: u8) -> bool {
+    pub(super) fn has(&self, bits: u16) -> bool {
         self.state.get() & bits != 0
     }
 
@@ -123,11 +127,11 @@ impl Header {
         self.has(RUNNING) && self.polls.get() == 0
     }
 
-    pub(super) fn set(&self, bits: u8) {
+    pub(super) fn set(&self, bits: u16) {
         self.state.set(self.state.get() | bits);
     }
 
-    pub(super) fn clear(&self, bits: u8) {
+    pub(super) fn clear(&self, bits: u16) {
         self.state.set(self.state.get() & !bits);
     }
 

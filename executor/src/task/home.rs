@@ -5,8 +5,10 @@
 
 use std::ptr::NonNull;
 
+use super::Class;
 use super::header::{
-    ABORTED, COMPLETE, DETACHED, Header, RUNNING, RawTask, SCHEDULED, TRACED, WATCHED,
+    ABORTED, BACKGROUND, COMPLETE, DETACHED, Header, LATENCY, RUNNING, RawTask, SCHEDULED, TRACED,
+    WATCHED,
 };
 use super::here;
 use super::queue::Runnable;
@@ -97,8 +99,42 @@ fn wake_and(task: RawTask, put: impl FnOnce(&Scheduler, Runnable)) {
     }
     task.state.set(state | SCHEDULED);
     // A running task goes back to the queue when its poll is over.
-    if state & RUNNING == 0 {
+    if state & (RUNNING | LATENCY | BACKGROUND) == 0 {
         schedule(task, put);
+    } else if state & RUNNING == 0 {
+        schedule_last(task, state);
+    }
+}
+
+/// Behind all others of its class.
+#[inline(never)]
+fn schedule_last(task: RawTask, state: u16) {
+    schedule(task, put_in(class_of(state)));
+}
+
+/// The class of a task in this state.
+fn class_of(state: u16) -> Class {
+    match state & (LATENCY | BACKGROUND) {
+        0 => Class::Default,
+        LATENCY => Class::Latency,
+        _ => Class::Background,
+    }
+}
+
+/// The bits of the state of a task of this class.
+fn bits_of(class: Class) -> u16 {
+    match class {
+        Class::Latency => LATENCY,
+        Class::Default => 0,
+        Class::Background => BACKGROUND,
+    }
+}
+
+/// How a task of this class is put into its queue, behind all others.
+fn put_in(class: Class) -> impl FnOnce(&Scheduler, Runnable) {
+    move |scheduler, runnable| match class {
+        Class::Default => scheduler.schedule_last(runnable),
+        class => scheduler.schedule_in(class, runnable),
     }
 }
 
@@ -179,7 +215,17 @@ pub(super) fn adopt(scheduler: &Scheduler, task: RawTask) {
     scheduler.schedule_last(unsafe { Runnable::new(task) });
 }
 
+/// The same for a task of this class, which nobody else knows.
+pub(super) fn adopt_in(scheduler: &Scheduler, class: Class, task: RawTask) {
+    task.set(bits_of(class));
+    scheduler.count_in();
+    scheduler.tasks().insert(task);
+    // SAFETY: as in `adopt`.
+    put_in(class)(scheduler, unsafe { Runnable::new(task) });
+}
+
 /// Polls a task once, or drops its future if it was aborted.
+#[inline]
 pub(super) fn run(runnable: Runnable) {
     let task = runnable.task();
     let state = task.state.get();
@@ -205,7 +251,7 @@ pub(super) fn run(runnable: Runnable) {
     let state = task.state.get();
     task.state.set(state & !RUNNING);
     if state & SCHEDULED != 0 {
-        schedule(task, Scheduler::schedule_last);
+        schedule_last(task, state);
     }
 }
 

@@ -25,6 +25,33 @@
 //!
 //! What a panic leads to is set for the whole runtime: see [`PanicPolicy`].
 //!
+//! # Classes
+//!
+//! Tasks of a core share it fairly, first come, first served, as long as they are all alike. Where some are more urgent than others they are
+//! started with [`spawn_in`], in one of three classes:
+//!
+//! | class | for | share, unless set |
+//! |---|---|---|
+//! | [`Class::Latency`] | what somebody waits for | 16 |
+//! | [`Class::Default`] | whatever [`spawn`] starts | 4 |
+//! | [`Class::Background`] | what may take its time | 1 |
+//!
+//! - While tasks of several classes are ready, each class gets of the core what its share says: of 21 polls 16, 4 and 1. A
+//!   poll that takes longer than 2 µs counts as several, one for each 2 µs: a task of the background that computes for 5 ms at a time waits
+//!   after each of them until the others have had their shares of that time, or have nothing to do. A class whose tasks are the only ones
+//!   that are ready gets everything.
+//! - A class that has not had its share is polled first, the most urgent one before the others. What a class has spent is remembered while its
+//!   tasks sleep; what it did not use is not saved up.
+//! - Within a class it is first come, first served. Only tasks of the default class run right after the task that woke them.
+//! - While tasks of another class than the default one are ready, a turn of the loop ends after 256 polls or 500 µs, and the core looks for
+//!   what has completed, whatever else is ready: that is how long the result of an urgent task's operation may go unseen, plus
+//!   one poll. No poll is ever interrupted.
+//! - Of a core whose tasks are all of the default class, nothing of this costs anything.
+//! - The future that [`block_on`](crate::Runtime::block_on) runs is no task: if it was woken, it is polled once a turn.
+//!
+//! The shares are set with [`Builder::class_shares`](crate::runtime::Builder::class_shares). In a simulation
+//! polls are counted, not their time.
+//!
 //! # What becomes of a task
 //!
 //! Each row is a test of the same name in `tests/join_table.rs`.
@@ -162,6 +189,7 @@
 mod afar;
 mod beside;
 mod cancellation;
+mod class;
 mod death;
 mod error;
 mod header;
@@ -185,6 +213,7 @@ mod waker;
 mod yield_now;
 
 pub use cancellation::{CancellationToken, Cancelled, CancelledOwned, DropGuard};
+pub use class::{Class, spawn_in};
 pub use error::JoinError;
 pub use join::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;

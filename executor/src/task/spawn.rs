@@ -6,7 +6,7 @@ use std::panic::Location;
 use super::made::MadeAtHome;
 use super::raw::{Birth, Task};
 use super::remote::{MERGED, NEW, QUEUED, Word};
-use super::{JoinHandle, here, home};
+use super::{Class, JoinHandle, here, home};
 use crate::cores::{BacklogPlace, Closed, CoreId, SpawnError};
 use crate::scheduler::Scheduler;
 
@@ -45,18 +45,38 @@ pub(crate) fn spawn_on<F: Future + 'static>(
     if scheduler.is_closing() {
         return spawn_stillborn(scheduler.id(), future, spawned_at);
     }
-    let task = Task::allocate(
-        future,
-        Birth {
-            blocks: Some(scheduler.blocks()),
-            home: scheduler.id(),
-            spawned_at,
-            count: AT_BIRTH,
-            word: Word::new(0, 0),
-        },
-    );
+    let task = Task::allocate(future, birth_at_home(scheduler, spawned_at));
     home::adopt(scheduler, task);
     JoinHandle::new(task)
+}
+
+/// As [`spawn_on`], for a task of this class.
+pub(super) fn spawn_on_in<F: Future + 'static>(
+    scheduler: &Scheduler,
+    class: Class,
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output> {
+    if scheduler.is_closing() {
+        return spawn_stillborn(scheduler.id(), future, spawned_at);
+    }
+    let task = Task::allocate(future, birth_at_home(scheduler, spawned_at));
+    home::adopt_in(scheduler, class, task);
+    JoinHandle::new(task)
+}
+
+#[inline(always)]
+fn birth_at_home<'a>(
+    scheduler: &'a Scheduler,
+    spawned_at: &'static Location<'static>,
+) -> Birth<'a> {
+    Birth {
+        blocks: Some(scheduler.blocks()),
+        home: scheduler.id(),
+        spawned_at,
+        count: AT_BIRTH,
+        word: Word::new(0, 0),
+    }
 }
 
 /// A task that was cancelled before it began: merged from the start, known to no scheduler.

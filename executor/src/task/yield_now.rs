@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets every other task that is ready run first, once.
+/// Lets every other task of its [class](super#classes) that is ready run first, once, and those of other classes as far as their shares go.
 ///
 /// Dropping the future is harmless.
 pub fn yield_now() -> YieldNow {

@@ -4,7 +4,7 @@
 //! reap      walk the completion queue (no system call): slot -> task ready, or queued to its source
 //! inbox     take control messages and what other threads sent
 //! timers    fire what is due
-//! run       poll every task that was ready when the turn began, and what they make ready, within a budget
+//! run       poll every task that was ready when the turn began, and what they make ready, within a budget, by the shares of their classes
 //! enter     one io_uring_enter: submit what produces, then what waits; wait only if nothing is ready
 //! ```
 
@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) registered_memory: usize,
     /// How many tasks may be on their way from elsewhere.
     pub(crate) spawn_backlog: u32,
+    /// How the classes of tasks share a core, from the most urgent one down.
+    pub(crate) class_shares: [u32; 3],
     pub(crate) start_paused: bool,
     pub(crate) panics: PanicResponse,
     /// Where it shows what it polls, if somebody watches. Each core has one of its own.
@@ -114,6 +116,7 @@ impl Worker {
         if let Some(board) = &settings.board {
             core.scheduler.show_on(board.clone());
         }
+        core.scheduler.share_by(settings.class_shares);
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
             slots: Rc::new(Slots::new(id, times)),

@@ -97,6 +97,7 @@ pub(crate) struct Epoll {
     own_in_flight: usize,
     /// Turns since the last look that went by without one.
     looks_skipped: u32,
+    looked_at: Instant,
     /// The last look waited, and nothing has gone by since.
     has_slept: bool,
     /// More was ready than one look takes in.
@@ -151,6 +152,7 @@ impl Epoll {
             counters: DriverCounters::default(),
             own_in_flight: 0,
             looks_skipped: 0,
+            looked_at: Instant::now(),
             has_slept: false,
             many_ready: false,
             bells_heard: 0,

@@ -1,7 +1,7 @@
 //! A turn: begins what is staged, waits, and goes on with what has become ready.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::attempt::{After, Outcome, single};
 use super::course;
@@ -19,6 +19,8 @@ pub(super) type Completions = Vec<(Key, Completion)>;
 const SHOTS_MAX: usize = 32;
 /// How many turns in a row that had something to do all the same go by without a look at what has become ready.
 const LOOKS_SKIPPED_MAX: u32 = 8;
+/// For how long: one of these turns may have had a task that computes. As long as a turn polls whatever becomes ready.
+const SKIPPING_MAX: Duration = Duration::from_micros(500);
 
 impl Epoll {
     /// Takes in what threads have brought. No system call.
@@ -97,7 +99,8 @@ impl Epoll {
         // Whoever has just slept has looked; whoever has something to do looks a little later.
         let has_looked = std::mem::take(&mut self.has_slept);
         let may_skip = !nothing_yet && self.looks_skipped < LOOKS_SKIPPED_MAX;
-        if (has_looked || may_skip) && !self.many_ready {
+        let is_recent = || self.looked_at.elapsed() < SKIPPING_MAX;
+        if (has_looked || may_skip) && !self.many_ready && is_recent() {
             self.looks_skipped += 1;
             return None;
         }
@@ -116,6 +119,7 @@ impl Epoll {
         self.counters.enters += 1;
         let mut events = std::mem::take(&mut self.events);
         let found = self.wait_for_events(&mut events, timeout);
+        self.looked_at = Instant::now();
         if sleeps {
             self.returns.wake_up();
         }
