@@ -43,6 +43,7 @@ step_format() {
 step_clippy() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
   cargo clippy --locked -p krug --no-default-features -- -D warnings
+  cargo clippy --locked -p krug --features console -- -D warnings
 }
 
 step_docs() {
@@ -683,6 +684,15 @@ step_fuzz() {
 step_instructions() {
   command -v valgrind >/dev/null || { echo "skipped: instruction counts, valgrind is not installed"; return; }
   cargo run --locked --release -p krug-benches -- nop --quick --instructions
+}
+
+# What tokio-console is told of a program, asked for as it asks. A workspace of its own, whose compiler has settings of its own.
+step_console() {
+  CARGO_TARGET_DIR=$(realpath -m "$target/console")
+  export CARGO_TARGET_DIR
+  cd tests/console
+  cargo fmt --check
+  on_each_driver cargo run --locked | sed 's/^tokio-console was told/note: &/'
 }
 
 # The tests on Debian's kernels from 5.10 on, in an emulated machine.

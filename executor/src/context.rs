@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cores::CoreId;
-use crate::driver::{Outside, TimeSource};
-use crate::observe::Times;
+use crate::driver::{Outside, TimeSource, monotonic_nanos};
+#[cfg(feature = "console")]
+use crate::observe;
+use crate::observe::{Latencies, Times};
 use crate::random::Random;
 use crate::scheduler::Scheduler;
 use crate::task::Waiter;
@@ -36,6 +38,11 @@ pub(crate) struct Core {
     pub(crate) numbers: Random,
     pub(crate) counters: Counters,
     pub(crate) times: Rc<Times>,
+    /// How long operations have taken that ended by themselves.
+    pub(crate) latencies: Rc<Latencies>,
+    /// What is told of its sources and operations.
+    #[cfg(feature = "console")]
+    pub(crate) console: observe::Console,
     /// How long a dropped or closed stream may go on sending what was accepted.
     pub(crate) linger: Duration,
     /// Set when shutdown begins: nothing new starts.
@@ -73,6 +80,8 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct Clock {
     system: TimeSource,
+    /// What a world's clock showed at first.
+    origin: Instant,
     paused_at: Cell<Option<Instant>>,
     /// How far the clock was advanced beyond the system's while it was paused.
     ahead: Cell<Duration>,
@@ -81,6 +90,7 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new(system: TimeSource) -> Clock {
         Clock {
+            origin: system.now(),
             system,
             paused_at: Cell::new(None),
             ahead: Cell::new(Duration::ZERO),
@@ -97,16 +107,22 @@ impl Clock {
         self.system.now()
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        self.at(|| self.system_now())
+    /// The same as a number of nanoseconds, from whenever on.
+    #[inline]
+    pub(crate) fn system_nanos(&self) -> u64 {
+        match &self.system {
+            TimeSource::System => monotonic_nanos(),
+            TimeSource::World(world) => {
+                let age = world.get().saturating_duration_since(self.origin);
+                u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
+            }
+        }
     }
 
-    /// What it shows when the system's clock shows `system`.
-    #[inline]
-    pub(crate) fn at(&self, system: impl FnOnce() -> Instant) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         match self.paused_at.get() {
             Some(instant) => instant,
-            None => system() + self.ahead.get(),
+            None => self.system_now() + self.ahead.get(),
         }
     }
 

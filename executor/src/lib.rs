@@ -122,6 +122,8 @@
 //! - `bytes`: `Bytes` and `BytesMut` as buffers, received chunks as `Bytes`.
 //! - `futures-io`: the borrowing traits `AsyncRead`, `AsyncBufRead` and `AsyncWrite` for all streams and pipes, by
 //!   `compat::FuturesIo`.
+//! - `console`: what [tokio-console](https://docs.rs/tokio-console) reads: tasks, their wakers, operations in flight; see
+//!   [`runtime`](runtime#what-it-does).
 //! - `fault-injection`: lets tests make the n-th call to the kernel go wrong.
 
 #[cfg(not(target_os = "linux"))]

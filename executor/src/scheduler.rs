@@ -27,7 +27,6 @@ use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use classes::Classes;
 
@@ -53,7 +52,20 @@ const POLLS_PER_LOOK_AT_THE_CLOCK: usize = 16;
 pub(crate) struct TurnBudget {
     pub(crate) polls_max: usize,
     /// `None`: no limit in time.
-    pub(crate) until: Option<Instant>,
+    pub(crate) until: Option<Until>,
+}
+
+/// A moment, and the clock it is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    pub(crate) nanos: u64,
+    pub(crate) clock: fn() -> u64,
+}
+
+impl Until {
+    fn has_come(&self) -> bool {
+        (self.clock)() >= self.nanos
+    }
 }
 
 impl TurnBudget {
@@ -254,7 +266,7 @@ impl Scheduler {
             return false;
         }
         let look = (polls - due).is_multiple_of(POLLS_PER_LOOK_AT_THE_CLOCK) && self.has_ready();
-        !(look && turn.until.is_some_and(|until| Instant::now() >= until))
+        !(look && turn.until.is_some_and(|until| until.has_come()))
     }
 
     /// The next task of a turn that has made so many polls. `None`: there is none, or the turn is over.

@@ -3,7 +3,7 @@
 use crate::observe::Recorder;
 
 /// What a driver has done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DriverCounters {
     /// System calls that submitted or waited.
     pub(crate) enters: u64,

@@ -197,7 +197,7 @@ pub(crate) use uring::Rung;
 #[cfg(test)]
 pub(crate) use uring::made_up;
 
-pub(crate) use crate::sys::{OwnedDescriptor, affinity, own, set_affinity};
+pub(crate) use crate::sys::{OwnedDescriptor, affinity, monotonic_nanos, own, set_affinity};
 
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]

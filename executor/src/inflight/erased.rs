@@ -6,6 +6,7 @@ use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
 use super::datagram::Datagram;
 use super::op::{Op, Orphan, Step};
 use crate::driver::{Completion, Operation, OwnedDescriptor};
+use crate::observe::OperationKind;
 
 /// Space for an operation inside its slot. Larger ones are boxed.
 #[repr(C, align(8))]
@@ -14,6 +15,7 @@ struct Inline(MaybeUninit<[u8; 64]>);
 
 /// The functions of one kind of operation.
 struct Table {
+    kind: Option<OperationKind>,
     repeats: unsafe fn(*const Inline, i32) -> bool,
     operation: unsafe fn(*mut Inline) -> Operation,
     take_buffers: unsafe fn(*mut Inline, Completion),
@@ -93,6 +95,7 @@ impl<T: Op> TableOf<T> {
     // SAFETY (all closures below): an `Erased` calls the functions of its table only with its own space,
     // which by its invariant holds a `T`; `drop` is called once, by `Erased::drop`.
     const TABLE: Table = Table {
+        kind: T::KIND,
         // SAFETY: see above.
         repeats: |space, errno| unsafe { get::<T>(space) }.repeats(errno),
         // SAFETY: see above.
@@ -163,6 +166,12 @@ impl Erased {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: the caller names the type; `this` is not dropped.
         unsafe { read::<T>(&raw mut this.space) }
+    }
+
+    /// See [`Op::KIND`].
+    #[inline]
+    pub(super) fn kind(&self) -> Option<OperationKind> {
+        self.table.kind
     }
 
     pub(super) fn repeats(&self, errno: i32) -> bool {

@@ -79,6 +79,7 @@ mod slot;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::rc::Rc;
 

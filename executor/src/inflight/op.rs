@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::datagram::Datagram;
 use crate::driver::{Completion, Operation, OwnedDescriptor};
+use crate::observe::OperationKind;
 
 /// What becomes of an operation in flight when its future is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,10 @@ pub(crate) unsafe trait Op: Sized + 'static {
     /// True if doing it twice does no harm: a cancellation that nobody asked for,
     /// which kernels answer when a submitting thread exits, is then submitted again.
     const IDEMPOTENT: bool;
+
+    /// What it is about, where that is always the same and known without a look at its [`operation`](Op::operation): for those that are
+    /// started most.
+    const KIND: Option<OperationKind> = None;
 
     /// True if it may go in again after `errno`: `EINTR`, or an `ECANCELED` that nobody asked for.
     fn repeats(&self, errno: i32) -> bool {

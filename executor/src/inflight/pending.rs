@@ -54,7 +54,8 @@ pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> 
         return None;
     }
     Counters::add(&core.counters.operations, 1);
-    super::with(|slots| slots.latencies().record(operation.kind(), 0));
+    let kind = T::KIND.unwrap_or_else(|| operation.kind());
+    core.latencies.record(kind, 0);
     Some(completion)
 }
 
@@ -115,6 +116,17 @@ impl<T: Op> InFlight<T> {
     /// then, and there is nothing that could be given back.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
+        #[cfg(feature = "console")]
+        if let Some(ticket) = &self.ticket
+            && let Some(told) = super::told::told(ticket.home, ticket.key)
+        {
+            return told.poll(|| self.take_or_wait(cx));
+        }
+        self.take_or_wait(cx)
+    }
+
+    #[inline]
+    fn take_or_wait(&mut self, cx: &mut Context<'_>) -> Poll<(T, Completion)> {
         let ticket = self
             .ticket
             .as_mut()

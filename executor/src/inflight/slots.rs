@@ -80,11 +80,11 @@ pub(crate) struct Slots {
     in_flight: Cell<usize>,
     in_use: Cell<usize>,
     times: Rc<Times>,
-    latencies: Latencies,
+    latencies: Rc<Latencies>,
 }
 
 impl Slots {
-    pub(crate) fn new(home: CoreId, times: Rc<Times>) -> Slots {
+    pub(crate) fn new(home: CoreId, times: Rc<Times>, latencies: Rc<Latencies>) -> Slots {
         Slots {
             home,
             chunks: UnsafeCell::new(Vec::new()),
@@ -92,7 +92,7 @@ impl Slots {
             in_flight: Cell::new(0),
             in_use: Cell::new(0),
             times,
-            latencies: Latencies::new(),
+            latencies,
         }
     }
 
@@ -112,15 +112,10 @@ impl Slots {
         self.in_use.get()
     }
 
-    /// How long operations have taken that ended by themselves.
-    pub(crate) fn latencies(&self) -> &Latencies {
-        &self.latencies
-    }
-
     /// How long ago its operation was started, in nanoseconds, by the last look at the clock.
     #[inline]
     pub(super) fn age(&self, slot: &Slot) -> u64 {
-        self.times.nanos().saturating_sub(slot.started.get())
+        self.times.nanos().wrapping_sub(slot.started.get())
     }
 
     #[inline]
@@ -142,6 +137,12 @@ impl Slots {
     /// Of the operation that has the slot, or had it last.
     pub(crate) fn kind(&self, key: Key) -> Option<OperationKind> {
         self.slot(key.index).map(|slot| slot.kind.get())
+    }
+
+    /// The source it works for.
+    #[cfg(feature = "console")]
+    pub(super) fn attachment(&self, key: Key) -> Option<Attachment> {
+        self.find(key)?.attachment.get()
     }
 
     /// True until the operation's result was taken.
@@ -183,16 +184,16 @@ impl Slots {
         attachment: Option<Attachment>,
         owned_by_source: bool,
     ) -> Key {
-        let (key, kind, operation) = self.put(op, attachment, owned_by_source);
-        context::with(|core| submit(core, key, kind, operation));
+        let (key, operation) = self.put(op, attachment, owned_by_source);
+        context::with(|core| self.submit(core, key, operation));
         key
     }
 
     /// The same for a future, on a core that the caller has found already.
     #[inline]
     pub(super) fn start_on(&self, core: &Core, op: Erased, attachment: Option<Attachment>) -> Key {
-        let (key, kind, operation) = self.put(op, attachment, false);
-        submit(core, key, kind, operation);
+        let (key, operation) = self.put(op, attachment, false);
+        self.submit(core, key, operation);
         key
     }
 
@@ -203,7 +204,7 @@ impl Slots {
         op: Erased,
         attachment: Option<Attachment>,
         owned_by_source: bool,
-    ) -> (Key, OperationKind, Operation) {
+    ) -> (Key, Operation) {
         if self.free.borrow().is_empty() {
             self.grow();
         }
@@ -217,6 +218,7 @@ impl Slots {
         });
         slot.cancel_asked.set(false);
         slot.attachment.set(attachment);
+        let kind = op.kind();
         slot.put_op(op);
         self.in_use.set(self.in_use.get() + 1);
         self.in_flight.set(self.in_flight.get() + 1);
@@ -225,10 +227,19 @@ impl Slots {
             generation: slot.generation.get(),
         };
         let operation = slot.with_op(Erased::operation);
-        let kind = kind_of(&operation, attachment);
+        let kind = kind.unwrap_or_else(|| kind_of(&operation, attachment));
         slot.kind.set(kind);
         slot.started.set(self.times.nanos());
-        (key, kind, operation)
+        (key, operation)
+    }
+
+    #[inline]
+    fn submit(&self, core: &Core, key: Key, operation: Operation) {
+        Counters::add(&core.counters.operations, 1);
+        core.driver.borrow_mut().submit(key, operation);
+        if observe::is_traced() {
+            self.tell_begin(key);
+        }
     }
 
     fn free(&self, key: Key, slot: &Slot) {
@@ -237,6 +248,8 @@ impl Slots {
         slot.attachment.set(None);
         self.in_use.set(self.in_use.get() - 1);
         self.free.borrow_mut().push(key.index);
+        #[cfg(feature = "console")]
+        super::told::tell_end(key);
     }
 
     /// Takes in a completion from the driver. The worker does what the answer says.
@@ -469,15 +482,6 @@ impl Slots {
             }
             index += 1;
         }
-    }
-}
-
-#[inline]
-fn submit(core: &Core, key: Key, kind: OperationKind, operation: Operation) {
-    Counters::add(&core.counters.operations, 1);
-    core.driver.borrow_mut().submit(key, operation);
-    if observe::is_traced() {
-        quietly(|| observe::operation_begins(kind, key.index));
     }
 }
 

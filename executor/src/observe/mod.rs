@@ -4,6 +4,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`board`], [`watchdog`] | what is polled at this moment, and the thread that looks at it |
+//! | `console` | what tokio-console reads (feature `console`) |
 //! | [`dump`] | what a core has at one moment |
 //! | [`histogram`] | how often which value has come up |
 //! | [`latencies`] | how long operations have taken |
@@ -12,6 +13,8 @@
 //! | [`times`] | when a turn began, and how long the core was busy |
 
 mod board;
+#[cfg(feature = "console")]
+mod console;
 mod dump;
 mod histogram;
 mod kind;
@@ -21,11 +24,13 @@ mod times;
 mod watchdog;
 
 pub(crate) use board::Board;
+#[cfg(feature = "console")]
+pub(crate) use console::{AsyncOperation, Console, Name, Resource, waker};
 pub use dump::{Dump, OperationEntry, OperationOwner, OperationState, TaskEntry, TaskState};
 pub use histogram::Histogram;
 pub(crate) use histogram::Recorder;
 pub use kind::OperationKind;
 pub(crate) use latencies::Latencies;
-pub(crate) use spans::{Spans, is_traced, operation_begins, operation_completes, span_of_task};
+pub(crate) use spans::{Spans, TaskSpans, is_traced, operation_begins, operation_completes};
 pub(crate) use times::Times;
 pub(crate) use watchdog::Watchdog;

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::driver::{Completion, Operation};
 use crate::inflight::Op;
+use crate::observe::OperationKind;
 
 pub(crate) struct Nop;
 
@@ -11,6 +12,7 @@ pub(crate) struct Nop;
 unsafe impl Op for Nop {
     type Output = io::Result<()>;
     const IDEMPOTENT: bool = true;
+    const KIND: Option<OperationKind> = Some(OperationKind::Nop);
 
     fn operation(&mut self) -> Operation {
         Operation::Nop

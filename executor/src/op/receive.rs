@@ -7,6 +7,7 @@ use super::{Endpoint, Readiness};
 use crate::buf::{self, BufResult, IoBufMut};
 use crate::driver::{Address, CURSOR, Completion, Operation};
 use crate::inflight::{Op, Orphan, Step};
+use crate::observe::OperationKind;
 
 pub(crate) struct Receive<B> {
     endpoint: Endpoint,
@@ -40,6 +41,7 @@ impl<B: IoBufMut> Receive<B> {
 unsafe impl<B: IoBufMut> Op for Receive<B> {
     type Output = BufResult<usize, B>;
     const IDEMPOTENT: bool = true;
+    const KIND: Option<OperationKind> = Some(OperationKind::Receive);
 
     fn operation(&mut self) -> Operation {
         let Endpoint { fd, is_socket } = self.endpoint;

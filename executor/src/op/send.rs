@@ -6,6 +6,7 @@ use super::{Endpoint, Readiness};
 use crate::buf::{self, BufResult, IoBuf};
 use crate::driver::{Address, CURSOR, Completion, Operation};
 use crate::inflight::{Op, Orphan, Step};
+use crate::observe::OperationKind;
 
 pub(crate) struct Send<B> {
     endpoint: Endpoint,
@@ -48,6 +49,7 @@ impl<B: IoBuf> Send<B> {
 unsafe impl<B: IoBuf> Op for Send<B> {
     type Output = BufResult<usize, B>;
     const IDEMPOTENT: bool = false;
+    const KIND: Option<OperationKind> = Some(OperationKind::Send);
 
     fn operation(&mut self) -> Operation {
         let Endpoint { fd, is_socket } = self.endpoint;

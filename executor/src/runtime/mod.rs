@@ -54,6 +54,13 @@
 //! has spawned it, entered in each poll; and events with the target `krug::operation` when an operation begins and when it completes. Where nobody
 //! wants that, each costs a look at one number.
 //!
+//! With the feature `console` the same subscriber is told what [tokio-console](https://docs.rs/tokio-console) reads: tasks with the places that have
+//! spawned them, their polls and wakers; streams, listeners, files and timers as resources; and operations in flight as the async operations of
+//! those, each with the task that waits for it. Operations that are over at once are none, and a future that waits for what its source
+//! receives or accepts ahead polls none. The program sets up [`console-subscriber`](https://docs.rs/console-subscriber) as its subscriber, and is
+//! built with `RUSTFLAGS="--cfg console_without_tokio_unstable"`, as that asks for tokio's own instrumentation else. Without a subscriber each
+//! of them costs a look at one number, and without the feature nothing.
+//!
 //! [`Builder::watchdog`] reports tasks that hold their cores.
 //! A program that gets stuck now and then can show it when it is asked to:
 //!

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::{Scheduler, TurnBudget};
+use super::{Scheduler, TurnBudget, Until};
 use crate::cores::{CoreId, MailboxLease};
 use crate::task::{JoinHandle, budget, spawn, yield_now};
 
@@ -239,6 +239,10 @@ fn a_turn_polls_what_was_due_and_then_stops_at_its_count() {
     assert!(bench.scheduler.has_ready());
 }
 
+fn clock() -> u64 {
+    crate::driver::monotonic_nanos()
+}
+
 #[test]
 fn a_turn_stops_when_its_time_is_over() {
     let bench = Bench::new();
@@ -251,7 +255,10 @@ fn a_turn_stops_when_its_time_is_over() {
     // Long enough for a second poll also on an emulated processor.
     let turn = TurnBudget {
         polls_max: usize::MAX,
-        until: Some(Instant::now() + Duration::from_millis(100)),
+        until: Some(Until {
+            nanos: clock() + 100_000_000,
+            clock,
+        }),
     };
     assert!(bench.scheduler.run(turn) > 1);
     assert!(

@@ -24,6 +24,8 @@ mod span;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "console")]
+mod told;
 mod transfer;
 mod vectored;
 mod waiters;
@@ -146,6 +148,10 @@ impl Sources {
         let source = make(id);
         let inserted = self.table.borrow_mut().insert(Entry { generation, source });
         debug_assert_eq!(inserted, index, "nothing was inserted in between");
+        #[cfg(feature = "console")]
+        if let Some(source) = self.get(id.index, generation) {
+            told::tell_made(id, &source);
+        }
         id
     }
 
@@ -173,6 +179,8 @@ impl Sources {
         let is_it = self.get(index, generation).is_some();
         let gone = is_it.then(|| self.table.borrow_mut().remove(index as usize));
         drop(gone);
+        #[cfg(feature = "console")]
+        told::tell_gone(index, generation);
     }
 
     /// The descriptor of the source that such an operation works for.

@@ -4,6 +4,7 @@
 //! [`Operation`](crate::driver::Operation) and [`Control`](crate::driver::Control).
 
 mod affinity;
+mod clock;
 mod descriptor;
 mod file;
 mod fork;
@@ -19,6 +20,7 @@ mod socket;
 mod transfer;
 
 pub(crate) use affinity::{affinity, set_affinity};
+pub(crate) use clock::monotonic_nanos;
 pub(crate) use descriptor::{
     close, event_descriptor, hush_event, pipe, ring_event, set_nonblocking,
 };

@@ -11,6 +11,8 @@ use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
 use crate::cores::{CoreId, Mailbox, Node};
+#[cfg(feature = "console")]
+use crate::primitives::AtomicU64;
 use crate::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
 
 // The bits of `Header::state`. Home only.
@@ -74,6 +76,10 @@ pub(crate) struct Header {
     /// The one thing the home publishes about its own part.
     pub(super) finished: AtomicBool,
 
+    /// The number of its span, or 0. Set when it comes to its home; read anywhere.
+    #[cfg(feature = "console")]
+    pub(super) console: AtomicU64,
+
     pub(super) remote: Remote,
     pub(super) remote_joiner: AtomicPtr<Waker>,
 
@@ -105,6 +111,8 @@ impl Header {
             list_previous: Cell::new(None),
             list_next: Cell::new(None),
             joiner: UnsafeCell::new(None),
+            #[cfg(feature = "console")]
+            console: AtomicU64::new(0),
             remote: Remote::new(word),
             finished: AtomicBool::new(false),
             remote_joiner: AtomicPtr::new(std::ptr::null_mut()),

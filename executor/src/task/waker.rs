@@ -8,6 +8,7 @@ use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::header::{Header, RawTask};
 use super::remote::WAKE;
+use super::traced::tell_waker;
 use super::{afar, here, home};
 use crate::cores::quietly;
 
@@ -69,6 +70,7 @@ impl TaskRef {
             return None;
         }
         home::retain(task);
+        tell_waker(task, "waker.clone");
         Some(TaskRef { task })
     }
 
@@ -88,6 +90,7 @@ impl TaskRef {
 
     #[inline]
     pub(crate) fn wake(self) {
+        tell_waker(self.task, "waker.wake");
         wake(ManuallyDrop::new(self).task);
     }
 
@@ -104,6 +107,7 @@ impl Clone for TaskRef {
     #[inline]
     fn clone(&self) -> TaskRef {
         retain(self.task);
+        tell_waker(self.task, "waker.clone");
         TaskRef { task: self.task }
     }
 }
@@ -111,6 +115,7 @@ impl Clone for TaskRef {
 impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
+        tell_waker(self.task, "waker.drop");
         release(self.task);
     }
 }
@@ -194,21 +199,29 @@ unsafe fn from_data(data: *const ()) -> RawTask {
 /// That of `from_data`, as for the three below.
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: passed on to the caller.
-    retain(unsafe { from_data(data) });
+    let task = unsafe { from_data(data) };
+    retain(task);
+    tell_waker(task, "waker.clone");
     RawWaker::new(data, &VTABLE)
 }
 
 unsafe fn wake_waker(data: *const ()) {
     // SAFETY: passed on to the caller.
-    wake(unsafe { from_data(data) });
+    let task = unsafe { from_data(data) };
+    tell_waker(task, "waker.wake");
+    wake(task);
 }
 
 unsafe fn wake_waker_by_ref(data: *const ()) {
     // SAFETY: passed on to the caller.
-    wake_by_ref(unsafe { from_data(data) });
+    let task = unsafe { from_data(data) };
+    tell_waker(task, "waker.wake_by_ref");
+    wake_by_ref(task);
 }
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: passed on to the caller.
-    release(unsafe { from_data(data) });
+    let task = unsafe { from_data(data) };
+    tell_waker(task, "waker.drop");
+    release(task);
 }

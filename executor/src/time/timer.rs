@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 use super::Instant;
 use crate::context::{self, Core, Expiry};
 use crate::cores::CoreId;
+#[cfg(feature = "console")]
+use crate::observe::{self, AsyncOperation, Resource};
 use crate::task::Waiter;
 use crate::wheel::TimerKey;
 
@@ -15,6 +17,9 @@ use crate::wheel::TimerKey;
 pub(super) struct Timer {
     deadline: Instant,
     entry: Option<Entry>,
+    /// From its first poll on, if somebody wants it.
+    #[cfg(feature = "console")]
+    told: Option<AsyncOperation>,
 }
 
 #[derive(Clone, Copy)]
@@ -36,6 +41,8 @@ impl Timer {
         Timer {
             deadline,
             entry: None,
+            #[cfg(feature = "console")]
+            told: None,
         }
     }
 
@@ -55,6 +62,15 @@ impl Timer {
     ///
     /// Outside a runtime.
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        #[cfg(feature = "console")]
+        if observe::is_traced() {
+            let told = self.told.get_or_insert_with(tell).clone();
+            return told.poll(|| self.wait(cx));
+        }
+        self.wait(cx)
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
         // Outlives every look, so that what it holds in the end is dropped after them.
         let mut fresh = None;
         loop {
@@ -99,6 +115,16 @@ impl Timer {
             }
         }
     }
+}
+
+/// A timer is a resource with one operation.
+#[cfg(feature = "console")]
+fn tell() -> AsyncOperation {
+    let timer = Resource {
+        concrete_type: "Timer",
+        kind: "timer",
+    };
+    AsyncOperation::alone(timer, "wait")
 }
 
 impl Entry {

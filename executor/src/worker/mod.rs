@@ -30,11 +30,13 @@ use crate::buf::arena::{self, Arena};
 use crate::buf::{Pool, ReceiveSettings, pool};
 use crate::context::{self, Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, quietly};
-use crate::driver::{self, Completion, Config, DriverCounters, Key, Outside, Wait};
+use crate::driver::{
+    self, Completion, Config, DriverCounters, Key, Outside, Wait, monotonic_nanos,
+};
 use crate::inflight::{self, Delivery, Slots};
-use crate::observe::{self, Board, Times};
+use crate::observe::{self, Board, Latencies, Times};
 use crate::random::Random;
-use crate::scheduler::{Scheduler, TurnBudget};
+use crate::scheduler::{Scheduler, TurnBudget, Until};
 use crate::source::{self, Sources};
 use crate::task::{Entered, MainTask, PanicResponse, budget};
 use crate::wheel::Wheel;
@@ -95,7 +97,8 @@ impl Worker {
         if settings.start_paused {
             clock.pause();
         }
-        let times = Rc::new(Times::new(clock.system_now()));
+        let times = Rc::new(Times::new(clock.system_nanos()));
+        let latencies = Rc::new(Latencies::new());
         let core = Core {
             id,
             cores: RefCell::new(Arc::from([id])),
@@ -108,6 +111,9 @@ impl Worker {
             numbers: Random::of_stream(settings.driver.seed, NUMBERS_OF_PROGRAMS, 0),
             counters: Counters::default(),
             times: times.clone(),
+            latencies: latencies.clone(),
+            #[cfg(feature = "console")]
+            console: observe::Console::default(),
             linger: settings.linger,
             stopping: Cell::new(false),
         };
@@ -119,7 +125,7 @@ impl Worker {
         core.scheduler.share_by(settings.class_shares);
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
-            slots: Rc::new(Slots::new(id, times)),
+            slots: Rc::new(Slots::new(id, times, latencies)),
             pool: Rc::new(Pool::new(settings.receive)),
             arena: Rc::new(Arena::new(settings.registered_memory)),
             core: Rc::new(core),
@@ -206,7 +212,7 @@ impl Worker {
         belongs_to_this_process();
         Counters::add(&self.core.counters.turns, 1);
         if self.core.times.begin_turn() {
-            self.time_of_turn();
+            self.core.times.unpark(self.core.clock.system_nanos());
         }
         self.reap();
         self.receive();
@@ -217,15 +223,15 @@ impl Worker {
 
     /// For what happens to the core while nobody runs it.
     pub(crate) fn look_at_clock(&self) {
-        self.core.times.begin_to_run();
-        self.time_of_turn();
+        let core = &self.core;
+        core.times.begin_to_run(core.clock.system_nanos());
     }
 
-    /// What the system's clock shows in this turn; it is asked once, and not if nothing happens.
+    /// What the system's clock shows in this turn, in nanoseconds; it is asked once, and not if nothing happens.
     #[inline]
-    fn time_of_turn(&self) -> Instant {
+    fn time_of_turn(&self) -> u64 {
         let core = &self.core;
-        core.times.of_turn(|| core.clock.system_now())
+        core.times.of_turn(|| core.clock.system_nanos())
     }
 
     /// Takes in what other threads have sent.
@@ -242,8 +248,11 @@ impl Worker {
             self.time_of_turn();
         }
         for (key, completion) in completions.drain(..) {
+            // Before: what is not used afterwards need not be kept over the call.
+            if observe::is_traced() {
+                self.trace(key, completion);
+            }
             let delivery = self.slots.complete(key, completion);
-            self.trace(key, completion);
             // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
             quietly(|| self.deliver(delivery));
         }
@@ -255,11 +264,9 @@ impl Worker {
     }
 
     /// Tells a subscriber that wants to know. A panic of that costs nobody anything.
-    #[inline]
+    #[cold]
     fn trace(&self, key: Key, completion: Completion) {
-        if observe::is_traced()
-            && let Some(kind) = self.slots.kind(key)
-        {
+        if let Some(kind) = self.slots.kind(key) {
             let Completion { result, more, .. } = completion;
             quietly(|| observe::operation_completes(kind, key.index, result, more));
         }
@@ -300,7 +307,7 @@ impl Worker {
             return;
         }
         let mut expired = self.expired.take();
-        let now = self.core.clock.at(|| self.time_of_turn());
+        let now = self.core.clock.now();
         self.core.wheel.borrow_mut().expire(now, &mut expired);
         for expiry in expired.drain(..) {
             match expiry {
@@ -318,7 +325,10 @@ impl Worker {
         let now = self.time_of_turn();
         let polls = self.core.scheduler.run(TurnBudget {
             polls_max: POLLS_MAX,
-            until: self.core.clock.is_system().then(|| now + RUN_MAX),
+            until: self.core.clock.is_system().then_some(Until {
+                nanos: now + RUN_MAX.as_nanos() as u64,
+                clock: monotonic_nanos,
+            }),
         });
         Counters::add(&self.core.counters.polls, polls as u64);
     }
@@ -339,7 +349,7 @@ impl Worker {
             return self.submit(Wait::No);
         }
         let deadline = deadline.map(|deadline| self.core.clock.to_system(deadline));
-        self.core.times.park(self.core.clock.system_now());
+        self.core.times.park(|| self.core.clock.system_nanos());
         self.submit(Wait::Until(deadline));
         self.lease.unpark();
     }

@@ -264,7 +264,7 @@ impl Epoll {
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
+        self.counters.clone()
     }
 
     /// Makes the next attempt of `enter` for which nothing is planned yet meet `errno`; 0 lets it through.

@@ -322,7 +322,7 @@ impl Sim {
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
+        self.counters.clone()
     }
 
     pub(crate) fn time_source(&self) -> TimeSource {

@@ -172,7 +172,7 @@ impl Uring {
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
+        self.counters.clone()
     }
 
     /// Makes the next system call of `enter` for which nothing is planned yet fail
