@@ -163,7 +163,7 @@ mod wheel;
 mod worker;
 
 pub use blocking::{Blocking, spawn_blocking};
-pub use cores::{CoreHandle, spawn_on};
+pub use cores::{CoreHandle, spawn_on, spawn_stealable};
 pub use doctor::doctor;
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, sim_test, test};

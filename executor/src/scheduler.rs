@@ -12,14 +12,14 @@
 //! Like `task` it knows nothing of I/O. It is not `Send`, and runs no code of the user while
 //! any of its cells is borrowed: there are only `Cell`s.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
+use crate::cores::{CoreId, Delivery, Lease, MailboxLease, Seat, Team};
 use crate::random::Random;
 use crate::task::{
     self, Blocks, Entered, JoinHandle, MainTask, Panics, RunQueue, Runnable, TaskList, budget,
@@ -58,6 +58,9 @@ pub(crate) struct Scheduler {
     blocks: Blocks,
     live: Cell<usize>,
     panics: Panics,
+    /// All cores of the runtime, this one among them.
+    team: RefCell<Team>,
+    seat: Seat,
     /// Tasks that came from elsewhere, whose places are not given back yet.
     arrived: Cell<u32>,
     stage: Cell<Stage>,
@@ -92,6 +95,8 @@ impl Scheduler {
             blocks: Blocks::new(),
             live: Cell::new(0),
             panics: Panics::default(),
+            team: RefCell::new(Team::new([lease.id()])),
+            seat: Seat::default(),
             arrived: Cell::new(0),
             stage: Cell::new(Stage::Open),
             lease,
@@ -142,7 +147,25 @@ impl Scheduler {
 
     /// How many tasks have not ended yet.
     pub(crate) fn live_tasks(&self) -> usize {
-        self.live.get()
+        // Asked first: it may free what the user has left in tasks that ended elsewhere.
+        let stealable = self.seat.live_tasks();
+        self.live.get().saturating_sub(self.seat.runners()) + stealable
+    }
+
+    /// All cores of the runtime, in their order.
+    pub(crate) fn team(&self) -> Team {
+        self.team.borrow().clone()
+    }
+
+    /// The core is one of these.
+    pub(crate) fn join_team(&self, team: Team) {
+        self.team.replace(team);
+    }
+
+    /// Its part in stealable tasks.
+    #[inline]
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// How many of its tasks have paniced, and what that leads to.
@@ -194,12 +217,19 @@ impl Scheduler {
         if let Some(last) = self.lifo.take() {
             self.queue.push(last);
         }
-        let candidates = self.queue.len().min(DRAWN_AMONG_MAX);
-        for _ in 0..order.below(candidates.max(1) as u32) {
+        for _ in 0..draw_among(order, self.queue.len()) {
             let passed_over = self.queue.pop()?;
             self.queue.push(passed_over);
         }
         self.queue.pop()
+    }
+
+    /// How many of so many that are ready are passed over, where the order is drawn.
+    #[inline]
+    pub(crate) fn draw(&self, ready: usize) -> usize {
+        self.order
+            .as_ref()
+            .map_or(0, |order| draw_among(order, ready))
     }
 
     fn poll(&self, runnable: Runnable) {
@@ -231,6 +261,7 @@ impl Scheduler {
     pub(crate) fn abort_all(&self) {
         let _entered = Entered::borrowing(self);
         self.stage.set(self.stage.get().max(Stage::Closing));
+        self.seat.end();
         task::abort_all(&self.tasks);
         while let Some(runnable) = self.next() {
             self.poll(runnable);
@@ -302,6 +333,11 @@ impl Scheduler {
     pub(crate) fn schedule_last(&self, runnable: Runnable) {
         self.queue.push(runnable);
     }
+}
+
+fn draw_among(order: &Random, ready: usize) -> usize {
+    let candidates = ready.clamp(1, DRAWN_AMONG_MAX);
+    order.below(candidates as u32) as usize
 }
 
 impl fmt::Debug for Scheduler {

@@ -137,7 +137,6 @@ mod threads;
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::cores::SpawnError;
@@ -153,7 +152,7 @@ pub use metrics::Metrics;
 
 use crate::context;
 use crate::cores::CoreHandle;
-use crate::cores::CoreId;
+use crate::cores::Team;
 use crate::driver;
 use crate::task::{JoinHandle, PanicResponse};
 use crate::worker::{Remains, Siblings, Worker};
@@ -170,7 +169,7 @@ pub struct Runtime {
     worker: Option<Worker>,
     others: Others,
     /// All cores, in their order.
-    cores: Arc<[CoreId]>,
+    cores: Team,
     shutdown_deadline: Duration,
     panics: PanicResponse,
     /// Dropped last: the thread may run where it could before.

@@ -200,7 +200,7 @@ pub(crate) use here::{Entered, budget, with as with_scheduler};
 pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
 pub use panics::PanicPolicy;
-pub(crate) use panics::{FirstPanic, PanicResponse, Panics};
+pub(crate) use panics::{FirstPanic, PanicResponse, Panics, note_panic_here};
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
 pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_made_in, spawn_on};
 #[cfg(test)]
