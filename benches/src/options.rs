@@ -9,6 +9,7 @@ krug-benches <scenario> [options]
 scenarios
   cores   messages between cores: one way, with two producers, there and back
   echo    messages sent back over TCP: 64 bytes, 50 connections
+  hotspot stealable tasks against tokio on as many threads: all spawned on one core, evenly spread
   nop     requests that do nothing: what an executor adds to a bare loop
   sim     messages sent back over a simulated network: completions a second of real time
   all     all of them
@@ -23,7 +24,7 @@ options
   --connections N     echo, sim: default 50
   --bytes N           echo, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
-  --operations N      cores, nop, sim: operations of one run, default 1000000
+  --operations N      cores, hotspot, nop, sim: operations of one run, default 1000000
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -70,7 +71,7 @@ pub(crate) enum Parsed {
     Help,
 }
 
-pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "nop", "sim", "all"];
+pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "hotspot", "nop", "sim", "all"];
 
 const DRIVERS: &[&str] = &["uring", "epoll"];
 

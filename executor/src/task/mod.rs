@@ -11,7 +11,8 @@
 //! # }
 //! ```
 //!
-//! A task stays on the core that spawned it, so its future need not be `Send`. A panic in it
+//! A task stays on the core that spawned it, so its future need not be `Send`
+//! (one that may move is spawned by [`spawn_stealable`](crate::spawn_stealable)). A panic in it
 //! goes to whoever awaits its [`JoinHandle`]; the core and its other tasks live on.
 //!
 //! # Tasks that belong together
