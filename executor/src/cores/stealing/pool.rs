@@ -122,7 +122,7 @@ impl Pool {
         let word = self.word.load(Ordering::Acquire);
         if word < MEMBER {
             self.drain();
-        } else if word % MEMBER > 0 {
+        } else if word & (MEMBER - 1) > 0 {
             self.wake_first_idle(lane);
         }
     }

@@ -102,11 +102,12 @@ impl<F: Future> Task<F> {
     fn poll(&self, waker: &Waker) -> Poll<Result<F::Output, JoinError>> {
         let polled = self.stage.with_mut(|stage| {
             catch_unwind(AssertUnwindSafe(|| {
-                // SAFETY: the caller has the future (it has `RUNNING`), which never moves until it is dropped in place.
-                let future = match unsafe { &mut *stage } {
-                    Stage::Future(future) => unsafe { Pin::new_unchecked(future) },
-                    Stage::Output(_) | Stage::Empty => unreachable!("it is not done"),
+                // SAFETY: the caller has the future: it has `RUNNING`.
+                let Stage::Future(future) = (unsafe { &mut *stage }) else {
+                    unreachable!("it is not done");
                 };
+                // SAFETY: it never moves until it is dropped in place.
+                let future = unsafe { Pin::new_unchecked(future) };
                 budget::scope(|| future.poll(&mut Context::from_waker(waker)))
             }))
         });
