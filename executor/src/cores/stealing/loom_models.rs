@@ -59,8 +59,13 @@ fn run_until_done<T>(pool: &Pool, lane: usize, task: &dyn Joinable<T>) {
     let sleeper = Arc::new(Sleeper(Notify::new()));
     let waker = Waker::from(sleeper.clone());
     while !task.is_done() {
-        if !run_next(pool, lane) && pool.sleep(lane, &waker) {
-            sleeper.0.wait();
+        if run_next(pool, lane) {
+            continue;
+        }
+        match pool.sleep(lane, &waker) {
+            true => sleeper.0.wait(),
+            // Somebody is in the middle of a push; a runner gives way to the other tasks of its core.
+            false => thread::yield_now(),
         }
     }
 }
