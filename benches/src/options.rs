@@ -10,6 +10,7 @@ scenarios
   cores   messages between cores: one way, with two producers, there and back
   echo    messages sent back over TCP: 64 bytes, 50 connections
   hog     an echo beside a task that computes for 5 ms at a time: how long its clients wait
+  hotspot stealable tasks against tokio on as many threads: all spawned on one core, evenly spread
   nop     requests that do nothing: what an executor adds to a bare loop
   sim     messages sent back over a simulated network: completions a second of real time
   all     all of them
@@ -24,7 +25,7 @@ options
   --connections N     echo, sim: default 50; hog: at most 16
   --bytes N           echo, hog, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
-  --operations N      cores, nop, sim: operations of one run, default 1000000
+  --operations N      cores, hotspot, nop, sim: operations of one run, default 1000000
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -71,7 +72,7 @@ pub(crate) enum Parsed {
     Help,
 }
 
-pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "hog", "nop", "sim", "all"];
+pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "hog", "hotspot", "nop", "sim", "all"];
 
 const DRIVERS: &[&str] = &["uring", "epoll"];
 

@@ -8,7 +8,6 @@
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cores::CoreId;
@@ -25,8 +24,6 @@ use crate::wheel::Wheel;
 /// locals of their own.
 pub(crate) struct Core {
     pub(crate) id: CoreId,
-    /// All cores of the runtime, in their order, this one among them.
-    pub(crate) cores: RefCell<Arc<[CoreId]>>,
     pub(crate) scheduler: Rc<Scheduler>,
     pub(crate) wheel: RefCell<Wheel<Expiry>>,
     pub(crate) clock: Clock,

@@ -54,7 +54,7 @@
 //! | [`sync`], [`select!`], [`join!`] | channels, locks and signals between tasks, waiting for several futures |
 //! | [`signal`] | ctrl-c and the other signals of the system |
 //! | [`shutdown`] | ending in good order: stop accepting, drain, cancel, say who was late |
-//! | [`cores`], [`spawn_on`] | several cores: starting work on another one, channels, shared values and actors between them |
+//! | [`cores`], [`spawn_on`], [`spawn_stealable`] | several cores: starting work on another one, or on whichever has time, channels, shared values and actors between them |
 //! | [`rand`] | random numbers that follow the runtime's seed |
 //! | [`sim`] | whole systems in one test, repeated by their seed |
 //! | [`runtime`] | starting, settings, several cores, spawning on another one, shutdown, all bounds and defaults |
@@ -166,7 +166,7 @@ mod wheel;
 mod worker;
 
 pub use blocking::{Blocking, spawn_blocking};
-pub use cores::{CoreHandle, spawn_on};
+pub use cores::{CoreHandle, spawn_on, spawn_stealable};
 pub use doctor::doctor;
 #[cfg(feature = "macros")]
 pub use krug_macros::{main, sim_test, test};

@@ -21,7 +21,7 @@ mod classes;
 pub(crate) use classes::UNIT_TIME;
 pub(crate) use classes::{SHARE_MAX, SHARES_DEFAULT};
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use classes::Classes;
 
-use crate::cores::{CoreId, Delivery, Lease, MailboxLease};
+use crate::cores::{CoreId, Delivery, Lease, MailboxLease, Seat, Team};
 use crate::observe::{Board, Spans, TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
@@ -100,6 +100,9 @@ pub(crate) struct Scheduler {
     spans: Spans,
     live: Cell<usize>,
     panics: Panics,
+    /// All cores of the runtime, this one among them.
+    team: RefCell<Team>,
+    seat: Seat,
     /// Tasks that came from elsewhere, whose places are not given back yet.
     arrived: Cell<u32>,
     wakes: Cell<u64>,
@@ -141,6 +144,8 @@ impl Scheduler {
             spans: Spans::default(),
             live: Cell::new(0),
             panics: Panics::default(),
+            team: RefCell::new(Team::new([lease.id()])),
+            seat: Seat::default(),
             arrived: Cell::new(0),
             wakes: Cell::new(0),
             wakes_from_afar: Cell::new(0),
@@ -222,7 +227,25 @@ impl Scheduler {
 
     /// How many tasks have not ended yet.
     pub(crate) fn live_tasks(&self) -> usize {
-        self.live.get()
+        // Asked first: it may free what the user has left in tasks that ended elsewhere.
+        let stealable = self.seat.live_tasks();
+        self.live.get().saturating_sub(self.seat.runners()) + stealable
+    }
+
+    /// All cores of the runtime, in their order.
+    pub(crate) fn team(&self) -> Team {
+        self.team.borrow().clone()
+    }
+
+    /// The core is one of these.
+    pub(crate) fn join_team(&self, team: Team) {
+        self.team.replace(team);
+    }
+
+    /// Its part in stealable tasks.
+    #[inline]
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// How many of its tasks have paniced, and what that leads to.
@@ -322,6 +345,14 @@ impl Scheduler {
         self.queue.pop()
     }
 
+    /// How many of so many that are ready are passed over, where the order is drawn.
+    #[inline]
+    pub(crate) fn draw(&self, ready: usize) -> usize {
+        self.order
+            .as_ref()
+            .map_or(0, |order| draw_among(order, ready))
+    }
+
     fn poll(&self, runnable: Runnable) {
         if let Some(board) = self.board.get() {
             board.begin(runnable.spawned_at());
@@ -355,6 +386,7 @@ impl Scheduler {
         let _entered = Entered::borrowing(self);
         let _shown = self.board.get().map(|board| Shown(board));
         self.stage.set(self.stage.get().max(Stage::Closing));
+        self.seat.end();
         task::abort_all(&self.tasks);
         while let Some(runnable) = self.next(&TurnBudget::UNLIMITED, 0) {
             self.poll(runnable);
@@ -456,8 +488,7 @@ impl Scheduler {
 /// Draws one of those in the queue to be its first. Whoever is passed over goes to the end of the queue.
 #[cold]
 fn pass_some_over(queue: &RunQueue, order: &Random) {
-    let candidates = queue.len().min(DRAWN_AMONG_MAX);
-    for _ in 0..order.below(candidates.max(1) as u32) {
+    for _ in 0..draw_among(order, queue.len()) {
         if let Some(passed_over) = queue.pop() {
             queue.push(passed_over);
         }
@@ -471,6 +502,11 @@ impl Drop for Shown<'_> {
     fn drop(&mut self) {
         self.0.end();
     }
+}
+
+fn draw_among(order: &Random, ready: usize) -> usize {
+    let candidates = ready.clamp(1, DRAWN_AMONG_MAX);
+    order.below(candidates as u32) as usize
 }
 
 impl fmt::Debug for Scheduler {

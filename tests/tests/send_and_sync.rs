@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use krug::buf::{BufResult, IoBuf, IoBufMut};
 use krug::compat::FuturesIo;
+use krug::cores::StealableHandle;
 use krug::fs;
 use krug::io::{self, AsyncWriteOwned};
 use krug::net::*;
@@ -280,6 +281,8 @@ fn rows() -> Vec<Row> {
 fn rows_of_tasks() -> Vec<Row> {
     vec![
         generic!("`JoinHandle<T>`", "T": JoinHandle),
+        plain!("`StealableHandle<T>`":
+            StealableHandle<u8>, StealableHandle<Cell<u8>>, StealableHandle<Rc<u8>>),
         plain!("`AbortHandle`": AbortHandle),
         plain!("`JoinError`": JoinError),
         generic!("`JoinSet<T>`", "T": JoinSet),

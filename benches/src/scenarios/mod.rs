@@ -3,6 +3,7 @@
 mod cores;
 mod echo;
 mod hog;
+mod hotspot;
 mod instructions;
 mod nop;
 mod served;
@@ -30,6 +31,9 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     let is_wanted = |scenario| options.scenario == scenario || options.scenario == "all";
     if is_wanted("cores") {
         cores::run(options, &machine)?;
+    }
+    if is_wanted("hotspot") {
+        hotspot::run(options, &machine)?;
     }
     if is_wanted("nop") {
         nop::run(options, &machine)?;

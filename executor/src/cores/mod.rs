@@ -9,6 +9,7 @@
 //! | [`CoreHandle`] | a core: asking how it is, [`spawn`](CoreHandle::spawn)ing a future that is `Send` | [`spawn_backlog`](crate::runtime::Builder::spawn_backlog), beyond it an error | no: never waits | detaches the task |
 //! | [`spawn_on`] | a closure that makes a future on another core, where it stays | the same | no: never waits | detaches the task |
 //! | [`CoreHandle::call`] | the same, and its result comes back | the same, beyond it waits | first come, first served among those who wait | cancels the work there |
+//! | [`spawn_stealable`] | a task that a core with nothing to do takes over from a busy one | none: beyond 1024 that are ready on a core a lock is taken | first in, first out on each core | detaches the task |
 //! | [`oneshot`] | one value, once | 1 | one waits | can be awaited again: `(&mut receiver).await` |
 //! | [`spsc`] | a queue from one core to another | chosen; the sender waits | one waits | sends nothing, loses nothing that was sent |
 //! | [`mpsc`] | a queue from many cores to one | chosen; senders wait | first come, first served | the same |
@@ -47,6 +48,8 @@ pub mod oneshot;
 mod placement;
 mod shared;
 pub mod spsc;
+mod stealing;
+mod team;
 mod waker_slot;
 pub mod watch;
 
@@ -60,6 +63,9 @@ pub(crate) use mailbox::{CoreId, Lease, Mailbox, MailboxLease};
 pub use mesh::{MeshReceiver, MeshSenders, mesh};
 pub use placement::{Place, Placement};
 pub use shared::{Shared, SharedError};
+pub(crate) use stealing::Seat;
+pub use stealing::{StealableHandle, spawn_stealable};
+pub(crate) use team::Team;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

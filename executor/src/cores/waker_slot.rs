@@ -83,6 +83,12 @@ impl WakerSlot {
         }
     }
 
+    /// Drops what was left.
+    pub(super) fn forget(&self) {
+        let left = self.take();
+        quietly(|| drop(left));
+    }
+
     fn take(&self) -> Option<Waker> {
         if self.state.fetch_or(WAKING, Ordering::AcqRel) != 0 {
             // Who registers will see the mark; who else wakes has the waker already.

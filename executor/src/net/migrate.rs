@@ -101,7 +101,7 @@ impl Connection {
 
 /// A descriptor of one driver is nothing to another one, and a runtime has one kind of them.
 fn check_sibling(core: CoreHandle) -> io::Result<()> {
-    let is_one = context::with(|here| here.cores.borrow().contains(&core.id()));
+    let is_one = context::with(|here| here.scheduler.team().contains(&core.id()));
     match is_one {
         // Outside a runtime, the stream itself says what is wrong.
         Some(true) | None => Ok(()),

@@ -10,7 +10,7 @@ use super::threads::CoreThread;
 use super::{Others, Runtime};
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
-use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
+use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX, Team};
 use crate::driver::{Choice, Config};
 use crate::observe::{Board, Watchdog};
 use crate::random::Random;
@@ -386,7 +386,7 @@ impl Builder {
             .map(|limit| Watchdog::start(limit, boards.clone()))
             .transpose()?;
         let others = self.start_others(places, worker.id(), &settings, &boards)?;
-        worker.core().cores.replace(others.cores.clone());
+        worker.core().scheduler.join_team(others.cores.clone());
         Ok(Runtime {
             worker: Some(worker),
             others: Others::Threads(others.threads),
@@ -403,7 +403,7 @@ impl Builder {
         settings.driver.choice = Choice::Sim;
         let others = (1..count).map(|number| of_core(number, &settings));
         let (worker, siblings) = Siblings::new(&settings, others)?;
-        let cores = worker.core().cores.borrow().clone();
+        let cores = worker.core().scheduler.team();
         Ok(Runtime {
             worker: Some(worker),
             others: Others::Simulated(RefCell::new(siblings)),
@@ -461,7 +461,7 @@ impl Builder {
             threads.into_iter().for_each(CoreThread::give_up);
             return Err(error);
         }
-        let cores = Arc::from(cores);
+        let cores = Team::new(cores);
         for thread in &mut threads {
             thread.run_among(&cores);
         }
@@ -481,5 +481,5 @@ fn of_core(number: usize, settings: &Settings) -> Settings {
 struct Started {
     threads: Vec<CoreThread>,
     /// All cores, the first one among them.
-    cores: Arc<[CoreId]>,
+    cores: Team,
 }

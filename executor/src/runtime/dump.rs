@@ -15,7 +15,7 @@ pub(super) fn of(worker: &Worker) -> Dump {
 /// Of the core that this thread is running, if it does.
 pub(super) fn of_this_core() -> Option<Dump> {
     let core = context::current()?;
-    let cores = core.cores.borrow();
+    let cores = core.scheduler.team();
     let descriptor = |attachment| source::with(|sources| sources.descriptor(attachment))?;
     Some(Dump {
         core: cores.iter().position(|id| *id == core.id).unwrap_or(0),

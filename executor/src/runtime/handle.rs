@@ -26,7 +26,7 @@ impl CoreHandle {
     /// The handles of all cores of the runtime that this thread is running, in their order; none outside a runtime. On
     /// a simulated host they are the cores of the host.
     pub fn of_all_cores() -> Vec<CoreHandle> {
-        let cores = context::with(|core| core.cores.borrow().clone());
+        let cores = context::with(|core| core.scheduler.team());
         let cores = cores.iter().flat_map(|cores| cores.iter().copied());
         cores.map(CoreHandle::new).collect()
     }

@@ -133,6 +133,8 @@
 //! | cores | 1 | [`Builder::cores`] |
 //! | waiting for a core beyond the shutdown deadline | 100 ms | |
 //! | tasks on their way to a core | 4096; beyond them an error, or waiting | [`Builder::spawn_backlog`] |
+//! | stealable tasks that are ready on a core | none; beyond 1024 they take a lock | |
+//! | stealable tasks polled before the other tasks of a core | 16 | |
 //! | control messages between threads | none: they cannot fail | |
 //! | kernel threads for requests that block | 128 a core | |
 //! | threads for regular files, the kernel's or, on epoll, of those for work that blocks | the kernel's bound: the smaller one of the submission queue and 4 × the processors, a core | [`Builder::file_threads`] |
@@ -176,7 +178,6 @@ mod threads;
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::cores::SpawnError;
@@ -196,7 +197,7 @@ pub use metrics::Metrics;
 
 use crate::context;
 use crate::cores::CoreHandle;
-use crate::cores::CoreId;
+use crate::cores::Team;
 use crate::driver;
 use crate::observe::Watchdog;
 use crate::task::{JoinHandle, PanicResponse};
@@ -214,7 +215,7 @@ pub struct Runtime {
     worker: Option<Worker>,
     others: Others,
     /// All cores, in their order.
-    cores: Arc<[CoreId]>,
+    cores: Team,
     shutdown_deadline: Duration,
     panics: PanicResponse,
     watchdog: Option<Watchdog>,

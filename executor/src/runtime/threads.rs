@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::ShutdownReport;
 use super::cores::bind_to;
 use super::panics::unless_paniced;
-use crate::cores::{CoreId, discard};
+use crate::cores::{CoreId, Team, discard};
 use crate::task::PanicResponse;
 use crate::worker::{Settings, Worker};
 
@@ -32,7 +32,7 @@ pub(super) struct CoreThread {
     /// Who it is, or why it cannot be; one message.
     made: mpsc::Receiver<io::Result<CoreId>>,
     /// Who its siblings are; one message. If none can come any more, it ends.
-    siblings: Option<mpsc::Sender<Arc<[CoreId]>>>,
+    siblings: Option<mpsc::Sender<Team>>,
     /// What came of it; one message.
     ended: mpsc::Receiver<ShutdownReport>,
 }
@@ -92,7 +92,7 @@ impl CoreThread {
     }
 
     /// Lets it run.
-    pub(super) fn run_among(&mut self, siblings: &Arc<[CoreId]>) {
+    pub(super) fn run_among(&mut self, siblings: &Team) {
         if let Some(tell) = self.siblings.take() {
             // If it is gone already, that is found at its end.
             let _ = tell.send(siblings.clone());
@@ -153,7 +153,7 @@ struct There {
     settings: Settings,
     wish: Arc<Wish>,
     made: mpsc::Sender<io::Result<CoreId>>,
-    siblings: mpsc::Receiver<Arc<[CoreId]>>,
+    siblings: mpsc::Receiver<Team>,
     ended: mpsc::Sender<ShutdownReport>,
 }
 
@@ -168,7 +168,7 @@ impl There {
             worker.shutdown(Duration::ZERO);
             return;
         };
-        worker.core().cores.replace(siblings);
+        worker.core().scheduler.join_team(siblings);
         // Tasks keep their panics to themselves: what comes through here is a driver that is broken.
         let ran = catch_unwind(AssertUnwindSafe(|| self.run_until_the_end(&worker)));
         let mut report = ShutdownReport::of(worker.shutdown(self.wish.time_left()));

@@ -125,8 +125,8 @@ impl Classes {
         }) {
             return true;
         }
-        let now = self.look();
-        polls == 0 || now < until
+        self.look();
+        polls == 0 || !until.has_come()
     }
 
     /// Which class is next, and pays for its poll. At least one has to be ready.

@@ -11,7 +11,8 @@
 //! # }
 //! ```
 //!
-//! A task stays on the core that spawned it, so its future need not be `Send`. A panic in it
+//! A task stays on the core that spawned it, so its future need not be `Send`
+//! (one that may move is spawned by [`spawn_stealable`](crate::spawn_stealable)). A panic in it
 //! goes to whoever awaits its [`JoinHandle`]; the core and its other tasks live on.
 //!
 //! # Tasks that belong together
@@ -231,7 +232,7 @@ pub(crate) use here::{Entered, budget, with as with_scheduler};
 pub(crate) use main_task::MainTask;
 pub(crate) use memory::Blocks;
 pub use panics::PanicPolicy;
-pub(crate) use panics::{FirstPanic, PanicResponse, Panics};
+pub(crate) use panics::{FirstPanic, PanicResponse, Panics, note_panic_here};
 pub(crate) use queue::{RunQueue, Runnable, TaskList};
 pub(crate) use report::report;
 pub(crate) use spawn::{spawn_from_afar, spawn_made_from_afar, spawn_made_in, spawn_on};

@@ -116,18 +116,23 @@ impl Panics {
 /// A panic of a task was caught on this thread. It counts if this is the core of the task.
 #[cold]
 pub(super) fn note(task: RawTask, error: &JoinError) {
+    if here::with(|scheduler| scheduler.id() == task.home()) == Some(true) {
+        note_panic_here(error, task.spawned_at);
+    }
+}
+
+/// A panic of a task was caught on this thread, and counts for the core that this is running.
+#[cold]
+pub(crate) fn note_panic_here(error: &JoinError, spawned_at: &Location<'_>) {
     let response = here::with(|scheduler| {
-        let is_ours = scheduler.id() == task.home();
-        is_ours.then(|| {
-            let panics = scheduler.panics();
-            panics.count.set(panics.count.get() + 1);
-            panics.response.borrow().clone()
-        })
+        let panics = scheduler.panics();
+        panics.count.set(panics.count.get() + 1);
+        panics.response.borrow().clone()
     });
-    match response.flatten() {
+    match response {
         None | Some(PanicResponse::Isolate) => {}
         Some(PanicResponse::Shutdown(first)) => first.tell(error.to_string().into()),
-        Some(PanicResponse::Abort) => abort(error, task.spawned_at),
+        Some(PanicResponse::Abort) => abort(error, spawned_at),
     }
 }
 

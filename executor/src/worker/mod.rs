@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use crate::buf::arena::{self, Arena};
 use crate::buf::{Pool, ReceiveSettings, pool};
 use crate::context::{self, Clock, Core, Counters, Expiry};
-use crate::cores::{CoreId, MailboxLease, quietly};
+use crate::cores::{CoreId, MailboxLease, Team, quietly};
 use crate::driver::{
     self, Completion, Config, DriverCounters, Key, Outside, Wait, monotonic_nanos,
 };
@@ -70,8 +70,8 @@ pub(crate) struct Settings {
 
 /// Tells the cores of a runtime who they are, in their order.
 pub(crate) fn know_each_other<'a>(workers: impl Iterator<Item = &'a Worker> + Clone) {
-    let cores: Arc<[CoreId]> = workers.clone().map(Worker::id).collect();
-    workers.for_each(|worker| drop(worker.core.cores.replace(cores.clone())));
+    let team = Team::on_one_thread(workers.clone().map(Worker::id).collect::<Vec<_>>());
+    workers.for_each(|worker| worker.core.scheduler.join_team(team.clone()));
 }
 
 pub(crate) struct Worker {
@@ -101,7 +101,6 @@ impl Worker {
         let latencies = Rc::new(Latencies::new());
         let core = Core {
             id,
-            cores: RefCell::new(Arc::from([id])),
             scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
