@@ -16,10 +16,12 @@
 //! any of its cells is borrowed: there are only `Cell`s, and [`Spans`], which gives out what it has.
 
 mod classes;
+mod turn;
 
 #[cfg(test)]
 pub(crate) use classes::UNIT_TIME;
 pub(crate) use classes::{SHARE_MAX, SHARES_DEFAULT};
+pub(crate) use turn::{TurnBudget, Until};
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -46,34 +48,6 @@ const DRAWN_AMONG_MAX: usize = 8;
 
 /// How many polls pass between two looks at the clock: one look costs as much as several polls.
 const POLLS_PER_LOOK_AT_THE_CLOCK: usize = 16;
-
-/// How much of a turn goes to tasks that became ready during the turn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TurnBudget {
-    pub(crate) polls_max: usize,
-    /// `None`: no limit in time.
-    pub(crate) until: Option<Until>,
-}
-
-/// A moment, and the clock it is of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Until {
-    pub(crate) nanos: u64,
-    pub(crate) clock: fn() -> u64,
-}
-
-impl Until {
-    fn has_come(&self) -> bool {
-        (self.clock)() >= self.nanos
-    }
-}
-
-impl TurnBudget {
-    const UNLIMITED: TurnBudget = TurnBudget {
-        polls_max: usize::MAX,
-        until: None,
-    };
-}
 
 /// The tasks of one core. See the [module docs](self).
 pub(crate) struct Scheduler {

@@ -99,17 +99,17 @@ fn wakes_and_messages_from_another_core_are_counted() {
         let metrics = || runtime.block_on(cores[1].metrics()).unwrap();
         let before = metrics();
         runtime.block_on(async {
-            let (waker, wakes) = std::sync::mpsc::channel();
-            let mut is_woken = false;
-            let waiting = std::future::poll_fn(move |cx| {
-                waker.send(cx.waker().clone()).unwrap();
-                match std::mem::replace(&mut is_woken, true) {
-                    true => Poll::Ready(()),
-                    false => Poll::Pending,
+            let (waker, wakes) = krug::cores::oneshot::channel();
+            let mut waker = Some(waker);
+            let waiting = std::future::poll_fn(move |cx| match waker.take() {
+                Some(sender) => {
+                    sender.send(cx.waker().clone()).unwrap();
+                    Poll::Pending
                 }
+                None => Poll::Ready(()),
             });
             let task = cores[1].spawn(waiting).unwrap();
-            wakes.recv().unwrap().wake();
+            wakes.await.unwrap().wake();
             task.await.unwrap();
         });
         let after = metrics();
