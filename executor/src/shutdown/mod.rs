@@ -135,7 +135,7 @@ impl Shutdown {
         self.inner.tracked.borrow().len()
     }
 
-    /// Starts a task, as [`spawn`](crate::spawn), for whose end [`shutdown`](Shutdown::shutdown) waits. If the deadline is over,
+    /// Starts a task, as [`spawn`], for whose end [`shutdown`](Shutdown::shutdown) waits. If the deadline is over,
     /// it is cancelled before its first poll.
     ///
     /// # Panics

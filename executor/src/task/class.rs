@@ -11,7 +11,7 @@ use super::{JoinHandle, here};
 pub enum Class {
     /// Somebody waits for it: it answers requests, keeps a heartbeat. Polled before the others while its class has not had its share.
     Latency,
-    /// What [`spawn`](super::spawn) starts.
+    /// What [`spawn`](fn@super::spawn) starts.
     #[default]
     Default,
     /// Nobody waits for it: compaction, rebuilding an index. Gets little while others want the core, and all of it otherwise.
@@ -23,7 +23,7 @@ impl Class {
     pub(crate) const ALL: [Class; 3] = [Class::Latency, Class::Default, Class::Background];
 }
 
-/// Starts a task of this [class](super#classes) on this core; in all else as [`spawn`](super::spawn). Dropping the returned handle
+/// Starts a task of this [class](super#classes) on this core; in all else as [`spawn`](fn@super::spawn). Dropping the returned handle
 /// detaches the task.
 ///
 /// The task keeps its class. What it spawns itself is of the default class, unless it says otherwise, too.

@@ -34,7 +34,7 @@
 //! | class | for | share, unless set |
 //! |---|---|---|
 //! | [`Class::Latency`] | what somebody waits for | 16 |
-//! | [`Class::Default`] | whatever [`spawn`] starts | 4 |
+//! | [`Class::Default`] | whatever [`spawn`](fn@spawn) starts | 4 |
 //! | [`Class::Background`] | what may take its time | 1 |
 //!
 //! - While tasks of several classes are ready, each class gets of the core what its share says: of 21 polls 16, 4 and 1. A
