@@ -33,7 +33,7 @@ use std::sync::Arc;
 use classes::Classes;
 
 use crate::cores::{CoreId, Delivery, Lease, MailboxLease, Seat, Team};
-use crate::observe::{Board, Spans, TaskEntry, Times};
+use crate::observe::{Board, Shown, Spans, TaskEntry, Times};
 use crate::random::Random;
 use crate::task::{
     self, Blocks, Class, Entered, JoinHandle, MainTask, Panics, RunQueue, Runnable, TaskList,
@@ -466,15 +466,6 @@ fn pass_some_over(queue: &RunQueue, order: &Random) {
         if let Some(passed_over) = queue.pop() {
             queue.push(passed_over);
         }
-    }
-}
-
-/// While it lives, the board may show something.
-pub(crate) struct Shown<'a>(&'a Board);
-
-impl Drop for Shown<'_> {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

@@ -59,6 +59,15 @@ impl Seen {
     }
 }
 
+/// While it lives, the board may show something.
+pub(crate) struct Shown<'a>(pub(crate) &'a Board);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 #[cfg(all(test, not(krug_loom)))]
 mod tests {
     use super::*;

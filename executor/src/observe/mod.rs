@@ -23,7 +23,7 @@ mod spans;
 mod times;
 mod watchdog;
 
-pub(crate) use board::Board;
+pub(crate) use board::{Board, Shown};
 #[cfg(feature = "console")]
 pub(crate) use console::{AsyncOperation, Console, Name, Resource, waker};
 pub use dump::{Dump, OperationEntry, OperationOwner, OperationState, TaskEntry, TaskState};
