@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use krug::cores::actor::{Actor, AskError, Reply, SendError, spawn_actor};
+use krug::cores::SendError;
+use krug::cores::actor::{Actor, AskError, Reply, spawn_actor};
 use krug::cores::{Shared, SharedError, SpawnError, broadcast, oneshot, watch};
 use krug::runtime::Driver;
 use krug::sim::Sim;

@@ -24,9 +24,9 @@
 //!
 //! # What all of them keep
 //!
-//! - **Never blocked.** No thread waits for another one, but for a lock that is held for a few instructions: where `watch`, `broadcast`
-//!   and `actor` keep their queues, and where anybody joins a line to wait. `oneshot`, `spsc`, `mpsc` and sending work where there is
-//!   room take none.
+//! - **Never blocked.** No thread waits for another one, but for a lock that is held for a few instructions: where `watch` and `broadcast`
+//!   keep what they have, and where anybody joins a line to wait. `oneshot`, `spsc`, `mpsc`, actors and sending work where there
+//!   is room take none.
 //! - **Your code runs when we hold nothing.** A value's destructor, its `clone` or a waker may use the same channel again. A
 //!   waker that panics is reported by the panic hook, and keeps nobody else from being woken.
 //! - **Control messages are not bounded, and cannot fail**: wakes, aborts, and the drop of what lives elsewhere.

@@ -133,6 +133,11 @@ impl<T> Sender<T> {
         }
     }
 
+    /// True if both send into the same channel.
+    pub fn same_channel(&self, other: &Sender<T>) -> bool {
+        Arc::ptr_eq(&self.channel, &other.channel)
+    }
+
     /// True if the receiver was dropped or closed.
     pub fn is_closed(&self) -> bool {
         self.channel.places.is_closed()

@@ -50,9 +50,8 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::Location;
 
-mod mailbox;
-
-use super::{CoreHandle, oneshot};
+use super::mpsc;
+use super::{CoreHandle, SendError, oneshot};
 use crate::task::{JoinError, JoinHandle};
 
 /// What an actor does with a message.
@@ -92,7 +91,7 @@ pub async fn spawn_actor<A: Actor>(
 ) -> Result<(Address<A::Message, A::Reply>, JoinHandle<()>), JoinError> {
     assert!(bound > 0, "a mailbox needs room for at least one message");
     let spawned_at = Location::caller();
-    let (sender, mailbox) = mailbox::channel(bound);
+    let (sender, mailbox) = mpsc::channel(bound);
     let run = move || run(make(), mailbox);
     match core.spawn_in_time(run, spawned_at).await {
         Ok(task) => Ok((Address { sender }, task)),
@@ -100,7 +99,7 @@ pub async fn spawn_actor<A: Actor>(
     }
 }
 
-async fn run<A: Actor>(mut actor: A, mut mailbox: mailbox::Receiver<Letter<A::Message, A::Reply>>) {
+async fn run<A: Actor>(mut actor: A, mut mailbox: mpsc::Receiver<Letter<A::Message, A::Reply>>) {
     while let Some(Letter { message, reply }) = mailbox.recv().await {
         if actor.handle(message, reply).await.is_break() {
             return;
@@ -115,7 +114,7 @@ struct Letter<M, R> {
 
 /// Where to send messages to an actor, from any core. When the last clone is dropped, the actor ends.
 pub struct Address<M, R = ()> {
-    sender: mailbox::Sender<Letter<M, R>>,
+    sender: mpsc::Sender<Letter<M, R>>,
 }
 
 impl<M, R> Address<M, R> {
@@ -132,7 +131,7 @@ impl<M, R> Address<M, R> {
     pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
         let reply = Reply { asker: None };
         let sent = self.sender.send(Letter { message, reply }).await;
-        sent.map_err(|letter| SendError(letter.message))
+        sent.map_err(|SendError(letter)| SendError(letter.message))
     }
 
     /// Sends a message, and waits for the answer.
@@ -163,7 +162,7 @@ impl<M, R> Address<M, R> {
 
     /// True if both are of the same actor.
     pub fn same_actor(&self, other: &Address<M, R>) -> bool {
-        self.sender.is_same(&other.sender)
+        self.sender.same_channel(&other.sender)
     }
 }
 
@@ -197,10 +196,6 @@ impl<R> Reply<R> {
     }
 }
 
-/// The actor has ended; here is the message back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SendError<M>(pub M);
-
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskError {
@@ -225,20 +220,6 @@ impl<R> fmt::Debug for Reply<R> {
             .finish()
     }
 }
-
-impl<M> fmt::Debug for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-
-impl<M> fmt::Display for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the actor has ended")
-    }
-}
-
-impl<M> std::error::Error for SendError<M> {}
 
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
