@@ -117,6 +117,29 @@ fn what_was_received_and_not_read_goes_along_in_order() {
 }
 
 #[test]
+fn what_a_read_had_that_was_dropped_elsewhere_goes_along() {
+    with_cores(2, |runtime| {
+        let other = runtime.core(1).unwrap();
+        runtime.block_on(in_time(async {
+            let (moving, peer) = tcp_pair().await.unwrap();
+            let moving = Arc::new(moving);
+            let reader = moving.clone();
+            let mut read = Box::pin(async move { reader.read(Vec::with_capacity(8)).await });
+            assert!(poll_once(&mut read).await.is_pending());
+            peer.write_all("bytes").await.0.unwrap();
+            turns(20).await;
+            // It has its bytes, and nobody has asked it. The letter that brings them home is not opened before the next turn.
+            thread::spawn(move || drop(read)).join().unwrap();
+            let moving = Arc::try_unwrap(moving).unwrap();
+            let moved = moving.migrate(other).await.unwrap();
+            drop(peer);
+            let rest = there(other, move || async move { read_all(&moved).await.unwrap() });
+            assert_eq!(rest.await, b"bytes");
+        }));
+    });
+}
+
+#[test]
 fn what_was_written_is_sent_before_a_connection_moves() {
     with_cores(2, |runtime| {
         let other = runtime.core(1).unwrap();

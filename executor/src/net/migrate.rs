@@ -118,7 +118,7 @@ macro_rules! migrate_method {
         /// what was written is sent first, however long that takes, and what was received and not read goes along.
         ///
         /// On its own core already, it stays as it is. Halves are put together by `reunite` before they can go. A
-        /// connection that goes costs a [call](crate::cores::CoreHandle::call) of the other core, which waits for room there.
+        /// leaked read or write (`mem::forget`) keeps it from going. A connection that goes costs a [call](crate::cores::CoreHandle::call) of the other core, which waits for room there.
         ///
         /// Dropping this future closes the connection, in good order.
         ///

@@ -394,7 +394,10 @@ impl Stream {
             true => self.is_sending(),
             false => self.send.in_flight.get().is_some(),
         };
-        let idle = self.receive.in_flight.get().is_none() && !sends;
+        // What a read has received that was dropped on another core comes by letter: it is to go along.
+        let receives = self.receive.in_flight.get().is_some()
+            || (self.is_moving.get() && self.receive.is_taken());
+        let idle = !receives && !sends;
         if !idle {
             return;
         }
