@@ -683,6 +683,27 @@ fn what_cannot_be_sent_within_the_linger_time_is_given_up() {
 }
 
 #[test]
+fn a_datagram_of_a_receive_that_was_dropped_elsewhere_is_left_over() {
+    krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
+    run(|runtime| {
+        runtime.block_on(async {
+            let (one, other) = udp_pair().await;
+            let one = std::sync::Arc::new(one);
+            let receiver = one.clone();
+            let mut receive = Box::pin(async move { receiver.recv(Vec::with_capacity(8)).await });
+            assert!(poll_once(receive.as_mut()).await.is_pending());
+            other.send("here").await.0.unwrap();
+            turns(20).await;
+            // It has its datagram, and nobody has asked it. The letter that brings it home is not opened before the next turn.
+            std::thread::spawn(move || drop(receive)).join().unwrap();
+            let one = std::sync::Arc::try_unwrap(one).unwrap();
+            let (_socket, leftovers) = one.into_std().await.unwrap();
+            assert_eq!(leftovers.len(), 1);
+        });
+    });
+}
+
+#[test]
 fn a_socket_goes_back_to_std_with_what_was_received_for_nobody() {
     krug_tests::needs_a_kernel!("it trades descriptors with the standard library");
     run(|runtime| {

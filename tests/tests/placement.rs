@@ -133,7 +133,10 @@ fn what_a_read_had_that_was_dropped_elsewhere_goes_along() {
             let moving = Arc::try_unwrap(moving).unwrap();
             let moved = moving.migrate(other).await.unwrap();
             drop(peer);
-            let rest = there(other, move || async move { read_all(&moved).await.unwrap() });
+            let rest = there(
+                other,
+                move || async move { read_all(&moved).await.unwrap() },
+            );
             assert_eq!(rest.await, b"bytes");
         }));
     });

@@ -192,7 +192,10 @@ impl Datagrams {
 
     /// Goes on with closing, if nothing is in flight any more.
     pub(super) fn progress(&self) {
-        let is_idle = self.receive.get().is_none() && !self.has_unsent();
+        // What a receive has that was dropped on another core comes by letter: it is to go along.
+        let receives =
+            self.receive.get().is_some() || (self.is_wanted.get() && self.receive_lane.is_taken());
+        let is_idle = !receives && !self.has_unsent();
         if !is_idle || !self.closing.may_close() {
             return;
         }
@@ -282,12 +285,12 @@ impl Lanes for Datagrams {
 
     fn end_turn(&self, role: Role) {
         self.lane(role).release();
+        self.progress();
     }
 
     fn taken_back(&self, role: Role) {
         self.ended(role);
         self.end_turn(role);
-        self.progress();
     }
 
     fn abandoned(&self, role: Role, finished: Finished) {
