@@ -46,6 +46,30 @@ async fn is_silent(signal: &mut Signal) -> bool {
 }
 
 #[test]
+fn every_core_is_shown_when_its_signal_comes() {
+    with_settings(|builder| {
+        let runtime = builder.cores(2).build().unwrap();
+        runtime.block_on(async {
+            let (shown, mut dumps) = krug::sync::mpsc::unbounded();
+            let show = move |dump: krug::runtime::Dump| shown.send(dump.core).unwrap();
+            let shows = krug::runtime::dump_on(own(18), show).unwrap();
+            for _ in 0..3 {
+                send(own(18));
+                assert_eq!(dumps.recv().await, Some(0));
+                assert_eq!(dumps.recv().await, Some(1));
+            }
+            shows.abort();
+            assert_eq!(dumps.recv().await, None);
+        });
+    });
+    let killed = SignalKind::from_raw(libc::SIGKILL);
+    run(|runtime| {
+        let refused = runtime.block_on(async { krug::runtime::dump_on(killed, drop) });
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
 fn a_signal_wakes_who_waits_for_it() {
     run(|runtime| {
         runtime.block_on(async {

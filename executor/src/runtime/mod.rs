@@ -62,24 +62,7 @@
 //! of them costs a look at one number, and without the feature nothing.
 //!
 //! [`Builder::watchdog`] reports tasks that hold their cores.
-//! A program that gets stuck now and then can show it when it is asked to:
-//!
-//! ```no_run
-//! # async fn somebody_asks() {}
-//! # async fn example() {
-//! krug::spawn(async {
-//!     loop {
-//!         somebody_asks().await;
-//!         for core in krug::CoreHandle::of_all_cores() {
-//!             match core.dump().await {
-//!                 Ok(dump) => eprintln!("{dump}"),
-//!                 Err(error) => eprintln!("{error}"),
-//!             }
-//!         }
-//!     }
-//! });
-//! # }
-//! ```
+//! [`dump_on`] shows what all cores are doing whenever the process gets a signal.
 //!
 //! # Shutdown
 //!
@@ -192,6 +175,7 @@ pub(crate) use builder::REGISTERED_MEMORY_DEFAULT;
 pub use builder::{Builder, Driver};
 pub use capabilities::Capabilities;
 pub use cores::Cores;
+pub use dump::dump_on;
 pub use every::run_on_every;
 pub use metrics::Metrics;
 
