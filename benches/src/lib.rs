@@ -45,7 +45,7 @@ pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     match options::parse(arguments) {
         Ok(Parsed::Run(options)) => run_scenarios(&options),
         Ok(Parsed::Help) => {
-            print!("{}", options::HELP);
+            print!("{}", options::help());
             ExitCode::SUCCESS
         }
         Err(complaint) => {

@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) const HELP: &str = "\
-krug-benches <scenario> [options]
+use crate::scenarios::{self, Scenario};
 
-scenarios
-  cores   messages between cores: one way, with two producers, there and back
-  echo    messages sent back over TCP: 64 bytes, 50 connections
-  hog     an echo beside a task that computes for 5 ms at a time: how long its clients wait
-  hotspot stealable tasks against tokio on as many threads: all spawned on one core, evenly spread
-  nop     requests that do nothing: what an executor adds to a bare loop
-  sim     messages sent back over a simulated network: completions a second of real time
-  all     all of them
+/// What `--help` prints.
+pub(crate) fn help() -> String {
+    let mut help = "krug-benches <scenario> [options]\n\nscenarios\n".to_owned();
+    for Scenario { name, about, .. } in scenarios::ALL {
+        help += &format!("  {name:<8}{about}\n");
+    }
+    help += &format!("  {:<8}all of them\n\n{OPTIONS}", scenarios::EVERY);
+    help
+}
 
+const OPTIONS: &str = "\
 options
   --pairs N           pairs of runs, default 7; cores, sim: rounds
   --driver NAME       what `krug` runs on: uring (default), epoll
@@ -71,8 +72,6 @@ pub(crate) enum Parsed {
     Run(Box<Options>),
     Help,
 }
-
-pub(crate) const SCENARIOS: &[&str] = &["cores", "echo", "hog", "hotspot", "nop", "sim", "all"];
 
 const DRIVERS: &[&str] = &["uring", "epoll"];
 
@@ -159,10 +158,12 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, S
     if scenario == "--help" || scenario == "-h" {
         return Ok(Parsed::Help);
     }
-    if !SCENARIOS.contains(&scenario.as_str()) {
+    let names = scenarios::ALL.iter().map(|known| known.name);
+    let names: Vec<_> = names.chain([scenarios::EVERY]).collect();
+    if !names.contains(&scenario.as_str()) {
         return Err(format!(
             "no scenario is called `{scenario}`: there are {}",
-            SCENARIOS.join(", ")
+            names.join(", ")
         ));
     }
     let mut options = Options::of(scenario);

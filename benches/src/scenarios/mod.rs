@@ -15,6 +15,51 @@ use crate::harness::machine::Machine;
 use crate::options::Options;
 use crate::peers::{self, Peer};
 
+/// Something that can be measured.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// For `--help`: one line.
+    pub(crate) about: &'static str,
+    run: fn(&Options, &Machine) -> io::Result<()>,
+}
+
+/// In the order in which `all` runs them.
+pub(crate) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "cores",
+        about: "messages between cores: one way, with two producers, there and back",
+        run: cores::run,
+    },
+    Scenario {
+        name: "hotspot",
+        about: "stealable tasks against tokio on as many threads: all spawned on one core, evenly spread",
+        run: hotspot::run,
+    },
+    Scenario {
+        name: "nop",
+        about: "requests that do nothing: what an executor adds to a bare loop",
+        run: nop::run,
+    },
+    Scenario {
+        name: "echo",
+        about: "messages sent back over TCP: 64 bytes, 50 connections",
+        run: echo::run,
+    },
+    Scenario {
+        name: "hog",
+        about: "an echo beside a task that computes for 5 ms at a time: how long its clients wait",
+        run: hog::run,
+    },
+    Scenario {
+        name: "sim",
+        about: "messages sent back over a simulated network: completions a second of real time",
+        run: sim::run,
+    },
+];
+
+/// The name that means every scenario.
+pub(crate) const EVERY: &str = "all";
+
 /// Runs what the options name.
 pub(crate) fn run(options: &Options) -> io::Result<()> {
     if let Some((who, batch)) = &options.counted {
@@ -28,24 +73,10 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     if options.quick {
         println!("quick: shows that it runs; the numbers are not worth telling");
     }
-    let is_wanted = |scenario| options.scenario == scenario || options.scenario == "all";
-    if is_wanted("cores") {
-        cores::run(options, &machine)?;
-    }
-    if is_wanted("hotspot") {
-        hotspot::run(options, &machine)?;
-    }
-    if is_wanted("nop") {
-        nop::run(options, &machine)?;
-    }
-    if is_wanted("echo") {
-        echo::run(options, &machine)?;
-    }
-    if is_wanted("hog") {
-        hog::run(options, &machine)?;
-    }
-    if is_wanted("sim") {
-        sim::run(options, &machine)?;
+    for scenario in ALL {
+        if options.scenario == scenario.name || options.scenario == EVERY {
+            (scenario.run)(options, &machine)?;
+        }
     }
     Ok(())
 }
