@@ -120,10 +120,14 @@ impl Classes {
         };
         // Urgent tasks are taken to be short, each other one may be long.
         let slice = self.slice.get();
-        if slice.is_some_and(|slice| {
-            slice.class == Some(Class::Latency) && slice.polls < POLLS_PER_LOOK_AT_THE_CLOCK
-        }) {
-            return true;
+        if let Some(slice) = slice.filter(|slice| slice.class == Some(Class::Latency)) {
+            // What they have asked of the kernel begins before that: the next poll is another turn's.
+            if self.latency.len() == 0 {
+                return false;
+            }
+            if slice.polls < POLLS_PER_LOOK_AT_THE_CLOCK {
+                return true;
+            }
         }
         self.look();
         polls == 0 || !until.has_come()
