@@ -120,17 +120,23 @@ impl Classes {
         };
         // Urgent tasks are taken to be short, each other one may be long.
         let slice = self.slice.get();
-        if let Some(slice) = slice.filter(|slice| slice.class == Some(Class::Latency)) {
-            // What they have asked of the kernel begins before that: the next poll is another turn's.
-            if self.latency.len() == 0 {
-                return false;
-            }
-            if slice.polls < POLLS_PER_LOOK_AT_THE_CLOCK {
-                return true;
-            }
+        if slice.is_some_and(|slice| {
+            slice.class == Some(Class::Latency) && slice.polls < POLLS_PER_LOOK_AT_THE_CLOCK
+        }) {
+            return true;
         }
         self.look();
         polls == 0 || !until.has_come()
+    }
+
+    /// Whether the turn, which has made so many polls, has just polled what was urgent, all of it. What that has asked of the kernel begins
+    /// before a poll that may be long: the next one is another turn's.
+    pub(super) fn urgent_polls_are_over(&self, turn: &TurnBudget, polls: usize) -> bool {
+        let was_urgent = |slice: Slice| slice.class == Some(Class::Latency);
+        polls > 0
+            && turn.until.is_some()
+            && self.latency.len() == 0
+            && self.slice.get().is_some_and(was_urgent)
     }
 
     /// Which class is next, and pays for its poll. At least one has to be ready.
