@@ -321,6 +321,15 @@ impl Driver {
         }
     }
 
+    /// Whether something has completed, as far as can be seen without a system call.
+    #[inline]
+    pub(crate) fn has_news(&mut self) -> bool {
+        match self {
+            Driver::Uring(driver) => driver.has_news(),
+            Driver::Epoll(_) | Driver::Sim(_) => false,
+        }
+    }
+
     pub(crate) fn capabilities(&self) -> &Capabilities {
         whichever!(self, driver => driver.capabilities())
     }
