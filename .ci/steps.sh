@@ -632,7 +632,7 @@ step_clone() {
   trap "rm -rf '$place'" EXIT
   [ -z "$(git status --porcelain)" ] || echo "note: the folder has uncommitted changes; the clone does not"
   git clone --quiet . "$place/krug"
-  CARGO_TARGET_DIR=$(realpath -m "$target") cargo build --locked --workspace --all-targets --manifest-path "$place/krug/Cargo.toml"
+  CARGO_TARGET_DIR=$(realpath -m "$target") cargo check --locked --workspace --all-targets --manifest-path "$place/krug/Cargo.toml"
 }
 
 # ---- steps of .ci/long

@@ -64,6 +64,8 @@ pub(crate) struct Counters {
     pub(crate) stale: Cell<u64>,
     pub(crate) adopted: Cell<u64>,
     pub(crate) lingered_out: Cell<u64>,
+    pub(crate) spins: Cell<u64>,
+    pub(crate) spins_caught: Cell<u64>,
 }
 
 impl Counters {

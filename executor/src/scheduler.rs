@@ -290,6 +290,9 @@ impl Scheduler {
     /// The next one, by the shares of the classes and by the order that a simulation draws.
     #[inline(never)]
     fn chosen(&self, turn: &TurnBudget, polls: usize) -> Option<Runnable> {
+        if self.classes.urgent_polls_are_over(turn, polls) {
+            return None;
+        }
         if self.classes.ready() == 0 {
             self.classes.end_slice();
             self.is_chosen.set(self.order.is_some());

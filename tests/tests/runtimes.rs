@@ -778,3 +778,64 @@ fn a_runtime_is_of_no_use_in_a_forked_child_and_does_it_no_harm() {
         assert_eq!((result.unwrap(), &buf[..]), (6, &b"before"[..]));
     });
 }
+
+/// How often a runtime has looked on, and how often something came, after it has slept so often for so long.
+fn spins(longest: Duration, sleeps: u32, each: Duration) -> (u64, u64) {
+    let runtime = Runtime::builder().spin(longest).build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..sleeps {
+            krug::time::sleep(each).await;
+        }
+    });
+    let metrics = runtime.metrics();
+    assert_eq!(metrics.spins == 0, metrics.spinning.is_zero());
+    (metrics.spins, metrics.spins_caught)
+}
+
+#[test]
+fn a_core_that_looks_on_is_awake_when_a_timer_is_due() {
+    let (spins, caught) = spins(Duration::from_millis(1), 10, Duration::from_micros(100));
+    // Elsewhere nobody sees without a system call what comes.
+    let at_least = if has_ring() { 1 } else { 0 };
+    assert!(caught >= at_least && spins >= caught, "{caught} of {spins}");
+    assert!(has_ring() || spins == 0, "{spins}");
+}
+
+#[test]
+fn a_core_that_looks_on_in_vain_sleeps_the_more_often() {
+    let (spins, _) = spins(Duration::from_micros(1), 100, Duration::from_millis(2));
+    // Before the first, second, fourth, eighth … sleep; the others are those of turns without a timer.
+    assert!(spins <= 20, "{spins}");
+    assert_eq!(spins > 0, has_ring());
+}
+
+#[test]
+fn a_core_that_is_not_pinned_sleeps_at_once_unless_it_is_told_otherwise() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(echo());
+    assert_eq!(runtime.metrics().spins, 0);
+    let (spins, _) = spins(Duration::ZERO, 10, Duration::from_micros(10));
+    assert_eq!(spins, 0);
+}
+
+#[test]
+fn cores_that_look_on_hear_each_other_and_end_like_any() {
+    let builder = Runtime::builder().cores(3).spin(Duration::from_millis(1));
+    let runtime = builder.build().unwrap();
+    let cores = runtime.handles();
+    let sum = runtime.block_on(async {
+        let mut sum = 0;
+        for number in 0..300 {
+            let core = &cores[number % cores.len()];
+            sum += core
+                .call(move || async move {
+                    echo().await;
+                    number
+                })
+                .await
+                .unwrap();
+        }
+        sum
+    });
+    assert_eq!(sum, (0..300).sum());
+}

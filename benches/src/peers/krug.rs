@@ -11,7 +11,7 @@ use ::krug::task::{Class, spawn_in, yield_now};
 use super::{Job, Served, hog};
 
 pub(crate) fn serve(driver: Driver, job: &Job) -> io::Result<Served> {
-    let runtime = Builder::new().driver(driver).build()?;
+    let runtime = Builder::new().driver(driver).pin(true).build()?;
     runtime.block_on(serve_all(job, Class::Default))?;
     Ok(Served {
         enters: Some(runtime.metrics().enters),

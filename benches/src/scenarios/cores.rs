@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use krug::cores::{TrySendError, mpsc, spsc};
 use krug::runtime::Driver;
@@ -22,30 +22,55 @@ const BATCH: usize = 256;
 /// Nanoseconds that `messages` take on cores of this runtime.
 type Course = fn(&Runtime, messages: u64) -> f64;
 
-/// What is measured, with one message in how many `--operations`, and what it should come to.
-const COURSES: [(&str, Course, u64, &str); 5] = [
+/// What a core does that has nothing to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    /// What pinned cores do unless they are told otherwise.
+    LooksOn,
+    Sleeps,
+}
+
+/// What is measured, on which kind of cores, with one message in how many `--operations`, and what it should come to.
+const COURSES: [(&str, Course, Idle, u64, &str); 6] = [
     (
         "one way, in batches",
         one_way_in_batches,
+        Idle::LooksOn,
         1,
         "20 M/s or more",
     ),
     (
         "one way, one by one",
         one_way_one_by_one,
+        Idle::LooksOn,
         1,
         "20 M/s or more",
     ),
-    ("two producers", two_producers, 1, "5 M/s or more"),
+    (
+        "two producers",
+        two_producers,
+        Idle::LooksOn,
+        1,
+        "5 M/s or more",
+    ),
     (
         "there and back, awake",
-        there_and_back_awake,
+        there_and_back_idle,
+        Idle::LooksOn,
         10,
         "1 µs or less",
     ),
     (
+        "there and back, at work",
+        there_and_back_at_work,
+        Idle::LooksOn,
+        10,
+        "a turn of each",
+    ),
+    (
         "there and back, parked",
-        there_and_back_parked,
+        there_and_back_idle,
+        Idle::Sleeps,
         100,
         "33 µs or less",
     ),
@@ -60,11 +85,11 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     if processors < 3 {
         println!("{processors} processors: the second producer shares one with the receiver");
     }
-    for (what, course, one_in, bar) in COURSES {
+    for (what, course, idle, one_in, bar) in COURSES {
         let messages = (options.operations / one_in).max(1);
         let mut times = Vec::new();
         for round in 0..=options.pairs {
-            let runtime = runtime(options, processors)?;
+            let runtime = runtime(options, processors, idle)?;
             let nanoseconds = course(&runtime, messages) / messages as f64;
             // The first one warms up.
             if round > 0 {
@@ -88,24 +113,27 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     Ok(())
 }
 
-fn runtime(options: &Options, processors: usize) -> io::Result<Runtime> {
+fn runtime(options: &Options, processors: usize, idle: Idle) -> io::Result<Runtime> {
     let driver = match options.driver.as_str() {
         "epoll" => Driver::Epoll,
         _ => Driver::Uring,
     };
     let cores = processors.clamp(2, 3);
-    let builder = Runtime::builder().driver(driver).cores(cores);
+    let mut builder = Runtime::builder().driver(driver).cores(cores);
+    if idle == Idle::Sleeps {
+        builder = builder.spin(Duration::ZERO);
+    }
     builder.pin(processors > 1).build()
 }
 
-/// Keeps the core that it is called on awake until it is dropped.
-struct Awake {
+/// Keeps the core that it is called on at work until it is dropped.
+struct AtWork {
     is_over: Rc<Cell<bool>>,
     _spinning: JoinHandle<()>,
 }
 
-impl Awake {
-    fn new() -> Awake {
+impl AtWork {
+    fn new() -> AtWork {
         let is_over = Rc::new(Cell::new(false));
         let ends = is_over.clone();
         let spinning = spawn(async move {
@@ -113,14 +141,14 @@ impl Awake {
                 yield_now().await;
             }
         });
-        Awake {
+        AtWork {
             is_over,
             _spinning: spinning,
         }
     }
 }
 
-impl Drop for Awake {
+impl Drop for AtWork {
     fn drop(&mut self) {
         self.is_over.set(true);
     }
@@ -149,7 +177,7 @@ fn one_way_in_batches(runtime: &Runtime, messages: u64) -> f64 {
         }
     });
     runtime.block_on(async move {
-        let _awake = Awake::new();
+        let _at_work = AtWork::new();
         let mut batch = Vec::with_capacity(BATCH);
         let mut expected = receiver.recv().await.map_or(0, |first: u64| first + 1);
         let begin = Instant::now();
@@ -167,13 +195,13 @@ fn one_way_in_batches(runtime: &Runtime, messages: u64) -> f64 {
 fn one_way_one_by_one(runtime: &Runtime, messages: u64) -> f64 {
     let (mut sender, mut receiver) = spsc::channel(CAPACITY);
     start(other(runtime), move || async move {
-        let _awake = Awake::new();
+        let _at_work = AtWork::new();
         for number in 0..messages {
             sender.send(number).await.expect("the receiver lives");
         }
     });
     runtime.block_on(async move {
-        let _awake = Awake::new();
+        let _at_work = AtWork::new();
         let mut expected = receiver.recv().await.map_or(0, |first: u64| first + 1);
         let begin = Instant::now();
         while let Some(number) = receiver.recv().await {
@@ -200,7 +228,7 @@ fn two_producers(runtime: &Runtime, messages: u64) -> f64 {
     }
     drop(sender);
     runtime.block_on(async move {
-        let _awake = Awake::new();
+        let _at_work = AtWork::new();
         let mut batch = Vec::with_capacity(BATCH);
         let mut count = u64::from(receiver.recv().await.is_some());
         let begin = Instant::now();
@@ -212,25 +240,25 @@ fn two_producers(runtime: &Runtime, messages: u64) -> f64 {
     })
 }
 
-fn there_and_back_awake(runtime: &Runtime, messages: u64) -> f64 {
+fn there_and_back_at_work(runtime: &Runtime, messages: u64) -> f64 {
     there_and_back(runtime, messages, true)
 }
 
-fn there_and_back_parked(runtime: &Runtime, messages: u64) -> f64 {
+fn there_and_back_idle(runtime: &Runtime, messages: u64) -> f64 {
     there_and_back(runtime, messages, false)
 }
 
-fn there_and_back(runtime: &Runtime, messages: u64, is_awake: bool) -> f64 {
+fn there_and_back(runtime: &Runtime, messages: u64, is_at_work: bool) -> f64 {
     let (mut asking, mut asked) = spsc::channel(1);
     let (mut answering, mut answered) = spsc::channel(1);
     start(other(runtime), move || async move {
-        let _awake = is_awake.then(Awake::new);
+        let _at_work = is_at_work.then(AtWork::new);
         while let Some(number) = asked.recv().await {
             answering.send(number).await.expect("somebody has asked");
         }
     });
     runtime.block_on(async move {
-        let _awake = is_awake.then(Awake::new);
+        let _at_work = is_at_work.then(AtWork::new);
         let mut begin = Instant::now();
         for number in 0..=messages {
             asking.send(number).await.expect("the other core lives");

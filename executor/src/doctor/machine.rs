@@ -44,14 +44,13 @@ impl Machine {
             .read("proc/thread-self/status")
             .or_else(|| system.read("proc/self/status"))
             .unwrap_or_default();
-        let groups = system.read("proc/self/cgroup");
         let online = system.read("sys/devices/system/cpu/online");
         Machine {
             architecture: std::env::consts::ARCH,
             allowed: field(&status, "Cpus_allowed_list").and_then(Processors::listed),
             online: online.as_deref().and_then(Processors::listed),
-            has_groups: groups.is_some(),
-            quota: groups.and_then(|groups| quota(system, &groups)),
+            has_groups: system.read(GROUPS).is_some(),
+            quota: quota_of_process(system),
         }
     }
 }
@@ -69,6 +68,14 @@ impl Processors {
             count: counts?.into_iter().fold(0, usize::saturating_add),
         })
     }
+}
+
+/// Says which control groups the process is in.
+const GROUPS: &str = "proc/self/cgroup";
+
+/// The tightest one that bounds the process.
+pub(super) fn quota_of_process(system: &System) -> Option<Quota> {
+    quota(system, &system.read(GROUPS)?)
 }
 
 /// Where the hierarchies of control groups are found: the second kind alone or beside the first; the first kind.

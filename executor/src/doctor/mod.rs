@@ -53,6 +53,11 @@ pub use report::{Report, Rung};
 use crate::driver::{Examination, Facts, System};
 use machine::Machine;
 
+/// Whether a control group bounds the processor time of this process.
+pub(crate) fn has_quota() -> bool {
+    machine::quota_of_process(&System::here()).is_some()
+}
+
 /// Looks at this machine, for the thread that asks: seccomp filters and allowed processors belong to threads.
 ///
 /// It works inside and outside of a runtime and blocks for some milliseconds, for up to a tenth of a second where locked memory is

@@ -253,6 +253,10 @@ impl Faulty {
         self.driver.refusal()
     }
 
+    pub(crate) fn has_news(&mut self) -> bool {
+        self.driver.has_news()
+    }
+
     pub(crate) fn capabilities(&self) -> &Capabilities {
         self.driver.capabilities()
     }

@@ -147,6 +147,7 @@ mod blocking;
 mod calls;
 mod capabilities;
 mod choice;
+mod completion;
 mod control;
 mod counters;
 mod epoll;
@@ -177,6 +178,7 @@ pub(crate) use blocking::IDLE_MAX;
 pub(crate) use blocking::{Queue, Work};
 pub(crate) use capabilities::{Capabilities, Config};
 pub(crate) use choice::{Choice, seed_of_environment};
+pub(crate) use completion::{Completion, INDEX_MAX, Key};
 pub(crate) use control::{Answer, Control, Name, OptionName, SocketOption, Status};
 pub(crate) use counters::DriverCounters;
 pub use examination::Ability;
@@ -202,39 +204,6 @@ pub(crate) use crate::sys::{OwnedDescriptor, affinity, monotonic_nanos, own, set
 /// What a worker holds: the driver itself, or the fault shim around it.
 #[cfg(not(feature = "fault-injection"))]
 pub(crate) use Driver as Outside;
-
-/// Names one use of one slot: the slot's place in its arena and how often it had
-/// been used before. Travels to the kernel and back as `user_data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    /// At most [`INDEX_MAX`].
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
-
-/// The highest [`Key::index`]: four bits of `user_data` tell operations from the driver's own entries.
-pub(crate) const INDEX_MAX: u32 = (1 << 28) - 1;
-
-/// What came of an operation: the kernel's answer, a count or a negated errno.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Completion {
-    pub(crate) result: i32,
-    /// More completions of the same operation follow; the last one comes without.
-    pub(crate) more: bool,
-    /// The provided buffer that the kernel has taken for it, also when the result is an error.
-    pub(crate) buffer: Option<u16>,
-}
-
-impl Completion {
-    /// The only, or the last, completion of an operation that took no provided buffer.
-    pub(crate) fn last(result: i32) -> Completion {
-        Completion {
-            result,
-            more: false,
-            buffer: None,
-        }
-    }
-}
 
 /// True in a child of the process that made the drivers: they are not the child's.
 #[inline]
@@ -318,6 +287,15 @@ impl Driver {
         match self {
             Driver::Uring(_) | Driver::Sim(_) => None,
             Driver::Epoll(epoll) => epoll.refusal(),
+        }
+    }
+
+    /// Whether something has completed, as far as can be seen without a system call.
+    #[inline]
+    pub(crate) fn has_news(&mut self) -> bool {
+        match self {
+            Driver::Uring(driver) => driver.has_news(),
+            Driver::Epoll(_) | Driver::Sim(_) => false,
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Times {
     is_measured: Cell<bool>,
     /// How long it had nothing to do.
     parked: Cell<u64>,
+    /// How long it has looked on instead of sleeping.
+    spun: Cell<u64>,
     /// How long nobody ran it.
     idle: Cell<u64>,
 }
@@ -43,6 +45,7 @@ impl Times {
             work: Cell::new(0),
             is_measured: Cell::new(false),
             parked: Cell::new(0),
+            spun: Cell::new(0),
             idle: Cell::new(0),
         }
     }
@@ -71,6 +74,14 @@ impl Times {
         self.now.get()
     }
 
+    /// It has looked on between these moments, and goes on with its work if something has come; else it sleeps.
+    pub(crate) fn spin(&self, began: u64, now: u64, has_come: bool) {
+        self.look(began);
+        let passed = self.look(now);
+        self.spun.set(self.spun.get() + passed);
+        self.is_measured.set(!has_come);
+    }
+
     /// The core may sleep from now on, until the next turn begins. `read` is asked now and then only: how long the last turns have worked
     /// says how long this one has.
     #[inline]
@@ -78,7 +89,7 @@ impl Times {
         self.is_parked.set(true);
         let parks = self.parks.get();
         self.parks.set(parks.wrapping_add(1));
-        if parks.is_multiple_of(PARKS_PER_LOOK) {
+        if !self.is_measured.get() && parks.is_multiple_of(PARKS_PER_LOOK) {
             self.work.set(self.look(read()));
             self.is_measured.set(true);
         }
@@ -126,7 +137,13 @@ impl Times {
     /// How long the core has worked.
     pub(crate) fn busy(&self) -> Duration {
         let all = self.now.get().saturating_sub(self.began);
-        Duration::from_nanos(all.saturating_sub(self.parked.get() + self.idle.get()))
+        let other = self.parked.get() + self.spun.get() + self.idle.get();
+        Duration::from_nanos(all.saturating_sub(other))
+    }
+
+    /// How long it has looked on.
+    pub(crate) fn spun(&self) -> Duration {
+        Duration::from_nanos(self.spun.get())
     }
 
     /// How long it had nothing to do.
@@ -198,6 +215,30 @@ mod tests {
         let turns = u128::from(PARKS_PER_LOOK * 2);
         assert_eq!(accounts(&times), (turns * 3, turns * 50));
         assert_eq!(looks.get(), 2);
+    }
+
+    #[test]
+    fn time_for_which_it_looks_on_is_neither() {
+        for has_come in [true, false] {
+            let (hand, times) = at_zero();
+            let began = hand.advance(3);
+            times.spin(began, hand.advance(20), has_come);
+            let mut parked = 0;
+            if !has_come {
+                times.park(|| unreachable!("it has looked"));
+                assert!(times.begin_turn());
+                times.unpark(hand.advance(50));
+                parked = 50;
+            }
+            assert!(!times.begin_turn());
+            times.of_turn(|| hand.advance(7));
+            assert_eq!(accounts(&times), (10, parked));
+            assert_eq!(times.spun().as_millis(), 20);
+            // The next sleep is like any.
+            times.park(|| hand.0.get());
+            times.unpark(hand.advance(40));
+            assert_eq!(accounts(&times), (10, parked + 40));
+        }
     }
 
     #[test]

@@ -1,22 +1,21 @@
 //! [`Builder`]: the settings of a runtime.
 
-use std::cell::RefCell;
+mod starting;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::cores::{Bound, Cores, Plan};
-use super::threads::CoreThread;
 use super::{Others, Runtime};
 use crate::buf::ReceiveSettings;
 use crate::buf::arena::ARENA_MAX;
-use crate::cores::{CoreId, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX, Team};
+use crate::cores::{SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
 use crate::driver::{Choice, Config};
-use crate::observe::{Board, Watchdog};
-use crate::random::Random;
+use crate::observe::Watchdog;
 use crate::scheduler::{SHARE_MAX, SHARES_DEFAULT};
-use crate::task::{FirstPanic, PanicPolicy, PanicResponse};
-use crate::worker::{Settings, Siblings, Worker};
+use crate::task::{PanicPolicy, PanicResponse};
+use crate::worker::{SPIN_DEFAULT, SPIN_MAX, Settings, Worker};
 
 /// How long a closed stream may go on sending, unless set.
 pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
@@ -24,9 +23,6 @@ pub(super) const LINGER_DEFAULT: Duration = Duration::from_secs(5);
 pub(crate) const REGISTERED_MEMORY_DEFAULT: usize = 1 << 20;
 /// How long dropping a runtime may take, unless set.
 pub(super) const SHUTDOWN_DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
-
-/// Which of the generators of a runtime's seed those of its other cores are drawn from.
-const SEEDS_OF_CORES: u64 = 2;
 
 /// Which way to the kernel a runtime takes. Programs see no difference but speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +64,8 @@ pub struct Builder {
     is_seeded: bool,
     cores: Cores,
     is_pinned: bool,
+    /// `None`: as long as it pays, where it does.
+    spin: Option<Duration>,
     core_thread_name: String,
     shutdown_deadline: Duration,
     panic_policy: PanicPolicy,
@@ -96,6 +94,7 @@ impl Builder {
             class_shares: SHARES_DEFAULT,
             start_paused: false,
             panics: PanicResponse::Isolate,
+            spin: Duration::ZERO,
             board: None,
         };
         Builder {
@@ -103,6 +102,7 @@ impl Builder {
             is_seeded: false,
             cores: Cores::One,
             is_pinned: false,
+            spin: None,
             core_thread_name: "krug-core".into(),
             shutdown_deadline: SHUTDOWN_DEADLINE_DEFAULT,
             panic_policy: PanicPolicy::Isolate,
@@ -153,6 +153,27 @@ impl Builder {
     /// blocks are not; threads that tasks start themselves inherit the processor of their core.
     pub fn pin(mut self, pin: bool) -> Builder {
         self.is_pinned = pin;
+        self
+    }
+
+    /// For how long at most, up to 1 ms, a core that has nothing to do looks on for something to come before it sleeps. Zero: it sleeps at once. Unless set:
+    /// 20 µs where each core has a processor for itself, which is where they are [pinned](Builder::pin), not more than there are processors, and not bounded by
+    /// a quota of a control group; elsewhere zero.
+    ///
+    /// To wake a core that sleeps takes tens of microseconds, which is most of what a lone request takes, or a message from another core. A core
+    /// that looks on uses its processor meanwhile, so it learns: if nothing comes it lets one sleep pass before it looks on again, then 3, 7, up to 255;
+    /// if something has come it looks on before each. An idle core sleeps. [`Metrics::spinning`](super::Metrics::spinning) says
+    /// how long it was. On epoll, where it takes a system call to see whether something has come, and in a simulation a core never looks on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// // The lowest latency that there is, also for what comes every tenth of a millisecond; at the cost of the processor.
+    /// let runtime = krug::Runtime::builder().pin(true).spin(Duration::from_micros(200)).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn spin(mut self, longest: Duration) -> Builder {
+        self.spin = Some(longest.min(SPIN_MAX));
         self
     }
 
@@ -370,6 +391,11 @@ impl Builder {
         if is_simulated && plan.places.len() > 1 {
             return self.build_simulated(plan.places.len(), settings);
         }
+        let pays = plan.is_a_processor_for_each() && !crate::doctor::has_quota();
+        settings.spin = self.spin.unwrap_or(match pays {
+            true => SPIN_DEFAULT,
+            false => Duration::ZERO,
+        });
         let watchdog = self.watchdog.filter(|_| !is_simulated);
         let boards: Vec<_> = match watchdog {
             Some(_) => plan.places.iter().map(|_| Arc::default()).collect(),
@@ -397,89 +423,4 @@ impl Builder {
             _bound: bound,
         })
     }
-
-    /// Several cores on this thread.
-    fn build_simulated(&self, count: usize, mut settings: Settings) -> io::Result<Runtime> {
-        settings.driver.choice = Choice::Sim;
-        let others = (1..count).map(|number| of_core(number, &settings));
-        let (worker, siblings) = Siblings::new(&settings, others)?;
-        let cores = worker.core().scheduler.team();
-        Ok(Runtime {
-            worker: Some(worker),
-            others: Others::Simulated(RefCell::new(siblings)),
-            cores,
-            shutdown_deadline: self.shutdown_deadline,
-            panics: settings.panics,
-            watchdog: None,
-            _bound: None,
-        })
-    }
-
-    fn panic_response(&self) -> PanicResponse {
-        match self.panic_policy {
-            PanicPolicy::Isolate => PanicResponse::Isolate,
-            PanicPolicy::Shutdown => {
-                PanicResponse::Shutdown(Arc::new(FirstPanic::new(self.shutdown_deadline)))
-            }
-            PanicPolicy::Abort => PanicResponse::Abort,
-        }
-    }
-
-    /// All cores but the first one.
-    fn start_others(
-        &self,
-        places: impl Iterator<Item = Option<Vec<usize>>>,
-        first: CoreId,
-        settings: &Settings,
-        boards: &[Arc<Board>],
-    ) -> io::Result<Started> {
-        let mut threads = Vec::new();
-        let mut cores = vec![first];
-        let mut made = Ok(());
-        for (place, number) in places.zip(1_usize..) {
-            let mut settings = of_core(number, settings);
-            settings.board = boards.get(number).cloned();
-            match CoreThread::start(number, &self.core_thread_name, place, settings) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    made = Err(error);
-                    break;
-                }
-            }
-        }
-        // They are made at the same time. The error of the lowest number is told.
-        for thread in &threads {
-            match thread.id() {
-                Ok(id) => cores.push(id),
-                Err(error) => {
-                    made = Err(error);
-                    break;
-                }
-            }
-        }
-        if let Err(error) = made {
-            threads.into_iter().for_each(CoreThread::give_up);
-            return Err(error);
-        }
-        let cores = Team::new(cores);
-        for thread in &mut threads {
-            thread.run_among(&cores);
-        }
-        Ok(Started { threads, cores })
-    }
-}
-
-/// The settings of another core than the first one.
-fn of_core(number: usize, settings: &Settings) -> Settings {
-    let mut settings = settings.clone();
-    let seeds = Random::of_stream(settings.driver.seed, SEEDS_OF_CORES, number as u64);
-    settings.driver.seed = seeds.next();
-    settings
-}
-
-/// What `build` has started.
-struct Started {
-    threads: Vec<CoreThread>,
-    /// All cores, the first one among them.
-    cores: Team,
 }

@@ -41,6 +41,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether each core is bound to a processor that no other core is on.
+    pub(super) fn is_a_processor_for_each(&self) -> bool {
+        let mut taken = Vec::new();
+        self.places.iter().all(|place| match place.as_deref() {
+            Some([processor]) if !taken.contains(processor) => {
+                taken.push(*processor);
+                true
+            }
+            _ => false,
+        })
+    }
+
     fn anywhere(count: usize) -> Plan {
         Plan {
             places: vec![None; count],
@@ -230,6 +242,21 @@ mod tests {
             let error = Plan::of_set(set, true, &[1, 2]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_core_has_a_processor_for_itself_only_if_it_is_bound_to_one_that_no_other_is_on() {
+        for (place, has_its_own) in [
+            (Plan::of_set(&[1, 2], true, &[1, 2]).unwrap(), true),
+            (Plan::of_set(&[1, 2], false, &[1, 2]).unwrap(), false),
+            (Plan::anywhere(2), false),
+        ] {
+            assert_eq!(place.is_a_processor_for_each(), has_its_own, "{place:?}");
+        }
+        for (count, has_its_own) in [(1, true), (2, true), (3, false)] {
+            let plan = Plan::among(Some(count), true, &System::here(), &[0, 1]);
+            assert_eq!(plan.is_a_processor_for_each(), has_its_own, "{plan:?}");
         }
     }
 }

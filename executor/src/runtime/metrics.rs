@@ -42,6 +42,12 @@ pub struct Metrics {
     /// How long it was allowed to sleep. What the kernel does in the same system call, such as sending, is in it. The time outside of
     /// `block_on` is neither.
     pub parked: Duration,
+    /// How long it has looked on for work before it slept; see [`Builder::spin`](super::Builder::spin). This is neither of the two.
+    pub spinning: Duration,
+    /// How often it has looked on.
+    pub spins: u64,
+    /// How often something came meanwhile.
+    pub spins_caught: u64,
     /// System calls that submitted or waited (`io_uring_enter`).
     pub enters: u64,
     /// Operations started.
@@ -120,6 +126,9 @@ impl Metrics {
             messages: core.counters.messages.get(),
             busy: core.times.busy(),
             parked: core.times.parked(),
+            spinning: core.times.spun(),
+            spins: core.counters.spins.get(),
+            spins_caught: core.counters.spins_caught.get(),
             enters: driver.enters,
             operations: core.counters.operations.get(),
             submitted: driver.submitted,
@@ -143,13 +152,15 @@ impl Metrics {
     }
 
     /// What is one number each, with its name.
-    fn numbers(&self) -> [(&'static str, u64); 20] {
+    fn numbers(&self) -> [(&'static str, u64); 22] {
         [
             ("turns", self.turns),
             ("polls", self.polls),
             ("wakes", self.wakes),
             ("wakes from afar", self.wakes_from_afar),
             ("messages", self.messages),
+            ("spins", self.spins),
+            ("spins caught", self.spins_caught),
             ("enters", self.enters),
             ("operations", self.operations),
             ("submitted", self.submitted),
@@ -175,7 +186,11 @@ impl fmt::Display for Metrics {
         for (name, number) in self.numbers() {
             writeln!(f, "{name:<20}{number:>14}")?;
         }
-        for (name, time) in [("busy", self.busy), ("parked", self.parked)] {
+        for (name, time) in [
+            ("busy", self.busy),
+            ("parked", self.parked),
+            ("spinning", self.spinning),
+        ] {
             // A debugged duration minds no width.
             writeln!(f, "{name:<20}{:>14}", format!("{time:.1?}"))?;
         }

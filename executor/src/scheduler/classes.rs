@@ -129,6 +129,16 @@ impl Classes {
         polls == 0 || !until.has_come()
     }
 
+    /// Whether the turn, which has made so many polls, has just polled what was urgent, all of it. What that has asked of the kernel begins
+    /// before a poll that may be long: the next one is another turn's.
+    pub(super) fn urgent_polls_are_over(&self, turn: &TurnBudget, polls: usize) -> bool {
+        let was_urgent = |slice: Slice| slice.class == Some(Class::Latency);
+        polls > 0
+            && turn.until.is_some()
+            && self.latency.len() == 0
+            && self.slice.get().is_some_and(was_urgent)
+    }
+
     /// Which class is next, and pays for its poll. At least one has to be ready.
     pub(super) fn choose(&self, is_default_ready: bool) -> Class {
         let level = self.level.get();

@@ -29,6 +29,7 @@ fn worker_on(restrict: fn(&mut Capabilities)) -> Worker {
         class_shares: [1; 3],
         start_paused: false,
         panics: crate::task::PanicResponse::Isolate,
+        spin: Duration::ZERO,
         board: None,
     };
     Worker::new(&settings).unwrap()

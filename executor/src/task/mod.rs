@@ -47,6 +47,8 @@
 //! - While tasks of another class than the default one are ready, a turn of the loop ends after 256 polls or 500 µs, and the core looks for
 //!   what has completed, whatever else is ready: that is how long the result of an urgent task's operation may go unseen, plus
 //!   one poll. No poll is ever interrupted.
+//! - A turn also ends when the tasks of [`Class::Latency`] have been polled that were ready: what they have asked of the kernel begins before the next poll
+//!   of another task, however long that takes.
 //! - Of a core whose tasks are all of the default class, nothing of this costs anything.
 //! - The future that [`block_on`](crate::Runtime::block_on) runs is no task: if it was woken, it is polled once a turn.
 //!

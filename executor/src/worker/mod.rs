@@ -9,12 +9,16 @@
 //! ```
 
 mod ending;
+mod inside;
 mod siblings;
+mod spin;
 mod stepping;
 mod turns;
 
 pub(crate) use ending::Remains;
+pub(crate) use inside::Inside;
 pub(crate) use siblings::Siblings;
+pub(crate) use spin::{SPIN_DEFAULT, SPIN_MAX};
 pub(crate) use stepping::{MainFuture, Stepped, Turn};
 pub(crate) use turns::{TakesTurns, draw, next_moment};
 
@@ -26,26 +30,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::buf::arena::{self, Arena};
-use crate::buf::{Pool, ReceiveSettings, pool};
-use crate::context::{self, Clock, Core, Counters, Expiry};
+use crate::buf::arena::Arena;
+use crate::buf::{Pool, ReceiveSettings};
+use crate::context::{Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, Team, quietly};
 use crate::driver::{
-    self, Completion, Config, DriverCounters, Key, Outside, Wait, monotonic_nanos,
+    self, Choice, Completion, Config, DriverCounters, Key, Outside, Wait, monotonic_nanos,
 };
-use crate::inflight::{self, Delivery, Slots};
+use crate::inflight::{Delivery, Slots};
 use crate::observe::{self, Board, Latencies, Times};
 use crate::random::Random;
 use crate::scheduler::{Scheduler, TurnBudget, Until};
-use crate::source::{self, Sources};
-use crate::task::{Entered, MainTask, PanicResponse, budget};
+use crate::source::Sources;
+use crate::task::{MainTask, PanicResponse, budget};
 use crate::wheel::Wheel;
+
+use spin::Spin;
 
 /// How many polls one turn makes at most before it looks at the ring again.
 pub(crate) const POLLS_MAX: usize = 256;
 /// How long one turn polls at most before it looks at the ring again. Both are guards of
 /// fairness: a turn that ends early costs nothing measurable, one that does not starves I/O.
 pub(crate) const RUN_MAX: Duration = Duration::from_micros(500);
+
+/// How often a core that looks on does so before it looks at the clock again.
+const LOOKS_PER_CLOCK: usize = 4;
 
 /// Which of the generators of a core's seed is the programs'.
 const NUMBERS_OF_PROGRAMS: u64 = 1;
@@ -64,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) class_shares: [u32; 3],
     pub(crate) start_paused: bool,
     pub(crate) panics: PanicResponse,
+    /// For how long at most a core looks on before it sleeps. Zero: it sleeps at once.
+    pub(crate) spin: Duration,
     /// Where it shows what it polls, if somebody watches. Each core has one of its own.
     pub(crate) board: Option<Arc<Board>>,
 }
@@ -82,6 +93,7 @@ pub(crate) struct Worker {
     arena: Rc<Arena>,
     core: Rc<Core>,
     lease: MailboxLease,
+    spin: Spin,
     completions: RefCell<Vec<(Key, Completion)>>,
     expired: RefCell<Vec<Expiry>>,
 }
@@ -98,6 +110,11 @@ impl Worker {
             clock.pause();
         }
         let times = Rc::new(Times::new(clock.system_nanos()));
+        // Another driver does not show without a system call what has come.
+        let spin = match driver.choice() == Choice::Uring {
+            true => settings.spin,
+            false => Duration::ZERO,
+        };
         let latencies = Rc::new(Latencies::new());
         let core = Core {
             id,
@@ -129,6 +146,7 @@ impl Worker {
             arena: Rc::new(Arena::new(settings.registered_memory)),
             core: Rc::new(core),
             lease,
+            spin: Spin::new(spin),
             completions: RefCell::default(),
             expired: RefCell::default(),
         })
@@ -149,18 +167,6 @@ impl Worker {
 
     pub(crate) fn driver_counters(&self) -> DriverCounters {
         self.core.driver.borrow().counters()
-    }
-
-    /// Makes this core the thread's current one until the answer is dropped.
-    pub(crate) fn enter(&self) -> Inside {
-        Inside {
-            scheduler: Some(self.core.scheduler.enter()),
-            core: context::replace(Some(self.core.clone())),
-            arena: arena::replace(Some(self.arena.clone())),
-            pool: pool::replace(Some(self.pool.clone())),
-            slots: inflight::replace(Some(self.slots.clone())),
-            sources: source::replace(Some(self.sources.clone())),
-        }
     }
 
     /// Runs `future` and all tasks until `future` is ready.
@@ -344,13 +350,58 @@ impl Worker {
         if self.core.clock.is_paused() && deadline.is_some() {
             return self.skip_to(deadline);
         }
+        let deadline = deadline.map(|deadline| self.core.clock.to_system(deadline));
+        if self.spin.is_due() && self.looks_on(deadline) {
+            return;
+        }
         if !self.lease.prepare_park() {
             return self.submit(Wait::No);
         }
-        let deadline = deadline.map(|deadline| self.core.clock.to_system(deadline));
         self.core.times.park(|| self.core.clock.system_nanos());
         self.submit(Wait::Until(deadline));
         self.lease.unpark();
+    }
+
+    /// Looks on for a moment before the core sleeps: who sends to it meanwhile has nobody to wake. True if something has come, or the moment of a
+    /// timer.
+    #[inline(never)]
+    fn looks_on(&self, deadline: Option<Instant>) -> bool {
+        self.submit(Wait::No);
+        if self.has_come() {
+            return true;
+        }
+        let core = &self.core;
+        let left = deadline.map(|moment| moment.saturating_duration_since(core.clock.system_now()));
+        let time = self.spin.time(left);
+        let began = core.clock.system_nanos();
+        let mut now = began;
+        let has_come = loop {
+            let comes = (0..LOOKS_PER_CLOCK).any(|_| {
+                std::hint::spin_loop();
+                self.has_come()
+            });
+            now = core.clock.system_nanos().max(now);
+            if comes {
+                break true;
+            }
+            if now - began >= time.as_nanos() as u64 {
+                break left.is_some_and(|left| left <= time);
+            }
+        };
+        core.times.spin(began, now, has_come);
+        self.spin.learn(has_come);
+        Counters::add(&core.counters.spins, 1);
+        if has_come {
+            Counters::add(&core.counters.spins_caught, 1);
+            // Completions may wait in the kernel for a system call that hands them out; else this makes none.
+            self.submit(Wait::No);
+        }
+        has_come
+    }
+
+    fn has_come(&self) -> bool {
+        let has_completions = !self.completions.borrow().is_empty();
+        has_completions || self.lease.has_mail() || self.core.driver.borrow_mut().has_news()
     }
 
     /// With the clock paused: when nothing else can happen, the next timer is due.
@@ -403,42 +454,6 @@ impl Worker {
     fn try_submit(&self, wait: Wait) -> io::Result<()> {
         let mut completions = self.completions.borrow_mut();
         self.core.driver.borrow_mut().enter(wait, &mut completions)
-    }
-}
-
-/// While it lives, its core is the thread's current one.
-pub(crate) struct Inside {
-    // Restored before the others, which wakers of tasks may need.
-    scheduler: Option<Entered<'static>>,
-    core: Option<Rc<Core>>,
-    arena: Option<Rc<Arena>>,
-    pool: Option<Rc<Pool>>,
-    slots: Option<Rc<Slots>>,
-    sources: Option<Rc<Sources>>,
-}
-
-impl Inside {
-    /// While it lives, the thread has no current core.
-    fn nobody() -> Inside {
-        Inside {
-            scheduler: Some(Entered::nobody()),
-            core: context::replace(None),
-            arena: arena::replace(None),
-            pool: pool::replace(None),
-            slots: inflight::replace(None),
-            sources: source::replace(None),
-        }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        drop(source::replace(self.sources.take()));
-        drop(inflight::replace(self.slots.take()));
-        drop(pool::replace(self.pool.take()));
-        drop(arena::replace(self.arena.take()));
-        drop(context::replace(self.core.take()));
-        drop(self.scheduler.take());
     }
 }
 

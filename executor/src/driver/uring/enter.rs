@@ -173,6 +173,12 @@ impl Uring {
         sleep.completions_min > 0 || self.queued() > 0 || self.kernel_has_work()
     }
 
+    /// Completions are there, or wait for a system call to hand them out.
+    #[inline]
+    pub(crate) fn has_news(&mut self) -> bool {
+        !self.ring.0.completion().is_empty() || self.kernel_has_work()
+    }
+
     /// Completions wait for a system call to hand them out.
     fn kernel_has_work(&mut self) -> bool {
         let queue = self.ring.0.submission();

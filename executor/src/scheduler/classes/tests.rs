@@ -303,6 +303,35 @@ fn where_classes_mix_a_turn_keeps_to_its_bounds_whatever_is_due() {
 }
 
 #[test]
+fn a_turn_ends_with_its_urgent_polls_so_that_what_they_asked_for_begins() {
+    for other in [Class::Default, Class::Background] {
+        let bench = Bench::new();
+        let _entered = bench.scheduler.enter();
+        let counts = Counts::default();
+        let sleeper = spawn_sleeper(Class::Latency, &counts);
+        for _ in 0..100 {
+            spawn_yielding(other, &counts);
+        }
+        let far = TurnBudget {
+            polls_max: 256,
+            until: Some(Until {
+                nanos: 2,
+                clock: || 1,
+            }),
+        };
+        for _ in 0..3 {
+            // Others may be first, where what was urgent has used up its share of the time; nothing else ends the turn early.
+            let polls = bench.scheduler.run(far);
+            assert!(polls < 256, "{other:?}: {polls}");
+            assert_eq!(counts.take()[Class::Latency as usize], 1, "{other:?}");
+            assert_eq!(bench.scheduler.run(far), 256, "{other:?}");
+            assert_eq!(counts.take()[other as usize], 256, "{other:?}");
+            wake(&sleeper);
+        }
+    }
+}
+
+#[test]
 fn tasks_of_any_class_end_with_their_scheduler() {
     let bench = Bench::new();
     let handles = {
