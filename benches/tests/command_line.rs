@@ -111,7 +111,7 @@ fn a_file_is_read_in_every_way_and_goes_away_again() {
     for kind in ["runs", "curve"] {
         has_lines_of(&kept, kind, &[models, others].concat());
     }
-    has_lines_of(&kept, "ratios", &others);
+    has_lines_of(&kept, "comparison", &others);
     let run = kept.lines().find(|line| line.contains("\"runs\"")).unwrap();
     assert!(
         run.contains("\"p99_us\":[") && run.contains("\"cpu_us\":["),

@@ -18,16 +18,6 @@ pub(crate) struct Pace {
     pub(crate) operations_max: u64,
 }
 
-impl Pace {
-    /// The share of one of `workers` that do the work together.
-    pub(crate) fn shared(self, workers: usize) -> Pace {
-        Pace {
-            operations_max: self.operations_max.div_ceil(workers as u64),
-            ..self
-        }
-    }
-}
-
 /// That an operation has begun, and when, if its latency is to be known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begun(Option<Instant>);
@@ -37,6 +27,8 @@ pub(crate) struct Begun(Option<Instant>);
 pub(crate) struct Meter {
     pace: Pace,
     created: Instant,
+    /// There are others, whose windows are the same.
+    is_one_of_several: bool,
     begun: u64,
     finished: u64,
     window: Option<Window>,
@@ -58,6 +50,7 @@ impl Meter {
         Meter {
             pace,
             created: Instant::now(),
+            is_one_of_several: false,
             begun: 0,
             finished: 0,
             window: None,
@@ -67,13 +60,30 @@ impl Meter {
         }
     }
 
+    /// For one of so many workers that began to work at this moment and know nothing of each other. All count within the same
+    /// window, whether they are on a processor at its edges or not, and share the bound of operations.
+    pub(crate) fn of_several(pace: Pace, workers: usize, began: Instant) -> Meter {
+        Meter {
+            created: began,
+            is_one_of_several: true,
+            ..Meter::new(Pace {
+                operations_max: pace.operations_max.div_ceil(workers as u64),
+                ..pace
+            })
+        }
+    }
+
     /// Begins another operation, unless it is time to end.
     pub(crate) fn begin(&mut self) -> Option<Begun> {
+        self.begin_by(Instant::now)
+    }
+
+    fn begin_by(&mut self, clock: impl FnOnce() -> Instant) -> Option<Begun> {
         if self.is_over || self.begun >= self.pace.operations_max {
             return None;
         }
         let begun = if self.begun.is_multiple_of(self.pace.stride) {
-            let now = Instant::now();
+            let now = clock();
             self.look_at(now);
             if self.is_over {
                 return None;
@@ -98,10 +108,12 @@ impl Meter {
     /// Opens the window after the warm-up. Closes it when the time is over and something was counted, so
     /// that a slow machine gives a small number and not none.
     fn look_at(&mut self, now: Instant) {
+        let opens = self.created + self.pace.warm_up;
         match &self.window {
-            None if now - self.created >= self.pace.warm_up => {
+            None if now >= opens => {
+                let opened = if self.is_one_of_several { opens } else { now };
                 self.window = Some(Window {
-                    opened: now,
+                    opened,
                     finished_before: self.finished,
                     busy_before: system::process_time(),
                     seen: None,
@@ -119,13 +131,17 @@ impl Meter {
 
     fn close(&mut self, now: Instant) {
         self.is_over = true;
-        if let Some(window) = &mut self.window {
-            let busy = system::process_time().saturating_sub(window.busy_before);
-            let count = self.finished - window.finished_before;
-            window
-                .seen
-                .get_or_insert((count, now - window.opened, busy));
+        let Some(window) = &mut self.window else {
+            return;
+        };
+        let count = self.finished - window.finished_before;
+        let mut elapsed = now - window.opened;
+        if self.is_one_of_several && count > 1 {
+            // What is later than the end was spent waiting for a processor that another one had.
+            elapsed = elapsed.min(self.pace.measured);
         }
+        let busy = system::process_time().saturating_sub(window.busy_before);
+        window.seen.get_or_insert((count, elapsed, busy));
     }
 
     pub(crate) fn measured(mut self) -> Measured {
@@ -161,16 +177,14 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// What several workers of one process have done side by side.
-    pub(crate) fn together(workers: Vec<Measured>) -> Measured {
-        let count = workers.len() as f64;
-        let sum = |part: fn(&Measured) -> f64| workers.iter().map(part).sum::<f64>();
-        let (rate, load) = (sum(|one| one.rate), sum(|one| one.load));
+    /// What several workers of one process have done side by side, for which it was so long on processors.
+    pub(crate) fn together(workers: Vec<Measured>, busy: Duration) -> Measured {
+        let rate = workers.iter().map(|one| one.rate).sum::<f64>();
+        let operations: u64 = workers.iter().map(|one| one.operations).sum();
         let mut together = Measured {
-            operations: workers.iter().map(|one| one.operations).sum(),
+            operations,
             rate,
-            // Each has seen the whole process.
-            load: load / count.max(1.0),
+            load: busy.as_secs_f64() / operations.max(1) as f64 * rate,
             latencies: None,
             calls: workers.iter().map(|one| one.calls).sum(),
         };
@@ -265,18 +279,44 @@ mod tests {
     }
 
     #[test]
-    fn workers_together_are_as_fast_as_all_of_them_and_have_seen_one_process() {
-        let one = |rate, load| Measured {
+    fn workers_together_are_as_fast_as_all_of_them_and_cost_what_their_process_did() {
+        let one = |rate| Measured {
             operations: 10,
             rate,
-            load,
+            load: 7.0,
             latencies: None,
             calls: Some(20),
         };
-        let both = Measured::together(vec![one(100.0, 1.5), one(50.0, 1.5)]);
-        assert_eq!((both.operations, both.rate, both.load), (20, 150.0, 1.5));
+        let both = Measured::together(vec![one(100.0), one(50.0)], Duration::from_millis(2));
+        assert_eq!((both.operations, both.rate), (20, 150.0));
         assert_eq!(both.calls_each(), Some(2.0));
-        assert_eq!(both.cpu_us(), 10_000.0);
+        assert!((both.cpu_us() - 100.0).abs() < 1e-6, "{}", both.cpu_us());
+    }
+
+    #[test]
+    fn workers_that_take_turns_on_a_processor_are_no_faster_than_it() {
+        let began = Instant::now();
+        let mut now = began;
+        let mut meters = [(); 8].map(|()| Meter::of_several(pace(40, 4), 8, began));
+        while !meters.iter().all(|meter| meter.is_over) {
+            for meter in &mut meters {
+                // Three milliseconds for each, ten microseconds for an operation; the others wait meanwhile.
+                for _ in 0..300 {
+                    let Some(begun) = meter.begin_by(|| now) else {
+                        break;
+                    };
+                    now += Duration::from_micros(10);
+                    meter.end(begun);
+                }
+            }
+        }
+        let together = Measured::together(meters.map(Meter::measured).to_vec(), Duration::ZERO);
+        // All it can do is 100000.
+        assert!(
+            (together.rate - 1e5).abs() < 5e3,
+            "{} a second",
+            together.rate
+        );
     }
 
     #[test]

@@ -258,11 +258,11 @@ unsafe fn relay(from: RawFd, to: RawFd) -> ! {
             }
             let whole = length - length % RECORD;
             // At most 4096 bytes: all of it at once, or, after a signal, nothing.
-            while whole > 0 {
-                match libc::write(1, room.as_ptr().cast(), whole) {
-                    count if count.cast_unsigned() == whole => break,
-                    -1 if *libc::__errno_location() == libc::EINTR => {}
-                    _ => libc::_exit(5),
+            if whole > 0 {
+                while libc::write(1, room.as_ptr().cast(), whole).cast_unsigned() != whole {
+                    if *libc::__errno_location() != libc::EINTR {
+                        libc::_exit(5);
+                    }
                 }
             }
             room.copy_within(whole..length, 0);

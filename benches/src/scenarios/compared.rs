@@ -1,7 +1,9 @@
 //! Models of one kind, measured in turn: a table, ratios, and lines of JSON.
 
 use std::io;
+use std::thread;
 
+use crate::floor::system;
 use crate::harness::machine::Machine;
 use crate::harness::meter::Measured;
 use crate::harness::pairs::{Runs, Who, interleave};
@@ -82,6 +84,22 @@ fn is_refusal(error: &io::Error) -> bool {
         error.kind(),
         Unsupported | PermissionDenied | OutOfMemory | WouldBlock
     )
+}
+
+/// Runs a model on the first core, with all the threads that it starts: what one core can do is compared, also where a pool of threads
+/// would take more of them.
+pub(super) fn on_one_core<T: Send>(run: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if let Some(core) = system::allowed_cores().first() {
+                system::pin_to(*core)?;
+            }
+            run()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+    })
 }
 
 /// The runs of one comparison.
@@ -191,11 +209,12 @@ impl Compared {
         let best = all
             .filter(|index| named(index) != FLOOR && !named(index).starts_with(OURS))
             .max_by(|left, right| rate(left).total_cmp(&rate(right)));
-        for (word, index) in [("floor", floor), ("best peer", best)] {
-            if let Some(index) = index {
-                let ratio = self.comparison(index).ratios.median;
-                text += &format!("; {ratio:.3} of the {word}, {}", named(&index));
-            }
+        if let Some(index) = floor {
+            text += &format!("; {:.3} of the floor", self.comparison(index).ratios.median);
+        }
+        if let Some(index) = best {
+            let ratio = self.comparison(index).ratios.median;
+            text += &format!("; {ratio:.3} of the best peer, {}", named(&index));
         }
         text
     }
@@ -231,8 +250,9 @@ impl Compared {
             report::keep(options.json.as_deref(), &line)?;
         }
         for (index, baseline) in self.baselines.iter().enumerate() {
-            let mut line = Line::of(machine, scenario, "ratios");
+            let mut line = Line::of(machine, scenario, "comparison");
             line.text("peer", self.subject).text("baseline", baseline);
+            line.number("resolution", RESOLUTION);
             line.numbers("ratios", self.runs.ratios(index, |run| run.rate));
             circumstances(&mut line);
             report::keep(options.json.as_deref(), &line)?;
@@ -344,6 +364,15 @@ mod tests {
     }
 
     #[test]
+    fn all_threads_of_a_model_are_on_one_core() {
+        let cores = on_one_core(|| {
+            let child = thread::spawn(system::allowed_cores);
+            child.join().map_err(|_| io::Error::other("it panicked"))
+        });
+        assert_eq!(cores.unwrap(), system::allowed_cores()[..1]);
+    }
+
+    #[test]
     fn the_best_of_the_others_is_neither_the_floor_nor_ours() {
         let options = options("files --pairs 2");
         let chosen = choose(&options, NAMES).unwrap().unwrap();
@@ -365,7 +394,7 @@ mod tests {
         });
         assert_eq!(
             compared.unwrap().stand(),
-            "0.9 k/s, 2000.00 µs of CPU each; 0.900 of the floor, floor; 1.500 of the best peer, fast"
+            "0.9 k/s, 2000.00 µs of CPU each; 0.900 of the floor; 1.500 of the best peer, fast"
         );
     }
 }

@@ -76,6 +76,7 @@ fn compare(options: &Options, machine: &Machine, chosen: &Chosen, pipes: usize) 
     compared.tell();
     println!("here {}", compared.stand());
     compared.keep(options, machine, "many-pipes", |line| {
+        line.text("what", &format!("{pipes} pipes"));
         line.number("pipes", pipes as f64).number("bytes", 32.0);
     })?;
     for (name, rate) in compared.rates() {

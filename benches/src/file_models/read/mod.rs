@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ::krug::runtime::Driver;
 
@@ -140,16 +141,21 @@ struct Reads {
 
 impl Reads {
     fn new(job: &Job) -> Reads {
-        Reads::of_worker(job, 0, 1)
+        Reads::metered(job, job.seed, Meter::new(job.pace))
     }
 
-    /// The part of one of several threads that know nothing of each other.
-    fn of_worker(job: &Job, index: usize, workers: usize) -> Reads {
+    /// The part of one of `depth` threads that began at this moment and know nothing of each other.
+    fn of_thread(job: &Job, index: usize, began: Instant) -> Reads {
+        let meter = Meter::of_several(job.pace, job.depth, began);
+        Reads::metered(job, job.seed.wrapping_add(index as u64), meter)
+    }
+
+    fn metered(job: &Job, seed: u64, meter: Meter) -> Reads {
         Reads {
-            random: Random::new(job.seed.wrapping_add(index as u64)),
+            random: Random::new(seed),
             bytes: job.bytes,
             check: job.check,
-            meter: Meter::new(job.pace.shared(workers)),
+            meter,
         }
     }
 
