@@ -9,6 +9,8 @@ pub(crate) mod read;
 
 use std::io;
 
+pub(crate) use calls::place::is_in_memory;
+
 /// The file ends where there should be more of it.
 fn ends_early() -> io::Error {
     io::Error::new(

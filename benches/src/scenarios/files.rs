@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::compared::{Chosen, Compared, Plot, able, choose, on_one_core};
 use super::scratch::Scratch;
+use crate::file_models;
 use crate::file_models::content::{self, BLOCK, Check};
 use crate::file_models::read::{Access, Job, MODELS, Model};
 use crate::harness::machine::Machine;
@@ -53,9 +54,9 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     content::write_blocks(&path, options.file_bytes)?;
     for access in [Access::Cached, Access::Direct] {
         if access == Access::Direct
-            && let Err(error) = trial(options, &path, access, "blocking")
+            && let Some(reason) = no_direct(options, &path)?
         {
-            println!("\nfiles, direct: skipped: the file system does not do it: {error}");
+            println!("\nfiles, direct: skipped: {reason}");
             continue;
         }
         let Some(able) = able(
@@ -103,6 +104,15 @@ fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
         check: Check::Three,
         seed: 1,
     }
+}
+
+/// Why the file cannot be read past the cache, if it cannot.
+fn no_direct(options: &Options, path: &Path) -> io::Result<Option<String>> {
+    if file_models::is_in_memory(path)? {
+        return Ok(Some("the file lies in memory (see --dir)".to_owned()));
+    }
+    let refused = trial(options, path, Access::Direct, "blocking").err();
+    Ok(refused.map(|error| format!("the file system does not do it: {error}")))
 }
 
 /// Fails if this model cannot read so.

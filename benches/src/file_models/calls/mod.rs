@@ -3,6 +3,7 @@
 //! names a place in memory that belongs to the same value, which waits, when it is dropped, for what is in flight.
 
 pub(super) mod linux_aio;
+pub(super) mod place;
 pub(super) mod posix_aio;
 pub(super) mod ring;
 pub(super) mod sync;
