@@ -54,6 +54,7 @@ pub(super) fn choose(options: &Options, names: &[&'static str]) -> io::Result<Op
 
 /// Leaves out those that the machine refuses, and tells why. Nothing, if there is nothing left to compare.
 pub(super) fn able(
+    what: &str,
     (subject, baselines): &Chosen,
     mut trial: impl FnMut(&'static str) -> io::Result<()>,
     mut refused: impl FnMut(&'static str, &str) -> io::Result<()>,
@@ -63,14 +64,14 @@ pub(super) fn able(
         match trial(name) {
             Ok(()) => able.push(*name),
             Err(error) if is_refusal(&error) => {
-                println!("{name:<16} cannot: {error}");
+                println!("{what}: {name} cannot: {error}");
                 refused(name, &error.to_string())?;
             }
             Err(error) => return Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
         }
     }
     if able.first() != Some(subject) || able.len() < 2 {
-        println!("nothing is left to compare");
+        println!("{what}: skipped: nothing is left to compare with {subject}");
         return Ok(None);
     }
     let baselines = baselines.iter().copied().filter(|name| able.contains(name));
@@ -350,7 +351,7 @@ mod tests {
                     Ok(())
                 }
             };
-            let able = able(&chosen, trial, |name, _| {
+            let able = able("test", &chosen, trial, |name, _| {
                 told.push(name);
                 Ok(())
             });

@@ -59,12 +59,9 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             println!("\nfiles, direct: skipped: {reason}");
             continue;
         }
-        let Some(able) = able(
-            &chosen,
-            |name| trial(options, &path, access, name),
-            |_, _| Ok(()),
-        )?
-        else {
+        let what = format!("files, {}", word(access));
+        let trial = |name| trial(options, &path, access, name);
+        let Some(able) = able(&what, &chosen, trial, |_, _| Ok(()))? else {
             continue;
         };
         for depth in DEPTHS {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use ::krug::runtime::Driver;
+
 use super::compared::{Compared, able, choose, on_one_core};
 use super::scratch::Scratch;
 use crate::file_models::append::{GROUP, Job, MODELS, Model};
@@ -32,6 +34,10 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             stride: 1,
             operations_max: u64::MAX,
         },
+        driver: match options.driver.as_str() {
+            "epoll" => Driver::Epoll,
+            _ => Driver::Uring,
+        },
         piece: RECORD,
     };
     content::write_zeros(&job.path, job.bytes)?;
@@ -42,7 +48,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         append(find(name), &scratch, &little).map(drop)
     };
     tell_title(options, "one writer");
-    let Some(chosen) = able(&chosen, trial, |_, _| Ok(()))? else {
+    let Some(chosen) = able("log", &chosen, trial, |_, _| Ok(()))? else {
         return Ok(());
     };
     let compared = Compared::measure(options, "append", chosen, |name| {
@@ -54,13 +60,18 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         compared.stand()
     );
     compared.keep(options, machine, "log", |line| {
-        line.text("what", "one writer");
+        line.text("what", "one writer")
+            .text("driver", &options.driver);
         line.number("writers", 1.0).number("bytes", RECORD as f64);
     })?;
 
     tell_title(options, "32 writers of one journal, against one");
-    let one_by_one = vec!["krug-journal-1", "krug-uring", "floor"];
-    let Some(chosen) = able(&(GROUP.name, one_by_one), trial, |_, _| Ok(()))? else {
+    let ours = match job.driver {
+        Driver::Epoll => "krug-epoll",
+        _ => "krug-uring",
+    };
+    let chosen = (GROUP.name, vec!["krug-journal-1", ours, "floor"]);
+    let Some(chosen) = able("log", &chosen, trial, |_, _| Ok(()))? else {
         return Ok(());
     };
     let compared = Compared::measure(options, "append", chosen, |name| {
@@ -72,7 +83,8 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         compared.comparison(0).describe()
     );
     compared.keep(options, machine, "log", |line| {
-        line.text("what", "32 writers");
+        line.text("what", "32 writers")
+            .text("driver", &options.driver);
         line.number("writers", 32.0).number("bytes", RECORD as f64);
     })
 }

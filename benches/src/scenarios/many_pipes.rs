@@ -69,7 +69,13 @@ fn compare(options: &Options, machine: &Machine, chosen: &Chosen, pipes: usize) 
         "records per second",
     );
     let refused = |name: &str, reason: &str| rates.keep(name, pipes, Err(reason));
-    let Some(able) = able(chosen, |name| trial(find(name), &job), refused)? else {
+    let Some(able) = able(
+        "many-pipes",
+        chosen,
+        |name| trial(find(name), &job),
+        refused,
+    )?
+    else {
         return Ok(());
     };
     let compared = Compared::measure(options, "record", able, |name| read(find(name), &job))?;

@@ -13,11 +13,11 @@ use super::{Appends, Job};
 use crate::file_models::content::{self, Check, RECORD};
 use crate::harness::meter::Measured;
 
-pub(super) fn append(driver: Driver, writers: usize, job: &Job) -> io::Result<Measured> {
-    let runtime = Builder::new().driver(driver).build()?;
+pub(super) fn append(writers: usize, job: &Job) -> io::Result<Measured> {
+    let runtime = Builder::new().driver(job.driver).build()?;
     let options = JournalOptions::new().segment_size(job.bytes);
     let measured = runtime.block_on(append_all(&options, writers, job))?;
-    let calls = (driver == Driver::Uring).then(|| runtime.metrics().enters);
+    let calls = (job.driver == Driver::Uring).then(|| runtime.metrics().enters);
     runtime.block_on(check(&options, &job.path, measured.operations))?;
     Ok(Measured { calls, ..measured })
 }

@@ -30,6 +30,8 @@ pub(crate) struct Job {
     /// The size of the file, a multiple of that of a record; of the journal, the size of its segments.
     pub(crate) bytes: u64,
     pub(crate) pace: Pace,
+    /// What the journal works on.
+    pub(crate) driver: Driver,
     /// The most bytes that one request writes: a whole record. Less in tests, which so come to what is done
     /// when a write was short.
     pub(crate) piece: usize,
@@ -83,15 +85,11 @@ pub(crate) const MODELS: &[Model] = &[
     Model::file("blocking", blocking::append),
     Model::file("rwf-dsync", durable::append),
     Model::file("tokio", tokio::append),
-    Model::journal("krug-journal-1", |job| {
-        journal::append(Driver::Uring, 1, job)
-    }),
+    Model::journal("krug-journal-1", |job| journal::append(1, job)),
 ];
 
 /// Many records at a time.
-pub(crate) static GROUP: Model = Model::journal("krug-journal-32", |job| {
-    journal::append(Driver::Uring, 32, job)
-});
+pub(crate) static GROUP: Model = Model::journal("krug-journal-32", |job| journal::append(32, job));
 
 /// One record that is to be appended.
 #[derive(Debug, Clone, Copy)]

@@ -17,6 +17,7 @@ fn job(path: &Path) -> Job {
             stride: 1,
             operations_max: APPENDS,
         },
+        driver: Driver::Uring,
         piece: RECORD,
     }
 }
@@ -53,12 +54,15 @@ fn the_journal_holds_every_record_of_one_writer_and_of_many() {
         .filter(|model| model.is_journal)
     {
         let folder = tempfile::tempdir().unwrap();
-        // It goes on in a second segment.
-        let job = Job {
-            bytes: 8192,
-            ..job(&folder.path().join("journal"))
-        };
-        is_complete(model, (model.append)(&job));
+        for (driver, name) in [(Driver::Uring, "uring"), (Driver::Epoll, "epoll")] {
+            // It goes on in a second segment.
+            let job = Job {
+                bytes: 8192,
+                driver,
+                ..job(&folder.path().join(name))
+            };
+            is_complete(model, (model.append)(&job));
+        }
     }
 }
 
