@@ -1,7 +1,9 @@
 //! A process for each pipe, which waits for it and passes whole records on, all through one pipe, from which
-//! the reader collects them: a write of at most 4096 bytes is not mixed with others.
+//! the reader collects them: a write of at most 4096 bytes is not mixed with others. What these processes cost is
+//! counted for their whole lives.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use super::calls::Relay;
 use super::record::{Ledger, Stream};
@@ -28,12 +30,14 @@ pub(super) fn read(mut incoming: Incoming) -> io::Result<Received> {
             Err(error) => return Err(error),
         }
     }
+    let ended = Instant::now();
     stream.end()?;
     for relay in relays {
         relay.join()?;
     }
     Ok(Received {
         ledger,
+        ended,
         calls: None,
     })
 }

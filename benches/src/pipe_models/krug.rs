@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Instant;
 
 use ::krug::pipe::Receiver;
 use ::krug::runtime::{Builder, Driver};
@@ -13,12 +14,16 @@ use super::{Incoming, ROOM, Received};
 
 pub(super) fn read(driver: Driver, incoming: Incoming) -> io::Result<Received> {
     let runtime = Builder::new().driver(driver).build()?;
-    let ledger = runtime.block_on(read_all(incoming))?;
+    let (ledger, ended) = runtime.block_on(read_all(incoming))?;
     let calls = (driver == Driver::Uring).then(|| runtime.metrics().enters);
-    Ok(Received { ledger, calls })
+    Ok(Received {
+        ledger,
+        ended,
+        calls,
+    })
 }
 
-async fn read_all(mut incoming: Incoming) -> io::Result<Ledger> {
+async fn read_all(mut incoming: Incoming) -> io::Result<(Ledger, Instant)> {
     let ledger = Rc::new(RefCell::new(Ledger::new(incoming.pipes.len())));
     let mut tasks = Vec::with_capacity(incoming.pipes.len());
     for pipe in std::mem::take(&mut incoming.pipes) {
@@ -32,8 +37,9 @@ async fn read_all(mut incoming: Incoming) -> io::Result<Ledger> {
     for task in tasks {
         task.await.map_err(io::Error::other)??;
     }
+    let ended = Instant::now();
     let ledger = Rc::into_inner(ledger).expect("all tasks have ended");
-    Ok(ledger.into_inner())
+    Ok((ledger.into_inner(), ended))
 }
 
 async fn read_one(receiver: Receiver, ledger: &RefCell<Ledger>) -> io::Result<()> {

@@ -67,6 +67,8 @@ impl Incoming {
 /// What a model has read until every pipe ended.
 struct Received {
     ledger: Ledger,
+    /// When the last one had ended; what it takes to clear up is not counted.
+    ended: Instant,
     /// System calls, where they are counted.
     calls: Option<u64>,
 }
@@ -136,15 +138,14 @@ pub(crate) fn run(model: &'static Model, job: &Job) -> io::Result<Measured> {
         .name(format!("read-{}", model.name))
         .spawn(move || {
             pin(0)?;
-            let received = (model.read)(Incoming { pipes, go });
-            received.map(|received| (received, Instant::now()))
+            (model.read)(Incoming { pipes, go })
         })?;
     let (received, written) = (joined(reader), joined(writer));
     // A writer fails, too, when its reader has gone.
-    let (received, ended) = received?;
+    let received = received?;
     let written = written?;
     received.ledger.compare(&written.counts)?;
-    let elapsed = (ended - written.began).as_secs_f64().max(1e-9);
+    let elapsed = (received.ended - written.began).as_secs_f64().max(1e-9);
     let children = calls::children_time()? - children_before;
     let here = system::process_time() - written.busy_before;
     let busy = here.saturating_sub(written.busy) + children;

@@ -2,6 +2,7 @@
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Instant;
 
 use super::record::{Ledger, Stream};
 use super::{Incoming, ROOM, Received, calls};
@@ -78,6 +79,7 @@ impl Sources {
     pub(super) fn received(self) -> Received {
         Received {
             ledger: self.ledger,
+            ended: Instant::now(),
             calls: Some(self.calls),
         }
     }
