@@ -7,6 +7,9 @@
 //! cargo bench -p krug-benches --bench echo -- --peer krug-epoll             # our drivers against each other
 //! cargo bench -p krug-benches --bench nop -- --instructions                 # repeatable to the instruction
 //! cargo bench -p krug-benches --bench sim                                   # what a simulation costs
+//! cargo run --release -p krug-benches -- files                              # ways to read a file
+//! cargo run --release -p krug-benches -- log                                # ways to append to a log
+//! cargo run --release -p krug-benches -- many-pipes                         # ways to read many pipes
 //! ```
 //!
 //! # How it measures
@@ -27,13 +30,19 @@
 //! Two kinds of baseline: `floor` is a loop written by hand on the bare `io-uring` crate, without any
 //! executor: what there is to reach. `tokio` is what most programs use today.
 //!
+//! Files and pipes are read by *models*: each of the ways that Linux has had for it, from a thread that waits to a
+//! ring, as a small program of its own that goes on after short reads and signals, and whose data is checked. Where a model
+//! cannot go on, the output says so.
+//!
 //! `cargo bench` builds with fat link-time optimisation and one codegen unit; `cargo run --release`
 //! does not. The first is for numbers, the second for looking.
 
+mod file_models;
 mod floor;
 mod harness;
 mod options;
 mod peers;
+mod pipe_models;
 mod scenarios;
 
 use std::process::ExitCode;

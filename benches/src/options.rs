@@ -9,9 +9,9 @@ use crate::scenarios::{self, Scenario};
 pub(crate) fn help() -> String {
     let mut help = "krug-benches <scenario> [options]\n\nscenarios\n".to_owned();
     for Scenario { name, about, .. } in scenarios::ALL {
-        help += &format!("  {name:<8}{about}\n");
+        help += &format!("  {name:<12}{about}\n");
     }
-    help += &format!("  {:<8}all of them\n\n{OPTIONS}", scenarios::EVERY);
+    help += &format!("  {:<12}all of them\n\n{OPTIONS}", scenarios::EVERY);
     help
 }
 
@@ -27,6 +27,8 @@ options
   --bytes N           echo, hog, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
   --operations N      cores, hotspot, nop, sim: operations of one run, default 1000000
+  --file-bytes N      files: size of the file, default 268435456 (--quick: 8388608)
+  --dir PATH          files, log: where to make files for a while, default beside this program
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -57,6 +59,8 @@ pub(crate) struct Options {
     /// Messages sent at once on each connection; one comparison for each.
     pub(crate) in_flight: Vec<usize>,
     pub(crate) operations: u64,
+    pub(crate) file_bytes: u64,
+    pub(crate) dir: Option<PathBuf>,
     pub(crate) instructions: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) quick: bool,
@@ -89,6 +93,8 @@ impl Options {
             bytes: 64,
             in_flight: vec![1, 16],
             operations: 1_000_000,
+            file_bytes: 256 << 20,
+            dir: None,
             instructions: false,
             json: None,
             quick: false,
@@ -130,6 +136,8 @@ impl Options {
             "--bytes" => self.bytes = positive(name, &value)?,
             "--in-flight" => self.in_flight = vec![positive(name, &value)?],
             "--operations" => self.operations = positive(name, &value)? as u64,
+            "--file-bytes" => self.file_bytes = positive(name, &value)? as u64,
+            "--dir" => self.dir = Some(PathBuf::from(value)),
             "--json" => self.json = Some(PathBuf::from(value)),
             "--counted" => {
                 let (who, batch) = value.split_once(':').ok_or("--counted wants NAME:BATCH")?;
@@ -147,6 +155,7 @@ impl Options {
         self.measured = self.measured.min(Duration::from_millis(150));
         self.warm_up = Duration::from_millis(50);
         self.operations = self.operations.min(20_000);
+        self.file_bytes = self.file_bytes.min(8 << 20);
     }
 }
 

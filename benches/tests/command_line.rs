@@ -66,6 +66,105 @@ fn a_driver_that_there_is_not_is_refused_in_one_line() {
     assert!(output.stdout.is_empty());
 }
 
+/// Runs a scenario whose files lie in a folder, and returns what it has told, and the lines of JSON. Nothing is left in the folder.
+fn in_a_folder(line: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let json = tempfile::NamedTempFile::new().unwrap();
+    let line = format!(
+        "{line} --quick --pairs 1 --dir {} --json {}",
+        folder.path().display(),
+        json.path().display()
+    );
+    let output = run(&line);
+    let told = String::from_utf8(output.stdout).unwrap();
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}{complaints}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{told}");
+    (told, fs::read_to_string(json.path()).unwrap())
+}
+
+fn has_lines_of(kept: &str, kind: &str, names: &[&str]) {
+    for name in names {
+        let is_it = |line: &&str| {
+            line.contains(&format!("\"kind\":\"{kind}\"")) && line.contains(&format!("\"{name}\""))
+        };
+        assert!(
+            kept.lines().any(|line| is_it(&line)),
+            "no {kind} of {name}: {kept}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_read_in_every_way_and_goes_away_again() {
+    let (told, kept) = in_a_folder("files --file-bytes 100000");
+    for words in [
+        "cached, 1 in flight",
+        "cached, 128 in flight",
+        "best peer",
+        "p99",
+    ] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+    let models = ["krug-uring", "krug-epoll", "floor", "blocking"];
+    let others = ["thread-pool", "posix-aio", "linux-aio", "tokio"];
+    for kind in ["runs", "curve"] {
+        has_lines_of(&kept, kind, &[models, others].concat());
+    }
+    has_lines_of(&kept, "comparison", &others);
+    let run = kept.lines().find(|line| line.contains("\"runs\"")).unwrap();
+    assert!(
+        run.contains("\"p99_us\":[") && run.contains("\"cpu_us\":["),
+        "{run}"
+    );
+    assert_eq!(number(run, "file_bytes"), 100_000.0);
+}
+
+#[test]
+fn records_are_appended_in_every_way() {
+    let (told, kept) = in_a_folder("log");
+    assert!(
+        told.contains("krug-journal-32 / krug-journal-1: "),
+        "{told}"
+    );
+    let models = [
+        "krug-uring",
+        "krug-epoll",
+        "floor",
+        "blocking",
+        "rwf-dsync",
+        "tokio",
+    ];
+    has_lines_of(&kept, "runs", &models);
+    has_lines_of(&kept, "runs", &["krug-journal-1", "krug-journal-32"]);
+}
+
+#[test]
+fn many_pipes_are_read_in_every_way() {
+    let (told, kept) = in_a_folder("many-pipes");
+    assert!(told.contains("through 50 pipes"), "{told}");
+    let models = [
+        "krug-uring",
+        "krug-epoll",
+        "epoll",
+        "poll",
+        "select",
+        "busy-loop",
+    ];
+    for kind in ["runs", "curve"] {
+        has_lines_of(&kept, kind, &models);
+        has_lines_of(&kept, kind, &["processes"]);
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_in_the_complaint() {
+    let output = run("files --quick --dir /nowhere/at/all");
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(complaint.contains("/nowhere/at/all"), "{complaint}");
+}
+
 #[test]
 fn a_simulation_tells_how_much_it_completes_in_a_second() {
     let output = run("sim --quick");

@@ -1,6 +1,8 @@
 //! A ring with the best flags that the kernel takes.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 
 use io_uring::squeue::Entry;
 use io_uring::{Builder, IoUring, opcode};
@@ -69,6 +71,21 @@ impl Ring {
             }
         }
         Err(last.expect("the ladder has rungs"))
+    }
+
+    /// Makes the kernel know a file by the number 0, so that it need not look it up for each request.
+    pub(crate) fn register_file(&self, file: &File) -> io::Result<()> {
+        self.ring.submitter().register_files(&[file.as_raw_fd()])
+    }
+
+    /// Makes the kernel know memory by its place in the list, so that it need not map it for each request.
+    ///
+    /// # Safety
+    ///
+    /// The memory must stay valid until the ring is gone.
+    pub(crate) unsafe fn register_buffers(&self, buffers: &[libc::iovec]) -> io::Result<()> {
+        // SAFETY: the caller answers for the memory.
+        unsafe { self.ring.submitter().register_buffers(buffers) }
     }
 
     /// Puts a request into the queue, which is emptied into the kernel if it is full.

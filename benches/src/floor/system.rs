@@ -55,6 +55,29 @@ pub(crate) fn busy_time(thread: &str) -> Duration {
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
+/// How long all threads of this process, also those that have ended, were on processors so far.
+pub(crate) fn process_time() -> Duration {
+    time_of(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// How long the calling thread was on a processor so far.
+pub(crate) fn thread_time() -> Duration {
+    time_of(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn time_of(clock: libc::clockid_t) -> Duration {
+    // SAFETY: a time is plain numbers, for which all zeros are valid.
+    let mut time: libc::timespec = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes into `time`, which lives on.
+    let status = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    assert_eq!(status, 0, "Linux has these clocks");
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(
+        seconds.expect("time that has passed"),
+        nanoseconds.expect("less than a second"),
+    )
+}
+
 /// How many threads there are in the process of a thread, itself among them; those that the kernel
 /// has made for a ring, too.
 pub(crate) fn threads_beside(thread: &str) -> usize {
@@ -147,6 +170,20 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(busy_time(&thread) > before, "{thread}: {before:?}");
+    }
+
+    #[test]
+    fn what_a_thread_has_worked_counts_for_its_process_also_when_it_has_ended() {
+        let before = process_time();
+        let worked = std::thread::spawn(|| {
+            let before = thread_time();
+            while thread_time() - before < Duration::from_millis(20) {
+                std::hint::spin_loop();
+            }
+            thread_time() - before
+        });
+        let worked = worked.join().unwrap();
+        assert!(process_time() - before >= worked);
     }
 
     #[test]

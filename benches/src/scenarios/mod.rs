@@ -1,11 +1,16 @@
 //! One file for each scenario.
 
+mod compared;
 mod cores;
 mod echo;
+mod files;
 mod hog;
 mod hotspot;
 mod instructions;
+mod log;
+mod many_pipes;
 mod nop;
+mod scratch;
 mod served;
 mod sim;
 
@@ -54,6 +59,21 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "sim",
         about: "messages sent back over a simulated network: completions a second of real time",
         run: sim::run,
+    },
+    Scenario {
+        name: "files",
+        about: "random reads of 4 KiB, cached and direct: threads, POSIX AIO, Linux AIO, io_uring",
+        run: files::run,
+    },
+    Scenario {
+        name: "log",
+        about: "records appended to a log, each on the disk before it counts; group commit",
+        run: log::run,
+    },
+    Scenario {
+        name: "many-pipes",
+        about: "many pipes to one reader: busy loop, processes, select, poll, epoll, krug",
+        run: many_pipes::run,
     },
 ];
 
