@@ -95,10 +95,10 @@ mod tests {
 
     use super::*;
 
-    /// A shell that waits for a line, then ends with `status`.
+    /// A shell that waits for a line, asks for itself, then ends with `status`.
     fn ended_well(status: &str) -> (bool, u64) {
         let mut shell = Command::new("sh")
-            .args(["-c", &format!("read line; exit {status}")])
+            .args(["-c", &format!("read line; kill -0 $$; exit {status}")])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
