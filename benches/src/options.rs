@@ -8,10 +8,12 @@ use crate::scenarios::{self, Scenario};
 /// What `--help` prints.
 pub(crate) fn help() -> String {
     let mut help = "krug-benches <scenario> [options]\n\nscenarios\n".to_owned();
+    let names = scenarios::ALL.iter().map(|scenario| scenario.name.len());
+    let width = names.max().unwrap_or_default() + 2;
     for Scenario { name, about, .. } in scenarios::ALL {
-        help += &format!("  {name:<8}{about}\n");
+        help += &format!("  {name:<width$}{about}\n");
     }
-    help += &format!("  {:<8}all of them\n\n{OPTIONS}", scenarios::EVERY);
+    help += &format!("  {:<width$}all of them\n\n{OPTIONS}", scenarios::EVERY);
     help
 }
 
@@ -26,7 +28,8 @@ options
   --connections N     echo, sim: default 50; hog: at most 16
   --bytes N           echo, hog, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
-  --operations N      cores, hotspot, nop, sim: operations of one run, default 1000000
+  --operations N      of one run, default 1000000; scenarios of slower ones do one for so many
+  --rate N            latency: messages a second of the open loop, default 4000
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -57,6 +60,8 @@ pub(crate) struct Options {
     /// Messages sent at once on each connection; one comparison for each.
     pub(crate) in_flight: Vec<usize>,
     pub(crate) operations: u64,
+    /// Messages a second, where they come at a fixed rate.
+    pub(crate) rate: u64,
     pub(crate) instructions: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) quick: bool,
@@ -89,6 +94,7 @@ impl Options {
             bytes: 64,
             in_flight: vec![1, 16],
             operations: 1_000_000,
+            rate: 4000,
             instructions: false,
             json: None,
             quick: false,
@@ -130,6 +136,7 @@ impl Options {
             "--bytes" => self.bytes = positive(name, &value)?,
             "--in-flight" => self.in_flight = vec![positive(name, &value)?],
             "--operations" => self.operations = positive(name, &value)? as u64,
+            "--rate" => self.rate = positive(name, &value)? as u64,
             "--json" => self.json = Some(PathBuf::from(value)),
             "--counted" => {
                 let (who, batch) = value.split_once(':').ok_or("--counted wants NAME:BATCH")?;

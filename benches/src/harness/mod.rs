@@ -2,5 +2,6 @@
 
 pub(crate) mod machine;
 pub(crate) mod pairs;
+pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod statistics;
