@@ -95,10 +95,11 @@ impl Sides {
             outgoing: buffer(),
             done: 0,
         };
-        Sides {
-            list: ends.into_iter().map(side).collect(),
-            in_flight: 0,
+        let mut list: Vec<Side> = ends.into_iter().map(side).collect();
+        for (place, byte) in list[ASKS].outgoing.iter_mut().enumerate() {
+            *byte = (place * 31) as u8;
         }
+        Sides { list, in_flight: 0 }
     }
 
     /// Marks what is asked next, so that an old message is not taken for it.

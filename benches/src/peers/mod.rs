@@ -126,6 +126,35 @@ pub(crate) const WITHOUT_BUFFERS: &[Peer] = &[
 ];
 
 pub(crate) const RECV: &str = "-recv";
+
+/// What comes is received in pieces of up to so many bytes, where messages are smaller.
+const PIECE: usize = 4096;
+
+/// The servers above, receiving whatever is there, many small messages at once. Their names end with [`PIECES`].
+pub(crate) const IN_PIECES: &[Peer] = &[
+    Peer {
+        name: "krug-uring-pieces",
+        echo: |job| krug::serve_without_buffers(Driver::Uring, job),
+        nops: None,
+    },
+    Peer {
+        name: "krug-epoll-pieces",
+        echo: |job| krug::serve_without_buffers(Driver::Epoll, job),
+        nops: None,
+    },
+    Peer {
+        name: "floor-pieces",
+        echo: |job| floor::server::serve_in_pieces(job, PIECE),
+        nops: None,
+    },
+    Peer {
+        name: "tokio-pieces",
+        echo: |job| tokio::serve_in_pieces(job, PIECE),
+        nops: None,
+    },
+];
+
+pub(crate) const PIECES: &str = "-pieces";
 pub(crate) const TIMEOUTS: &str = "-timeouts";
 
 /// A server on whose core a task computes for long at a time; says how often that was polled.
@@ -158,7 +187,8 @@ pub(crate) const BESIDE_A_HOG: &[PeerBesideAHog] = &[
 ];
 
 pub(crate) fn named(name: &str) -> io::Result<&'static Peer> {
-    let mut all = PEERS.iter().chain(WITH_TIMEOUTS).chain(WITHOUT_BUFFERS);
+    let manners = [WITH_TIMEOUTS, WITHOUT_BUFFERS, IN_PIECES];
+    let mut all = PEERS.iter().chain(manners.into_iter().flatten());
     all.find(|peer| peer.name == name).ok_or_else(|| {
         let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
         io::Error::new(

@@ -32,6 +32,13 @@ pub(crate) fn serve_without_buffers(job: &Job) -> io::Result<Served> {
     Ok(Served::default())
 }
 
+/// The same with buffers of another size.
+pub(crate) fn serve_in_pieces(job: &Job, bytes: usize) -> io::Result<Served> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(serve_all(job, |stream, _| echo(stream, bytes)))?;
+    Ok(Served::default())
+}
+
 /// Serves beside a hog. How often that was polled.
 pub(crate) fn serve_beside_a_hog(job: &Job) -> io::Result<u64> {
     let runtime = Builder::new_current_thread().enable_io().build()?;

@@ -29,7 +29,7 @@ static COURSES: [Course; 3] = [
         scenario: "cancels",
         what: "reads into a buffer, started and dropped",
         wanted: "one read in flight for each of 64 connections afterwards, at most",
-        one_in: 2,
+        count: |operations| operations / 2,
         resolution: RESOLUTION,
         contestants: &[
             Contestant {
@@ -54,7 +54,7 @@ static COURSES: [Course; 3] = [
         scenario: "cancels",
         what: "recv without a buffer, started and dropped",
         wanted: "the same",
-        one_in: 2,
+        count: |operations| operations / 2,
         resolution: RESOLUTION,
         contestants: &[
             Contestant {
@@ -75,7 +75,7 @@ static COURSES: [Course; 3] = [
         scenario: "cancels",
         what: "a pair of Unix sockets made, a read started on one, both dropped",
         wanted: "nothing in flight afterwards",
-        one_in: 20,
+        count: |operations| operations / 20,
         resolution: RESOLUTION,
         contestants: &[
             Contestant {
@@ -224,19 +224,23 @@ async fn settled(runtime: &Runtime, wanted: usize) -> usize {
 
 fn done(operations: u64, took: Duration, [before, after]: [&Metrics; 2], later: usize) -> Done {
     let share = |count: u64| count as f64 / operations as f64;
-    let detail = format!(
-        "{:.3} operations each, {:.3} cancels, {:.3} enters; in flight: {} right after, {later} later",
-        share(after.operations - before.operations),
-        share(after.cancels - before.cancels),
-        share(after.enters - before.enters),
-        after.operations_alive,
-    );
     Done {
         operations,
         took,
-        detail: Some(detail),
+        details: vec![
+            (
+                "operations_each",
+                share(after.operations - before.operations),
+            ),
+            ("cancels_each", share(after.cancels - before.cancels)),
+            ("enters_each", share(after.enters - before.enters)),
+            ("in_flight_right_after", after.operations_alive as f64),
+            (LATER, later as f64),
+        ],
     }
 }
+
+const LATER: &str = "in_flight_later";
 
 /// Started: it waits, and somebody would wake the task.
 async fn is_waiting<F: Future>(mut future: Pin<&mut F>) -> bool {
@@ -299,7 +303,7 @@ fn tokio_drops(operations: u64, into_buffer: bool) -> io::Result<Done> {
         Ok(Done {
             operations: each(operations) * CONNECTIONS as u64,
             took,
-            detail: None,
+            details: Vec::new(),
         })
     })
 }
@@ -331,7 +335,7 @@ fn tokio_closes(operations: u64) -> io::Result<Done> {
         Ok(Done {
             operations: times * CONNECTIONS as u64,
             took: begin.elapsed(),
-            detail: None,
+            details: Vec::new(),
         })
     })
 }
@@ -343,7 +347,7 @@ fn floor_drops(operations: u64) -> io::Result<Done> {
     Ok(Done {
         operations,
         took: begin.elapsed(),
-        detail: None,
+        details: Vec::new(),
     })
 }
 
@@ -365,9 +369,9 @@ mod tests {
     fn a_stream_has_one_read_in_flight_at_most_and_none_when_it_is_closed() {
         for driver in [Driver::Uring, Driver::Epoll] {
             let later = |done: io::Result<Done>| {
-                let detail = done.unwrap().detail.unwrap();
-                let (_, later) = detail.rsplit_once("right after, ").unwrap();
-                later.trim_end_matches(" later").parse::<usize>().unwrap()
+                let details = done.unwrap().details;
+                let later = details.iter().find(|(name, _)| *name == LATER);
+                later.unwrap().1 as usize
             };
             let reads = later(krug_drops(driver, 1000, read_and_drop));
             assert!(reads <= CONNECTIONS, "{driver:?}: {reads}");

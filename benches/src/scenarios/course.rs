@@ -21,8 +21,8 @@ pub(super) struct Course {
     pub(super) what: &'static str,
     /// What it should come to.
     pub(super) wanted: &'static str,
-    /// It is done once for so many `--operations`.
-    pub(super) one_in: u64,
+    /// How often a run does it, of `--operations`.
+    pub(super) count: fn(operations: u64) -> u64,
     /// Differences below it cannot be told apart here.
     pub(super) resolution: f64,
     pub(super) contestants: &'static [Contestant],
@@ -40,8 +40,8 @@ pub(super) struct Contestant {
 pub(super) struct Done {
     pub(super) operations: u64,
     pub(super) took: Duration,
-    /// Something for the report.
-    pub(super) detail: Option<String>,
+    /// What else was seen, by the names that it has in the results.
+    pub(super) details: Vec<(&'static str, f64)>,
 }
 
 impl Done {
@@ -88,7 +88,7 @@ pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> 
         skip(&title);
         return Ok(());
     };
-    let operations = (options.operations / course.one_in).max(1);
+    let operations = (course.count)(options.operations).max(1);
     println!(
         "\n{title}; {} pairs of {operations}; wanted: {}",
         options.pairs, course.wanted
@@ -113,8 +113,8 @@ pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> 
         line.text("what", course.what).text("peer", name);
         line.number("operations", operations as f64);
         line.numbers("nanoseconds", row.iter().map(Done::nanoseconds));
-        if let Some(detail) = row.last().and_then(|done| done.detail.as_deref()) {
-            line.text("detail", detail);
+        for (name, value) in details(row) {
+            line.number(name, *value);
         }
         report::keep(options.json.as_deref(), &line)?;
     }
@@ -145,15 +145,22 @@ pub(super) fn on_first_core<T: Send + 'static>(
 
 fn tell(name: &str, row: &[Done]) {
     let time = Summary::of(&row.iter().map(Done::nanoseconds).collect::<Vec<_>>());
-    let detail = row.last().and_then(|done| done.detail.as_deref());
+    let described = details(row)
+        .iter()
+        .map(|(name, value)| format!("{} {value:.3}", name.replace('_', " ")));
     println!(
         "{name:<12} {:>9.1} ns each ({:.1}…{:.1}), {:>9.1} k/s  {}",
         time.median,
         time.minimum,
         time.maximum,
         1e6 / time.median,
-        detail.unwrap_or_default(),
+        described.collect::<Vec<_>>().join(", "),
     );
+}
+
+/// Those of the last run.
+fn details(row: &[Done]) -> &[(&'static str, f64)] {
+    row.last().map_or(&[], |done| &done.details)
 }
 
 /// Tells, and keeps, how the subject stands to each of its baselines: above 1 in what `rate` reads off a run is better.
@@ -196,7 +203,7 @@ pub(super) fn on_krug(
         let before = runtime.metrics().enters;
         let mut done = timed(operations, &work).await?;
         let enters = (runtime.metrics().enters - before) as f64 / done.operations as f64;
-        done.detail = Some(format!("{enters:.3} enters each"));
+        done.details.push(("enters_each", enters));
         Ok(done)
     })
 }
@@ -224,7 +231,7 @@ pub(super) fn on_nothing(
     Ok(Done {
         operations,
         took: begin.elapsed(),
-        detail: None,
+        details: Vec::new(),
     })
 }
 
@@ -234,7 +241,7 @@ async fn timed(operations: u64, work: impl AsyncFn(u64) -> io::Result<u64>) -> i
     Ok(Done {
         operations,
         took: begin.elapsed(),
-        detail: None,
+        details: Vec::new(),
     })
 }
 

@@ -5,14 +5,14 @@ use std::io;
 use super::manners::{self, Manner};
 use crate::harness::machine::Machine;
 use crate::options::Options;
-use crate::peers::{RECV, WITHOUT_BUFFERS};
+use crate::peers::{IN_PIECES, PIECES};
 
 const MANNER: Manner = Manner {
     scenario: "pipelined",
     what: "receiving whatever is there, against one message at a time",
     wanted: "10 or more",
-    servers: WITHOUT_BUFFERS,
-    suffix: RECV,
+    servers: IN_PIECES,
+    suffix: PIECES,
     in_flight: 16,
 };
 

@@ -17,7 +17,7 @@ static COURSE: Course = Course {
     scenario: "pipes",
     what: "64 bytes there and back between two tasks, through two pipes",
     wanted: "600 k/s or more",
-    one_in: 10,
+    count: |operations| operations / 4,
     resolution: 0.04,
     contestants: contestants!(on_krug, on_tokio, on_ring),
 };

@@ -22,7 +22,8 @@ const fn course(
         scenario: "tasks",
         what,
         wanted,
-        one_in: 1,
+        // Each is over in nanoseconds.
+        count: |operations| operations * 10,
         resolution: RESOLUTION,
         contestants,
     }

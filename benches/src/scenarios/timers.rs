@@ -21,8 +21,8 @@ use crate::floor::limits::time_of_thread;
 use crate::harness::machine::Machine;
 use crate::options::Options;
 
-/// `--operations` for one timer: 100 000 of them, if nothing else is asked for.
-const ONE_IN: u64 = 10;
+/// 100 000, if nothing else is asked for.
+const COUNT: fn(operations: u64) -> u64 = |operations| operations / 10;
 const RESOLUTION: f64 = 0.05;
 /// They fire at so many moments, a millisecond apart: nobody's clock of timers is coarser than that.
 const MOMENTS: u64 = 100;
@@ -39,7 +39,7 @@ static COURSES: [Course; 2] = [
         scenario: "timers",
         what: "tasks that sleep, all at once, until all have woken",
         wanted: "300 ns or less for 100 000",
-        one_in: ONE_IN,
+        count: COUNT,
         resolution: RESOLUTION,
         contestants: &[
             Contestant {
@@ -64,7 +64,7 @@ static COURSES: [Course; 2] = [
         scenario: "timers",
         what: "sleeps that are armed and dropped",
         wanted: "as little as possible",
-        one_in: ONE_IN,
+        count: COUNT,
         resolution: RESOLUTION,
         contestants: &[
             Contestant {
@@ -126,11 +126,11 @@ impl Plan {
         if Instant::now() < self.last() {
             return Err(io::Error::other("a sleep has ended too early"));
         }
-        let late = "the first fired before the last was armed";
         Ok(Done {
             operations: self.count,
             took: time_of_thread()? - before,
-            detail: (!in_time).then(|| late.to_owned()),
+            // 1: the first had fired before the last was armed.
+            details: vec![("armed_late", f64::from(u8::from(!in_time)))],
         })
     }
 }
@@ -273,7 +273,7 @@ fn dropped(count: u64, took: Duration) -> Done {
     Done {
         operations: count,
         took,
-        detail: None,
+        details: Vec::new(),
     }
 }
 

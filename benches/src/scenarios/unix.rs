@@ -15,7 +15,7 @@ static COURSE: Course = Course {
     scenario: "unix",
     what: "64 bytes there and back between two tasks, over a pair of Unix sockets",
     wanted: "290 k/s or more",
-    one_in: 10,
+    count: |operations| operations / 4,
     resolution: 0.04,
     contestants: contestants!(on_krug, on_tokio, on_ring),
 };
