@@ -12,7 +12,7 @@ pub(crate) mod idle;
 pub(crate) mod limits;
 pub(crate) mod load;
 pub(crate) mod nops;
-mod ring;
+pub(crate) mod ring;
 pub(crate) mod round_trips;
 pub(crate) mod rounds;
 pub(crate) mod server;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use krug_consensus::program::arguments::Arguments;
 use krug_consensus::program::course::{Course, End};
+use krug_consensus::program::limits::TooFewDescriptors;
 use krug_consensus::program::report::Narrator;
 use krug_consensus::program::{circle, limits, memory};
 
@@ -133,6 +134,10 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         "", "", "ms", "k messages/s", "decrees/s", "µs of CPU each", "messages"
     );
     for circle in CIRCLES {
+        if let Err(refusal) = provide_descriptors(&circle.arguments(subject, options.operations)?) {
+            println!("{:<42} skipped: {refusal}", circle.what);
+            continue;
+        }
         let mut seed = 0;
         let runs = interleave(options.pairs, others.len(), |who| {
             let name = match who {
@@ -200,10 +205,7 @@ fn tell(
 
 fn run_once(circle: &Circle, driver: &str, operations: u64, seed: u64) -> io::Result<Run> {
     let arguments = circle.arguments(driver, operations)?;
-    let (peers, transport) = (arguments.peers, arguments.transport());
-    let descriptors = limits::descriptors_needed(peers, transport, 1, false);
-    limits::raise_descriptor_limit(descriptors)
-        .map_err(|error| io::Error::other(error.to_string()))?;
+    provide_descriptors(&arguments).map_err(io::Error::other)?;
     let has_driver = !driver.is_empty();
     on_first_core(move || {
         let (begin, before) = (Instant::now(), time_of_thread()?);
@@ -225,6 +227,12 @@ fn run_once(circle: &Circle, driver: &str, operations: u64, seed: u64) -> io::Re
             decrees: course.decrees.fast + course.decrees.slow,
         })
     })
+}
+
+/// Those of all heroes are of this process.
+fn provide_descriptors(arguments: &Arguments) -> Result<(), TooFewDescriptors> {
+    let (peers, transport) = (arguments.peers, arguments.transport());
+    limits::raise_descriptor_limit(limits::descriptors_needed(peers, transport, 1, false))
 }
 
 /// They have said the word, and nothing else.

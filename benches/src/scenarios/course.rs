@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use krug::runtime::{Driver, Runtime};
 
+use crate::floor::ring::Ring;
 use crate::floor::system;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Runs, Who, interleave};
@@ -54,11 +55,31 @@ impl Done {
     }
 }
 
+/// Why this machine does not let somebody take part, if so.
+pub(super) fn refusal(name: &str) -> Option<String> {
+    let ring = match name {
+        "krug-uring" => Runtime::builder().driver(Driver::Uring).build().err(),
+        "floor" => Ring::new(8).err(),
+        _ => None,
+    };
+    ring.map(|error| error.to_string())
+}
+
 /// The subject, and with whom it is compared, of those that take part: with all, if nobody is named. `None` if there is nothing to compare.
 pub(super) fn field<'a, T>(
     options: &Options,
     all: &'a [T],
     name: fn(&T) -> &'static str,
+) -> io::Result<Option<(&'a T, Vec<&'a T>)>> {
+    field_without(options, all, name, refusal)
+}
+
+/// Whoever is refused is left out, with a line that says why.
+fn field_without<'a, T>(
+    options: &Options,
+    all: &'a [T],
+    name: fn(&T) -> &'static str,
+    refusal: impl Fn(&str) -> Option<String>,
 ) -> io::Result<Option<(&'a T, Vec<&'a T>)>> {
     let find = |wanted: &str| all.iter().find(|one| name(one) == wanted);
     let subject = peers::named(&options.subject())?.name;
@@ -71,14 +92,25 @@ pub(super) fn field<'a, T>(
     if is_open {
         baselines.extend(all.iter().filter(|one| name(one) != subject));
     }
+    let can_run = |one: &&T| match refusal(name(one)) {
+        None => true,
+        Some(reason) => {
+            println!("\n{}: skipped: {reason}", name(one));
+            false
+        }
+    };
+    baselines.retain(can_run);
     Ok(find(subject)
         .filter(|_| !baselines.is_empty())
+        .filter(can_run)
         .map(|subject| (subject, baselines)))
 }
 
 /// Says why nothing is measured.
 pub(super) fn skip(what: &str) {
-    println!("\n{what}: skipped, as those that were named have nothing to compare in it");
+    println!(
+        "\n{what}: skipped, as of those that can and are to take part none is left to compare"
+    );
 }
 
 /// Runs a course in pairs, and tells.
@@ -329,6 +361,21 @@ mod tests {
         assert_eq!(field_of("nop --peer tokio").unwrap(), None);
         assert_eq!(field_of("nop --subject tokio").unwrap(), None);
         assert!(field_of("nop --peer nobody").is_err());
+    }
+
+    #[test]
+    fn whom_the_machine_refuses_is_left_out_and_the_others_are_compared() {
+        let field_on = |refused: &'static str| {
+            let Ok(Parsed::Run(options)) = parse(["nop".to_owned()].into_iter()) else {
+                panic!("it names a scenario")
+            };
+            let refusal = |name: &str| (name == refused).then(|| "forbidden".to_owned());
+            let field = field_without(&options, NAMES, |name| *name, refusal).unwrap();
+            field.map(|(_, baselines)| baselines.into_iter().copied().collect::<Vec<_>>())
+        };
+        assert_eq!(field_on("floor"), Some(vec!["krug-epoll"]));
+        assert_eq!(field_on("krug-uring"), None);
+        assert_eq!(refusal("tokio"), None);
     }
 
     #[test]

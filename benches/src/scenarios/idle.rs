@@ -9,6 +9,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::course::refusal;
 use super::served;
 use crate::floor::limits::raise_descriptor_limit;
 use crate::harness::machine::Machine;
@@ -76,6 +77,10 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             "", "bytes each", "µs of CPU a s", "ticks", "sleeps a s", "threads"
         );
         for peer in chosen(options, all)? {
+            if let Some(reason) = refusal(peer.name.trim_end_matches(RECV)) {
+                println!("{}: skipped: {reason}", peer.name);
+                continue;
+            }
             let seen = look(peer, connections, span)
                 .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
             tell(peer, &seen);
