@@ -6,6 +6,8 @@
 //! cargo bench -p krug-benches --bench echo -- --driver epoll --peer tokio   # readiness against readiness
 //! cargo bench -p krug-benches --bench echo -- --peer krug-epoll             # our drivers against each other
 //! cargo bench -p krug-benches --bench nop -- --instructions                 # repeatable to the instruction
+//! cargo run --release -p krug-benches -- tasks --peer tokio                 # what tasks cost before there is any I/O
+//! cargo run --release -p krug-benches -- latency --rate 2000                # of one connection, also at a fixed rate
 //! cargo bench -p krug-benches --bench sim                                   # what a simulation costs
 //! cargo run --release -p krug-benches -- files                              # ways to read a file
 //! cargo run --release -p krug-benches -- log                                # ways to append to a log

@@ -8,10 +8,12 @@ use crate::scenarios::{self, Scenario};
 /// What `--help` prints.
 pub(crate) fn help() -> String {
     let mut help = "krug-benches <scenario> [options]\n\nscenarios\n".to_owned();
+    let names = scenarios::ALL.iter().map(|scenario| scenario.name.len());
+    let width = names.max().unwrap_or_default() + 2;
     for Scenario { name, about, .. } in scenarios::ALL {
-        help += &format!("  {name:<12}{about}\n");
+        help += &format!("  {name:<width$}{about}\n");
     }
-    help += &format!("  {:<12}all of them\n\n{OPTIONS}", scenarios::EVERY);
+    help += &format!("  {:<width$}all of them\n\n{OPTIONS}", scenarios::EVERY);
     help
 }
 
@@ -26,9 +28,10 @@ options
   --connections N     echo, sim: default 50; hog: at most 16
   --bytes N           echo, hog, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
-  --operations N      cores, hotspot, nop, sim: operations of one run, default 1000000
   --file-bytes N      files: size of the file, default 268435456 (--quick: 8388608)
   --dir PATH          files, log: where to make files for a while, default beside this program
+  --operations N      of one run, default 1000000; scenarios of slower ones do one for so many
+  --rate N            latency: messages a second of the open loop, default 4000
   --instructions      nop: count instructions under valgrind instead of time
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -61,6 +64,8 @@ pub(crate) struct Options {
     pub(crate) operations: u64,
     pub(crate) file_bytes: u64,
     pub(crate) dir: Option<PathBuf>,
+    /// Messages a second, where they come at a fixed rate.
+    pub(crate) rate: u64,
     pub(crate) instructions: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) quick: bool,
@@ -95,6 +100,7 @@ impl Options {
             operations: 1_000_000,
             file_bytes: 256 << 20,
             dir: None,
+            rate: 4000,
             instructions: false,
             json: None,
             quick: false,
@@ -138,6 +144,7 @@ impl Options {
             "--operations" => self.operations = positive(name, &value)? as u64,
             "--file-bytes" => self.file_bytes = positive(name, &value)? as u64,
             "--dir" => self.dir = Some(PathBuf::from(value)),
+            "--rate" => self.rate = positive(name, &value)? as u64,
             "--json" => self.json = Some(PathBuf::from(value)),
             "--counted" => {
                 let (who, batch) = value.split_once(':').ok_or("--counted wants NAME:BATCH")?;

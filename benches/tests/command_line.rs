@@ -178,3 +178,75 @@ fn a_simulation_tells_how_much_it_completes_in_a_second() {
         assert!(thousands > 0.0, "{line}");
     }
 }
+
+/// What a run says, and the lines that it keeps.
+fn run_and_keep(line: &str) -> (String, Vec<String>) {
+    let name = line.split(' ').next().unwrap();
+    let file = format!("krug-benches-{name}-{}.json", std::process::id());
+    let json = std::env::temp_dir().join(file);
+    let output = run(&format!("{line} --json {}", json.display()));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}{complaints}");
+    let kept = fs::read_to_string(&json).unwrap();
+    fs::remove_file(&json).unwrap();
+    (told, kept.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_comparison_is_kept_with_its_runs() {
+    let (told, kept) = run_and_keep("tasks --quick --operations 640 --peer floor");
+    let what = "spawn and join in batches of 64";
+    assert!(told.contains(what), "{told}");
+    assert!(told.contains("krug-uring / floor: "), "{told}");
+    let of = |kind: &str| {
+        let kind = format!("\"kind\":\"{kind}\"");
+        let lines = kept.iter().filter(|line| line.contains(&kind));
+        lines.filter(|line| line.contains(what)).count()
+    };
+    assert_eq!((of("runs"), of("comparison")), (2, 1), "{kept:?}");
+}
+
+#[test]
+fn idle_connections_are_looked_at_in_a_server_of_their_own() {
+    let (told, kept) = run_and_keep("idle --quick --peer tokio");
+    assert!(told.contains("waiting without a buffer"), "{told}");
+    if told.contains("skipped") {
+        return eprintln!("skipped: {told}");
+    }
+    for tier in ["without a buffer", "with a buffer"] {
+        for name in ["krug-uring", "tokio"] {
+            let peer = format!("\"peer\":\"{name}\"");
+            let mut lines = kept.iter().filter(|line| line.contains(&peer));
+            let seen = lines.find(|line| line.contains(tier)).expect(name);
+            let (_, bytes) = seen.split_once("\"bytes_each\":[").expect(seen);
+            let bytes: f64 = bytes[..bytes.find(']').unwrap()].parse().expect(seen);
+            // One page is what can be told, of a thousand connections.
+            let buffer = if tier.starts_with("with ") {
+                4096.0
+            } else {
+                0.0
+            };
+            assert!(bytes > buffer && bytes < buffer + 10_000.0, "{seen}");
+        }
+    }
+}
+
+#[test]
+fn timeouts_are_measured_against_the_same_server_without() {
+    let (told, kept) = run_and_keep("timeouts --quick --pairs 1 --connections 5 --peer tokio");
+    for name in ["krug-uring", "tokio"] {
+        let comparison = format!("{name}-timeouts / {name}: ");
+        assert!(told.contains(&comparison), "{told}");
+        let peer = format!("\"peer\":\"{name}-timeouts\",\"bytes\"");
+        assert!(kept.iter().any(|line| line.contains(&peer)), "{kept:?}");
+    }
+}
+
+#[test]
+fn who_cannot_take_part_is_left_out_and_the_others_go_on() {
+    let output = run("consensus --quick --peer tokio");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("consensus: skipped"), "{told}");
+}

@@ -15,6 +15,9 @@ pub(crate) enum Kind {
     Send = 1,
 }
 
+/// The `user_data` of cancels.
+pub(crate) const CANCEL: u64 = u64::MAX;
+
 /// One connection, and what the kernel may read and write for it.
 struct Connection {
     stream: TcpStream,
@@ -83,6 +86,19 @@ impl Connections {
         unsafe { ring.push(&entry.user_data(user_data(index, Kind::Receive))) }?;
         self.in_flight += 1;
         Ok(())
+    }
+
+    /// Asks for an end of the receive that is in flight. The answer to that is a completion of its own, with [`CANCEL`] as its
+    /// `user_data`, which does not count as a request of a connection.
+    pub(crate) fn cancel_receive(&mut self, ring: &mut Ring, index: usize) -> io::Result<()> {
+        let entry = opcode::AsyncCancel::new(user_data(index, Kind::Receive)).build();
+        // SAFETY: a cancel names no memory.
+        unsafe { ring.push(&entry.user_data(CANCEL)) }
+    }
+
+    /// What was received.
+    pub(crate) fn incoming(&self, index: usize) -> &[u8] {
+        &self.list[index].incoming
     }
 
     /// Sends the bytes `from..to` of the buffer.

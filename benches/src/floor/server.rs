@@ -9,6 +9,11 @@ use crate::peers::{Job, Served};
 
 /// Accepts the connections of the job, sends back what comes, and returns when all are closed.
 pub(crate) fn serve(job: &Job) -> io::Result<Served> {
+    serve_in_pieces(job, job.bytes)
+}
+
+/// The same with buffers of another size.
+pub(crate) fn serve_in_pieces(job: &Job, bytes: usize) -> io::Result<Served> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     job.listening(listener.local_addr()?);
     let mut streams = Vec::with_capacity(job.connections);
@@ -19,7 +24,7 @@ pub(crate) fn serve(job: &Job) -> io::Result<Served> {
     }
 
     let mut ring = Ring::new(job.connections * 2)?;
-    let mut connections = Connections::new(streams, job.bytes);
+    let mut connections = Connections::new(streams, bytes);
     let mut to_send = vec![0..0; job.connections];
     for index in 0..connections.len() {
         connections.receive(&mut ring, index, 0)?;

@@ -3,6 +3,7 @@
 pub(crate) mod machine;
 pub(crate) mod meter;
 pub(crate) mod pairs;
+pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod report;
 pub(crate) mod statistics;

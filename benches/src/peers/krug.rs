@@ -7,12 +7,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ::krug::net::{TcpListener, TcpStream};
 use ::krug::runtime::{Builder, Driver};
 use ::krug::task::{Class, spawn_in, yield_now};
+use ::krug::time::timeout;
 
-use super::{Job, Served, hog};
+use super::{Job, LIMIT, Served, hog};
 
 pub(crate) fn serve(driver: Driver, job: &Job) -> io::Result<Served> {
+    serve_with(driver, job, echo)
+}
+
+/// The same, and every receive has a timeout.
+pub(crate) fn serve_with_timeouts(driver: Driver, job: &Job) -> io::Result<Served> {
+    serve_with(driver, job, echo_with_timeouts)
+}
+
+/// The same, and a connection on which nothing comes holds no buffer.
+pub(crate) fn serve_without_buffers(driver: Driver, job: &Job) -> io::Result<Served> {
+    serve_with(driver, job, |stream, _| echo_without_buffer(stream))
+}
+
+fn serve_with<F: Future<Output = io::Result<()>> + 'static>(
+    driver: Driver,
+    job: &Job,
+    echo: impl Fn(TcpStream, usize) -> F,
+) -> io::Result<Served> {
     let runtime = Builder::new().driver(driver).pin(true).build()?;
-    runtime.block_on(serve_all(job, Class::Default))?;
+    runtime.block_on(serve_all(job, Class::Default, echo))?;
     Ok(Served {
         enters: Some(runtime.metrics().enters),
         detail: None,
@@ -24,12 +43,16 @@ pub(crate) fn serve_beside_a_hog(driver: Driver, class: Class, job: &Job) -> io:
     let runtime = Builder::new().driver(driver).build()?;
     let polls = Arc::<AtomicU64>::default();
     let hog = runtime.spawn(hog::run(Arc::clone(&polls), yield_now));
-    runtime.block_on(serve_all(job, class))?;
+    runtime.block_on(serve_all(job, class, echo))?;
     hog.abort();
     Ok(polls.load(Ordering::Relaxed))
 }
 
-async fn serve_all(job: &Job, class: Class) -> io::Result<()> {
+async fn serve_all<F: Future<Output = io::Result<()>> + 'static>(
+    job: &Job,
+    class: Class,
+    echo: impl Fn(TcpStream, usize) -> F,
+) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     job.listening(listener.local_addr()?);
     let mut tasks = Vec::with_capacity(job.connections);
@@ -54,6 +77,30 @@ async fn echo(stream: TcpStream, bytes: usize) -> io::Result<()> {
         let (sent, data) = stream.write_all(data).await;
         sent?;
         buffer = data;
+    }
+}
+
+async fn echo_with_timeouts(stream: TcpStream, bytes: usize) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(bytes);
+    loop {
+        let (received, data) = timeout(LIMIT, stream.read(buffer)).await?;
+        if received? == 0 {
+            return Ok(());
+        }
+        let (sent, data) = stream.write_all(data).await;
+        sent?;
+        buffer = data;
+    }
+}
+
+async fn echo_without_buffer(stream: TcpStream) -> io::Result<()> {
+    loop {
+        let chunk = stream.recv().await?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let (sent, _) = stream.write_all(chunk).await;
+        sent?;
     }
 }
 

@@ -6,6 +6,7 @@ mod tokio;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ::krug::runtime::Driver;
 use ::krug::task::Class;
@@ -77,6 +78,85 @@ pub(crate) const PEERS: &[Peer] = &[
     },
 ];
 
+/// The timeout of every receive, where it has one: it never ends.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The servers above, with a timeout around every receive. Their names end with [`TIMEOUTS`].
+pub(crate) const WITH_TIMEOUTS: &[Peer] = &[
+    Peer {
+        name: "krug-uring-timeouts",
+        echo: |job| krug::serve_with_timeouts(Driver::Uring, job),
+        nops: None,
+    },
+    Peer {
+        name: "krug-epoll-timeouts",
+        echo: |job| krug::serve_with_timeouts(Driver::Epoll, job),
+        nops: None,
+    },
+    Peer {
+        name: "tokio-timeouts",
+        echo: tokio::serve_with_timeouts,
+        nops: None,
+    },
+];
+
+/// The servers above, as they are when a connection on which nothing comes holds no buffer: each as its own documentation does
+/// that. Their names end with [`RECV`].
+pub(crate) const WITHOUT_BUFFERS: &[Peer] = &[
+    Peer {
+        name: "krug-uring-recv",
+        echo: |job| krug::serve_without_buffers(Driver::Uring, job),
+        nops: None,
+    },
+    Peer {
+        name: "krug-epoll-recv",
+        echo: |job| krug::serve_without_buffers(Driver::Epoll, job),
+        nops: None,
+    },
+    Peer {
+        name: "floor-recv",
+        echo: floor::idle::serve,
+        nops: None,
+    },
+    Peer {
+        name: "tokio-recv",
+        echo: tokio::serve_without_buffers,
+        nops: None,
+    },
+];
+
+pub(crate) const RECV: &str = "-recv";
+
+/// What comes is received in pieces of up to so many bytes, where messages are smaller.
+const PIECE: usize = 4096;
+
+/// The servers above, receiving whatever is there, many small messages at once. Their names end with [`PIECES`].
+pub(crate) const IN_PIECES: &[Peer] = &[
+    Peer {
+        name: "krug-uring-pieces",
+        echo: |job| krug::serve_without_buffers(Driver::Uring, job),
+        nops: None,
+    },
+    Peer {
+        name: "krug-epoll-pieces",
+        echo: |job| krug::serve_without_buffers(Driver::Epoll, job),
+        nops: None,
+    },
+    Peer {
+        name: "floor-pieces",
+        echo: |job| floor::server::serve_in_pieces(job, PIECE),
+        nops: None,
+    },
+    Peer {
+        name: "tokio-pieces",
+        echo: |job| tokio::serve_in_pieces(job, PIECE),
+        nops: None,
+    },
+];
+
+pub(crate) const PIECES: &str = "-pieces";
+pub(crate) const TIMEOUTS: &str = "-timeouts";
+
 /// A server on whose core a task computes for long at a time; says how often that was polled.
 pub(crate) struct PeerBesideAHog {
     pub(crate) name: &'static str,
@@ -107,7 +187,9 @@ pub(crate) const BESIDE_A_HOG: &[PeerBesideAHog] = &[
 ];
 
 pub(crate) fn named(name: &str) -> io::Result<&'static Peer> {
-    PEERS.iter().find(|peer| peer.name == name).ok_or_else(|| {
+    let manners = [WITH_TIMEOUTS, WITHOUT_BUFFERS, IN_PIECES];
+    let mut all = PEERS.iter().chain(manners.into_iter().flatten());
+    all.find(|peer| peer.name == name).ok_or_else(|| {
         let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
         io::Error::new(
             io::ErrorKind::InvalidInput,

@@ -1,6 +1,7 @@
 //! Messages sent back over TCP.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -19,18 +20,18 @@ use crate::peers::{Job, Peer, Served};
 const RESOLUTION: f64 = 0.04;
 
 /// One run of one server.
-struct Run {
+pub(super) struct Run {
     generated: Generated,
     served: Served,
 }
 
 impl Run {
-    fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.generated.messages as f64 / self.generated.elapsed.as_secs_f64()
     }
 
     /// Time on the processor for each message: says something also when the machine is shared.
-    fn server_cost(&self) -> f64 {
+    pub(super) fn server_cost(&self) -> f64 {
         self.generated.server_busy.as_secs_f64() * 1e6 / self.generated.messages as f64
     }
 
@@ -42,7 +43,7 @@ impl Run {
         self.generated.load_busy.as_secs_f64() / self.generated.elapsed.as_secs_f64()
     }
 
-    fn enters_per_message(&self) -> Option<f64> {
+    pub(super) fn enters_per_message(&self) -> Option<f64> {
         self.served
             .enters
             .map(|enters| enters as f64 / self.generated.messages_of_run as f64)
@@ -101,14 +102,49 @@ pub(super) fn pin(cores: &[usize], index: usize) -> io::Result<()> {
 }
 
 /// Server and load generator on threads of their own, each on its core if there are two.
-fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Result<Run> {
+pub(super) fn run_once(
+    peer: &'static Peer,
+    options: &Options,
+    in_flight: usize,
+) -> io::Result<Run> {
+    let (connections, bytes) = (options.connections, options.bytes);
+    let (warm_up, measured) = (options.warm_up, options.measured);
+    let (generated, served) = beside_server(peer, connections, bytes, move |place| {
+        load::generate(&Load {
+            address: place.address,
+            connections,
+            bytes,
+            in_flight,
+            warm_up,
+            measured,
+            server_thread: place.thread,
+            server_calls: Arc::default(),
+        })
+    })?;
+    Ok(Run { generated, served })
+}
+
+/// Where a server is.
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    /// For [`system::busy_time`].
+    pub(super) thread: String,
+}
+
+/// What the clients have seen, who work beside a server, each side on a core of its own if there are two; and what the server says.
+pub(super) fn beside_server<T: Send + 'static>(
+    peer: &'static Peer,
+    connections: usize,
+    bytes: usize,
+    clients: impl FnOnce(Place) -> io::Result<T> + Send + 'static,
+) -> io::Result<(T, Served)> {
     let cores = system::allowed_cores();
     let pin = move |index| pin(&cores, index);
     let (report_address, address) = mpsc::channel();
     let (report_thread, server_thread) = mpsc::channel();
     let job = Job {
-        connections: options.connections,
-        bytes: options.bytes,
+        connections,
+        bytes,
         announce: Box::new(move |address| {
             // Nobody waits for it any more if the load generator failed; the server sees that by itself.
             let _ = report_address.send(address);
@@ -128,29 +164,20 @@ fn run_once(peer: &'static Peer, options: &Options, in_flight: usize) -> io::Res
             .unwrap_or_else(|| io::Error::other("the server ended without a word")));
     };
     system::use_cubic_on_listener(address)?;
-    let load = Load {
+    let place = Place {
         address,
-        connections: options.connections,
-        bytes: options.bytes,
-        in_flight,
-        warm_up: options.warm_up,
-        measured: options.measured,
-        server_thread,
-        server_calls: Arc::default(),
+        thread: server_thread,
     };
     let generator = thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
             pin(1)?;
-            load::generate(&load)
+            clients(place)
         })?;
-    let generated = joined(generator);
+    let seen = joined(generator);
     // The server's own error says more than the connection that broke because of it.
     let served = joined(server)?;
-    Ok(Run {
-        generated: generated?,
-        served,
-    })
+    Ok((seen?, served))
 }
 
 pub(super) fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {

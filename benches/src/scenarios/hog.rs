@@ -103,7 +103,8 @@ fn run_once(peer: &'static PeerBesideAHog, clients: usize, options: &Options) ->
     Ok(Seen { waits, hog_polls })
 }
 
-/// Sends a message, waits for it to come back, again and again. How long it waited each time, in microseconds.
+/// Sends a message, waits for it to come back, again and again. How long it waited each time, in microseconds; once at least, however slow the
+/// machine is.
 fn ask(
     address: SocketAddr,
     bytes: usize,

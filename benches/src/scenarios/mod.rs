@@ -1,18 +1,30 @@
 //! One file for each scenario.
 
+mod cancels;
 mod compared;
+mod consensus;
 mod cores;
+mod course;
 mod echo;
 mod files;
 mod hog;
 mod hotspot;
+mod idle;
 mod instructions;
+mod latency;
 mod log;
+mod manners;
 mod many_pipes;
 mod nop;
+mod pipelined;
+mod pipes;
 mod scratch;
 mod served;
 mod sim;
+mod tasks;
+mod timeouts;
+mod timers;
+mod unix;
 
 use std::io;
 
@@ -30,6 +42,16 @@ pub(crate) struct Scenario {
 
 /// In the order in which `all` runs them.
 pub(crate) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "tasks",
+        about: "spawn and join, yield, channels: what tasks cost before there is any I/O",
+        run: tasks::run,
+    },
+    Scenario {
+        name: "timers",
+        about: "many sleeps at once: that all fire, and that are all dropped before",
+        run: timers::run,
+    },
     Scenario {
         name: "cores",
         about: "messages between cores: one way, with two producers, there and back",
@@ -49,6 +71,46 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "echo",
         about: "messages sent back over TCP: 64 bytes, 50 connections",
         run: echo::run,
+    },
+    Scenario {
+        name: "latency",
+        about: "one TCP connection: p50, p99, p999 of messages back to back, and at a fixed rate",
+        run: latency::run,
+    },
+    Scenario {
+        name: "timeouts",
+        about: "an echo with a timeout around every receive, against the same without",
+        run: timeouts::run,
+    },
+    Scenario {
+        name: "pipelined",
+        about: "16 messages at once on each connection, received in large pieces, against one by one",
+        run: pipelined::run,
+    },
+    Scenario {
+        name: "cancels",
+        about: "receives that are dropped as soon as they are started",
+        run: cancels::run,
+    },
+    Scenario {
+        name: "pipes",
+        about: "messages there and back between two tasks, through pipes",
+        run: pipes::run,
+    },
+    Scenario {
+        name: "unix",
+        about: "messages there and back between two tasks, over Unix sockets",
+        run: unix::run,
+    },
+    Scenario {
+        name: "idle",
+        about: "connections on which nothing comes: memory of each, and what the server costs",
+        run: idle::run,
+    },
+    Scenario {
+        name: "consensus",
+        about: "heroes that agree: the word over each transport, messages and decrees a second",
+        run: consensus::run,
     },
     Scenario {
         name: "hog",

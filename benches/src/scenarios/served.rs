@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::echo::{self, joined};
 use crate::floor::calls::Traced;
+use crate::floor::limits;
 use crate::floor::load::{self, Load};
 use crate::floor::system;
 use crate::options::Options;
@@ -37,6 +38,10 @@ impl Seen {
 /// What the process does: it serves, on its only thread.
 pub(super) fn serve(who: &str, options: &Options) -> io::Result<()> {
     let peer = peers::named(who)?;
+    limits::end_with_parent()?;
+    // Where this is refused the memory of connections is seen less exactly.
+    let _ = limits::forbid_huge_pages();
+    limits::raise_descriptor_limit()?;
     pin(0)?;
     let job = Job {
         connections: options.connections,
@@ -51,7 +56,7 @@ pub(super) fn serve(who: &str, options: &Options) -> io::Result<()> {
 
 /// Runs a server in another process, and looks at it.
 pub(super) fn look(peer: &Peer, options: &Options, in_flight: usize) -> io::Result<Seen> {
-    let mut server = start(peer, options)?;
+    let mut server = start(peer, options.connections, options.bytes)?;
     let address = match announced(&mut server) {
         Ok(address) => address,
         Err(error) => {
@@ -93,16 +98,17 @@ pub(super) fn look(peer: &Peer, options: &Options, in_flight: usize) -> io::Resu
     })
 }
 
-fn start(peer: &Peer, options: &Options) -> io::Result<Child> {
+/// Of a process that has just begun to serve; it does not outlive this thread.
+pub(super) fn start(peer: &Peer, connections: usize, bytes: usize) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["echo", "--served", peer.name]);
-    command.args(["--connections", &options.connections.to_string()]);
-    command.args(["--bytes", &options.bytes.to_string()]);
+    command.args(["--connections", &connections.to_string()]);
+    command.args(["--bytes", &bytes.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
 }
 
 /// The address, which the server says first.
-fn announced(server: &mut Child) -> Result<SocketAddr, String> {
+pub(super) fn announced(server: &mut Child) -> Result<SocketAddr, String> {
     let output = server.stdout.take().expect("it has a pipe");
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line);

@@ -1,0 +1,397 @@
+//! Something that is done many times over, by each contestant in its own way: how long it takes once.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use krug::runtime::{Driver, Runtime};
+
+use crate::floor::ring::Ring;
+use crate::floor::system;
+use crate::harness::machine::Machine;
+use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::report::{self, Comparison, Line};
+use crate::harness::statistics::Summary;
+use crate::options::Options;
+use crate::peers;
+
+/// What is measured.
+pub(super) struct Course {
+    pub(super) scenario: &'static str,
+    /// One of the things that the scenario is about.
+    pub(super) what: &'static str,
+    /// What it should come to.
+    pub(super) wanted: &'static str,
+    /// How often a run does it, of `--operations`.
+    pub(super) count: fn(operations: u64) -> u64,
+    /// Differences below it cannot be told apart here.
+    pub(super) resolution: f64,
+    pub(super) contestants: &'static [Contestant],
+}
+
+/// Who takes part.
+pub(super) struct Contestant {
+    pub(super) name: &'static str,
+    /// Does it at least so many times.
+    pub(super) run: fn(operations: u64) -> io::Result<Done>,
+}
+
+/// What one run has come to. It has checked what it did.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    pub(super) operations: u64,
+    pub(super) took: Duration,
+    /// What else was seen, by the names that it has in the results.
+    pub(super) details: Vec<(&'static str, f64)>,
+}
+
+impl Done {
+    pub(super) fn nanoseconds(&self) -> f64 {
+        self.took.as_nanos() as f64 / self.operations as f64
+    }
+
+    fn rate(&self) -> f64 {
+        1e9 / self.nanoseconds()
+    }
+}
+
+/// Why this machine does not let somebody take part, if so.
+pub(super) fn refusal(name: &str) -> Option<String> {
+    let ring = match name {
+        "krug-uring" => Runtime::builder().driver(Driver::Uring).build().err(),
+        "floor" => Ring::new(8).err(),
+        _ => None,
+    };
+    ring.map(|error| error.to_string())
+}
+
+/// The subject, and with whom it is compared, of those that take part: with all, if nobody is named. `None` if there is nothing to compare.
+pub(super) fn field<'a, T>(
+    options: &Options,
+    all: &'a [T],
+    name: fn(&T) -> &'static str,
+) -> io::Result<Option<(&'a T, Vec<&'a T>)>> {
+    field_without(options, all, name, refusal)
+}
+
+/// Whoever is refused is left out, with a line that says why.
+fn field_without<'a, T>(
+    options: &Options,
+    all: &'a [T],
+    name: fn(&T) -> &'static str,
+    refusal: impl Fn(&str) -> Option<String>,
+) -> io::Result<Option<(&'a T, Vec<&'a T>)>> {
+    let find = |wanted: &str| all.iter().find(|one| name(one) == wanted);
+    let subject = peers::named(&options.subject())?.name;
+    let mut baselines = Vec::new();
+    let mut is_open = true;
+    for wanted in options.peers() {
+        is_open = false;
+        baselines.extend(find(peers::named(&wanted)?.name));
+    }
+    if is_open {
+        baselines.extend(all.iter().filter(|one| name(one) != subject));
+    }
+    let can_run = |one: &&T| match refusal(name(one)) {
+        None => true,
+        Some(reason) => {
+            println!("\n{}: skipped: {reason}", name(one));
+            false
+        }
+    };
+    baselines.retain(can_run);
+    Ok(find(subject)
+        .filter(|_| !baselines.is_empty())
+        .filter(can_run)
+        .map(|subject| (subject, baselines)))
+}
+
+/// Says why nothing is measured.
+pub(super) fn skip(what: &str) {
+    println!(
+        "\n{what}: skipped, as of those that can and are to take part none is left to compare"
+    );
+}
+
+/// Runs a course in pairs, and tells.
+pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> io::Result<()> {
+    let title = format!("{}, {}", course.scenario, course.what);
+    let Some((subject, baselines)) = field(options, course.contestants, |one| one.name)? else {
+        skip(&title);
+        return Ok(());
+    };
+    let operations = (course.count)(options.operations).max(1);
+    println!(
+        "\n{title}; {} pairs of {operations}; wanted: {}",
+        options.pairs, course.wanted
+    );
+    let runs = interleave(options.pairs, baselines.len(), |who| {
+        let contestant = match who {
+            Who::Subject => subject,
+            Who::Baseline(index) => baselines[index],
+        };
+        run_once(contestant, operations)
+            .map_err(|error| io::Error::other(format!("{title}, {}: {error}", contestant.name)))
+    })?;
+    let all = std::iter::once((subject.name, &runs.subject)).chain(
+        baselines
+            .iter()
+            .map(|one| one.name)
+            .zip(runs.baselines.iter()),
+    );
+    for (name, row) in all {
+        tell(name, row);
+        let mut line = Line::of(machine, course.scenario, "runs");
+        line.text("what", course.what).text("peer", name);
+        line.number("operations", operations as f64);
+        line.numbers("nanoseconds", row.iter().map(Done::nanoseconds));
+        for (name, value) in details(row) {
+            line.number(name, *value);
+        }
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    let names: Vec<&str> = baselines.iter().map(|one| one.name).collect();
+    let field = (subject.name, &*names);
+    let compared = (course.scenario, course.what, course.resolution);
+    tell_ratios(options, machine, compared, field, &runs, Done::rate)
+}
+
+fn run_once(contestant: &Contestant, operations: u64) -> io::Result<Done> {
+    let run = contestant.run;
+    on_first_core(move || run(operations))
+}
+
+/// On a thread of its own, which can be pinned without pinning the next one.
+pub(super) fn on_first_core<T: Send + 'static>(
+    run: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let core = system::allowed_cores().first().copied();
+    let measured = thread::spawn(move || {
+        core.map_or(Ok(()), system::pin_to)?;
+        run()
+    });
+    measured
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+}
+
+fn tell(name: &str, row: &[Done]) {
+    let time = Summary::of(&row.iter().map(Done::nanoseconds).collect::<Vec<_>>());
+    let described = details(row)
+        .iter()
+        .map(|(name, value)| format!("{} {value:.3}", name.replace('_', " ")));
+    println!(
+        "{name:<12} {:>9.1} ns each ({:.1}…{:.1}), {:>9.1} k/s  {}",
+        time.median,
+        time.minimum,
+        time.maximum,
+        1e6 / time.median,
+        described.collect::<Vec<_>>().join(", "),
+    );
+}
+
+/// Those of the last run.
+fn details(row: &[Done]) -> &[(&'static str, f64)] {
+    row.last().map_or(&[], |done| &done.details)
+}
+
+/// Tells, and keeps, how the subject stands to each of its baselines: above 1 in what `rate` reads off a run is better.
+pub(super) fn tell_ratios<T>(
+    options: &Options,
+    machine: &Machine,
+    (scenario, what, resolution): (&str, &str, f64),
+    (subject, baselines): (&str, &[&str]),
+    runs: &Runs<T>,
+    rate: fn(&T) -> f64,
+) -> io::Result<()> {
+    for (index, baseline) in baselines.iter().enumerate() {
+        let ratios = runs.ratios(index, rate);
+        let comparison = Comparison {
+            subject: subject.to_owned(),
+            baseline: (*baseline).to_owned(),
+            ratios: Summary::of(&ratios),
+            resolution,
+        };
+        println!("{}", comparison.describe());
+        let mut line = Line::of(machine, scenario, "comparison");
+        line.text("what", what);
+        line.text("peer", subject).text("baseline", baseline);
+        line.number("resolution", resolution);
+        line.numbers("ratios", ratios);
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    Ok(())
+}
+
+/// Does the work on a runtime of ours, on this thread; it says how often it did it. What came before has warmed up.
+pub(super) fn on_krug(
+    driver: Driver,
+    operations: u64,
+    work: impl AsyncFn(u64) -> io::Result<u64>,
+) -> io::Result<Done> {
+    let runtime = Runtime::builder().driver(driver).build()?;
+    runtime.block_on(async {
+        work(operations.div_ceil(10)).await?;
+        let before = runtime.metrics().enters;
+        let mut done = timed(operations, &work).await?;
+        let enters = (runtime.metrics().enters - before) as f64 / done.operations as f64;
+        done.details.push(("enters_each", enters));
+        Ok(done)
+    })
+}
+
+/// The same on tokio, which does not count its system calls.
+pub(super) fn on_tokio(
+    operations: u64,
+    work: impl AsyncFn(u64) -> io::Result<u64>,
+) -> io::Result<Done> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build()?.block_on(async {
+        work(operations.div_ceil(10)).await?;
+        timed(operations, &work).await
+    })
+}
+
+/// The same without a runtime.
+pub(super) fn on_nothing(
+    operations: u64,
+    work: impl Fn(u64) -> io::Result<u64>,
+) -> io::Result<Done> {
+    work(operations.div_ceil(10))?;
+    let begin = Instant::now();
+    let operations = work(operations)?;
+    Ok(Done {
+        operations,
+        took: begin.elapsed(),
+        details: Vec::new(),
+    })
+}
+
+async fn timed(operations: u64, work: impl AsyncFn(u64) -> io::Result<u64>) -> io::Result<Done> {
+    let begin = Instant::now();
+    let operations = work(operations).await?;
+    Ok(Done {
+        operations,
+        took: begin.elapsed(),
+        details: Vec::new(),
+    })
+}
+
+/// The usual four: our two drivers, tokio, and a loop without an executor.
+macro_rules! contestants {
+    ($krug:path, $tokio:path, $floor:path) => {
+        &[
+            $crate::scenarios::course::Contestant {
+                name: "krug-uring",
+                run: |operations| {
+                    $crate::scenarios::course::on_krug(
+                        ::krug::runtime::Driver::Uring,
+                        operations,
+                        $krug,
+                    )
+                },
+            },
+            $crate::scenarios::course::Contestant {
+                name: "krug-epoll",
+                run: |operations| {
+                    $crate::scenarios::course::on_krug(
+                        ::krug::runtime::Driver::Epoll,
+                        operations,
+                        $krug,
+                    )
+                },
+            },
+            $crate::scenarios::course::Contestant {
+                name: "tokio",
+                run: |operations| $crate::scenarios::course::on_tokio(operations, $tokio),
+            },
+            $crate::scenarios::course::Contestant {
+                name: "floor",
+                run: |operations| $crate::scenarios::course::on_nothing(operations, $floor),
+            },
+        ]
+    };
+}
+pub(super) use contestants;
+
+/// Every contestant does so many, few, and not fewer than were asked for.
+#[cfg(test)]
+pub(super) fn ends_for_all(course: &Course, operations: u64) {
+    for contestant in course.contestants {
+        let done = run_once(contestant, operations)
+            .unwrap_or_else(|error| panic!("{}, {}: {error}", course.what, contestant.name));
+        let name = contestant.name;
+        assert!(
+            (operations..operations + 128).contains(&done.operations),
+            "{}, {name}: {} instead of {operations}",
+            course.what,
+            done.operations
+        );
+        assert!(done.took > Duration::ZERO, "{}, {name}", course.what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Parsed, parse};
+
+    const NAMES: &[&str] = &["krug-uring", "krug-epoll", "floor"];
+
+    fn field_of(line: &str) -> io::Result<Option<(&'static str, Vec<&'static str>)>> {
+        let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
+            panic!("{line}")
+        };
+        let field = field(&options, NAMES, |name| name)?;
+        Ok(field.map(|(subject, baselines)| (*subject, baselines.into_iter().copied().collect())))
+    }
+
+    #[test]
+    fn without_names_all_are_compared_and_with_names_those() {
+        let all = field_of("nop").unwrap();
+        assert_eq!(all, Some(("krug-uring", vec!["krug-epoll", "floor"])));
+        let one = field_of("nop --driver epoll --peer floor").unwrap();
+        assert_eq!(one, Some(("krug-epoll", vec!["floor"])));
+        let noise = field_of("nop --peer krug").unwrap();
+        assert_eq!(noise, Some(("krug-uring", vec!["krug-uring"])));
+    }
+
+    #[test]
+    fn who_has_nothing_to_compare_is_skipped_and_who_is_nobody_is_an_error() {
+        assert_eq!(field_of("nop --peer tokio").unwrap(), None);
+        assert_eq!(field_of("nop --subject tokio").unwrap(), None);
+        assert!(field_of("nop --peer nobody").is_err());
+    }
+
+    #[test]
+    fn whom_the_machine_refuses_is_left_out_and_the_others_are_compared() {
+        let field_on = |refused: &'static str| {
+            let Ok(Parsed::Run(options)) = parse(["nop".to_owned()].into_iter()) else {
+                panic!("it names a scenario")
+            };
+            let refusal = |name: &str| (name == refused).then(|| "forbidden".to_owned());
+            let field = field_without(&options, NAMES, |name| *name, refusal).unwrap();
+            field.map(|(_, baselines)| baselines.into_iter().copied().collect::<Vec<_>>())
+        };
+        assert_eq!(field_on("floor"), Some(vec!["krug-epoll"]));
+        assert_eq!(field_on("krug-uring"), None);
+        assert_eq!(refusal("tokio"), None);
+    }
+
+    #[test]
+    fn what_a_run_has_come_to_is_told_for_each_time() {
+        let done = on_nothing(50, |count| {
+            thread::sleep(Duration::from_millis(count / 10));
+            Ok(count * 2)
+        });
+        let done = done.unwrap();
+        assert_eq!(done.operations, 100);
+        assert!(done.nanoseconds() >= 50_000.0);
+    }
+
+    #[test]
+    fn a_panic_of_a_contestant_is_an_error() {
+        let outcome = on_first_core::<()>(|| panic!("on purpose"));
+        assert!(outcome.is_err());
+    }
+}
