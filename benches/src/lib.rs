@@ -31,7 +31,7 @@
 //! does not. The first is for numbers, the second for looking.
 
 mod floor;
-mod harness;
+pub mod harness;
 mod options;
 mod peers;
 mod scenarios;
