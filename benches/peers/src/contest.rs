@@ -80,10 +80,8 @@ impl Contest<'_> {
                 Who::Subject => subject,
                 Who::Baseline(index) => baselines[index],
             };
-            eprint!(".");
             run(peer).map_err(|error| named(peer, error))
         })?;
-        eprintln!();
         self.tell(subject, &runs.subject)?;
         for (peer, runs) in baselines.iter().zip(&runs.baselines) {
             self.tell(peer, runs)?;

@@ -5,6 +5,7 @@
 //! documentation that says so.
 
 mod contest;
+mod limits;
 mod options;
 mod peers;
 mod scenarios;

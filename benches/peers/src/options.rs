@@ -113,8 +113,8 @@ impl Options {
 
     fn make_quick(&mut self) {
         self.quick = true;
-        self.pairs = 1;
-        self.measured = self.measured.min(Duration::from_millis(100));
+        self.pairs = self.pairs.min(2);
+        self.measured = self.measured.min(Duration::from_millis(150));
         self.warm_up = Duration::from_millis(20);
     }
 }
@@ -190,7 +190,7 @@ mod tests {
         let options = parsed("tasks --quick --peer tokio --operations 90 --peer smol --pairs 9");
         let options = options.unwrap();
         assert_eq!(options.peers, ["tokio", "smol"]);
-        assert_eq!((options.pairs, options.operations(1000)), (1, 20));
+        assert_eq!((options.pairs, options.operations(1000)), (2, 20));
         assert_eq!(parsed("files --operations 90").unwrap().operations(1), 90);
         assert_eq!(parsed("files --depth 8").unwrap().depths, [8]);
     }

@@ -50,7 +50,7 @@ pub(crate) const ALL: &[Peer] = &[
     },
     Peer {
         name: "floor",
-        package: "io-uring",
+        package: "krug-benches",
         echo: krug_benches::harness::serve_floor,
         run: floor::run,
         channel: "none",

@@ -1,11 +1,13 @@
 //! Messages sent back over TCP.
 
 use std::io;
+use std::time::Duration;
 
 use krug_benches::harness::machine::Machine;
 use krug_benches::harness::serving::{Traffic, serve_under};
 
 use crate::contest::{Contest, Run};
+use crate::limits;
 use crate::options::Options;
 use crate::peers::Peer;
 
@@ -15,9 +17,16 @@ const RESOLUTION: f64 = 0.04;
 const CONNECTIONS: usize = 50;
 
 pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer]) -> io::Result<()> {
+    let connections = options.connections.unwrap_or(CONNECTIONS);
+    // Both ends are of this process.
+    let allowed = limits::connections(2)?;
+    if connections > allowed {
+        println!("\nskipped: echo × {connections}, as descriptors are allowed here for {allowed}");
+        return Ok(());
+    }
     for in_flight in &options.in_flight {
         let traffic = Traffic {
-            connections: options.connections.unwrap_or(CONNECTIONS),
+            connections,
             bytes: options.bytes,
             in_flight: *in_flight,
             warm_up: options.warm_up,
@@ -38,8 +47,20 @@ pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer])
     Ok(())
 }
 
-fn run_once(peer: &'static Peer, traffic: Traffic) -> io::Result<Run> {
-    let (generated, served) = serve_under(traffic, peer.name, peer.echo)?;
+/// No machine is so busy that nothing comes back in this time.
+const LONGEST: Duration = Duration::from_secs(10);
+
+fn run_once(peer: &'static Peer, mut traffic: Traffic) -> io::Result<Run> {
+    let (generated, served) = loop {
+        let (generated, served) = serve_under(traffic, peer.name, peer.echo)?;
+        if generated.messages > 0 {
+            break (generated, served);
+        }
+        if traffic.measured > LONGEST {
+            return Err(io::Error::other("nothing comes back"));
+        }
+        traffic.measured *= 4;
+    };
     let seconds = generated.elapsed.as_secs_f64();
     let messages = generated.messages as f64;
     let busy = generated.server_busy.as_secs_f64();
@@ -63,28 +84,25 @@ fn run_once(peer: &'static Peer, traffic: Traffic) -> io::Result<Run> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::peers;
 
-    /// More than the buffers of a socket hold at once, so that reads and writes stop half-way; the load
-    /// generator compares every byte.
+    /// The load generator compares every byte. More are under way than the buffers of a socket hold, so that reads and writes
+    /// stop half-way; or they come one by one.
     #[test]
     fn every_peer_that_starts_here_sends_back_what_came_also_in_parts() {
-        let names: Vec<&str> = peers::ALL.iter().map(|peer| peer.name).collect();
-        for peer in crate::scenarios::starting(&peers::ALL.iter().collect::<Vec<_>>()) {
-            for (bytes, in_flight) in [(64, 1), (1, 1000), (20_000, 256)] {
+        let all: Vec<_> = peers::ALL.iter().collect();
+        for peer in crate::scenarios::starting(&all) {
+            for (bytes, in_flight) in [(64, 1), (1, 100), (20_000, 256)] {
                 let traffic = Traffic {
                     connections: 3,
                     bytes,
                     in_flight,
                     warm_up: Duration::ZERO,
-                    measured: Duration::from_millis(50),
+                    measured: Duration::from_millis(20),
                 };
-                let run = run_once(peer, traffic);
-                let run = run.unwrap_or_else(|error| panic!("{} of {names:?}: {error}", peer.name));
-                assert!(run.rate > 0.0, "{}: nothing came back", peer.name);
+                run_once(peer, traffic)
+                    .unwrap_or_else(|error| panic!("{}, {traffic:?}: {error}", peer.name));
             }
         }
     }

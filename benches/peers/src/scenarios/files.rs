@@ -5,7 +5,7 @@ use std::io;
 
 use krug_benches::harness::machine::Machine;
 
-use super::per_second;
+use super::{of_others, per_second};
 use crate::contest::Contest;
 use crate::options::Options;
 use crate::peers::Peer;
@@ -30,7 +30,7 @@ pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer])
                 depth: *depth,
                 count: options.operations(READS),
             };
-            contest.of_work(&Work::Read(reads), per_second, peers)
+            contest.of_work(&Work::Read(reads), per_second, &of_others(peers))
         })
     });
     // If it could not be made there may be nothing to remove.

@@ -9,15 +9,13 @@ use std::time::Duration;
 use krug_benches::harness::Job;
 use krug_benches::harness::machine::Machine;
 use krug_benches::harness::report::{self, Line};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::limits;
 use crate::options::Options;
 use crate::peers::{self, Peer};
 
 const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_QUICK: usize = 500;
-/// Descriptors that a process needs besides.
-const OTHER_DESCRIPTORS: usize = 100;
 /// What a server needs with these is not theirs.
 const FEW: usize = 10;
 /// A server that does not answer is not waited for.
@@ -34,8 +32,8 @@ pub(super) fn run(
         CONNECTIONS
     };
     let wanted = options.connections.unwrap_or(default);
-    let allowed = descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
-    let connections = wanted.min(allowed).max(FEW + 1);
+    // The server is another process.
+    let connections = wanted.min(limits::connections(1)?).max(FEW + 1);
     let what = format!(
         "{connections} connections that have echoed {} bytes once",
         options.bytes
@@ -60,24 +58,13 @@ pub(super) fn run(
 
 /// What the process does: it serves, on its only thread.
 pub(super) fn serve(peer: &Peer, options: &Options) -> io::Result<()> {
-    descriptors()?;
+    limits::descriptors()?;
     let job = Job {
         connections: options.connections.unwrap_or(CONNECTIONS),
         bytes: options.bytes,
         announce: Box::new(|address| println!("{address}")),
     };
     (peer.echo)(&job).map(|_| ())
-}
-
-/// As many as this process may have, now that it has asked for all of them.
-fn descriptors() -> io::Result<usize> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let all = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    setrlimit(Resource::Nofile, all)?;
-    Ok(maximum.map_or(usize::MAX, |maximum| maximum as usize))
 }
 
 /// Memory of one connection, in bytes: what a server of many needs more than one of few.
@@ -165,12 +152,5 @@ mod tests {
         assert_eq!(in_rollup(text), Some(123 * 1024));
         assert_eq!(in_rollup("Rss: 1 kB\n"), None);
         assert!(anonymous(std::process::id()).unwrap() > 0);
-    }
-
-    #[test]
-    fn descriptors_are_all_that_may_be_had() {
-        let all = descriptors().unwrap();
-        assert!(all > 3);
-        assert_eq!(descriptors().unwrap(), all);
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use krug_benches::harness::machine::Machine;
 
 use crate::contest::on_first_core;
+use crate::limits;
 use crate::options::Options;
 use crate::peers::{self, Peer};
 use crate::work::{Took, Work};
@@ -74,6 +75,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     if let Some(who) = &options.served {
         return idle::serve(peers::named(who)?, options);
     }
+    limits::descriptors()?;
     let machine = Machine::look_with(LOCK, &peers::packages());
     println!("{}", machine.describe());
     if options.quick {
@@ -94,6 +96,12 @@ fn chosen(options: &Options) -> Vec<&'static Peer> {
         options.peers.is_empty() || options.peers.iter().any(|name| name == peer.name)
     };
     peers::ALL.iter().filter(is_chosen).collect()
+}
+
+/// Without those of ours that differ from the subject in how they receive from sockets only.
+fn of_others(peers: &[&'static Peer]) -> Vec<&'static Peer> {
+    let others = peers.iter().filter(|peer| !peer.is_ours());
+    others.copied().collect()
 }
 
 /// Those of them that this machine lets start; of the others it is said why not.

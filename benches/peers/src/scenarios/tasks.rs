@@ -4,7 +4,7 @@ use std::io;
 
 use krug_benches::harness::machine::Machine;
 
-use super::per_second;
+use super::{of_others, per_second};
 use crate::contest::Contest;
 use crate::options::Options;
 use crate::peers::Peer;
@@ -32,10 +32,10 @@ pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer])
             what: what.to_owned(),
             resolution: RESOLUTION,
         };
-        contest.of_work(&work, per_second, peers)?;
+        contest.of_work(&work, per_second, &of_others(peers))?;
     }
     println!("\nchannel; yield of a task:");
-    for peer in peers {
+    for peer in of_others(peers) {
         println!("{:<13} {}; {}", peer.name, peer.channel, peer.yielding);
     }
     Ok(())

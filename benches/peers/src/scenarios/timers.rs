@@ -4,6 +4,7 @@ use std::io;
 
 use krug_benches::harness::machine::Machine;
 
+use super::of_others;
 use crate::contest::Contest;
 use crate::options::Options;
 use crate::peers::Peer;
@@ -21,7 +22,11 @@ pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer])
         what: format!("{count} tasks that sleep 1 to 100 ms at the same time, by processor time"),
         resolution: RESOLUTION,
     };
-    contest.of_work(&Work::Sleep(count), per_second_of_processor, peers)
+    contest.of_work(
+        &Work::Sleep(count),
+        per_second_of_processor,
+        &of_others(peers),
+    )
 }
 
 /// Sleeping takes as long for all; what it costs does not.

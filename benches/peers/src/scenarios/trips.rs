@@ -4,7 +4,7 @@ use std::io;
 
 use krug_benches::harness::machine::Machine;
 
-use super::per_second;
+use super::{of_others, per_second};
 use crate::contest::Contest;
 use crate::options::Options;
 use crate::peers::Peer;
@@ -47,5 +47,5 @@ fn compare(
         what: format!("{} bytes there and back", trips.bytes),
         resolution: RESOLUTION,
     };
-    contest.of_work(&work(trips), per_second, peers)
+    contest.of_work(&work(trips), per_second, &of_others(peers))
 }
