@@ -84,8 +84,14 @@ fn run_once(peer: &'static Peer, mut traffic: Traffic) -> io::Result<Run> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
     use super::*;
     use crate::peers;
+
+    /// A server that keeps a byte back leaves the load generator waiting.
+    const PATIENCE: Duration = Duration::from_secs(120);
 
     /// The load generator compares every byte. More are under way than the buffers of a socket hold, so that reads and writes
     /// stop half-way; or they come one by one.
@@ -101,7 +107,10 @@ mod tests {
                     warm_up: Duration::ZERO,
                     measured: Duration::from_millis(20),
                 };
-                run_once(peer, traffic)
+                let (tell, told) = mpsc::channel();
+                thread::spawn(move || tell.send(run_once(peer, traffic)));
+                told.recv_timeout(PATIENCE)
+                    .unwrap_or_else(|_| panic!("{}, {traffic:?}: it hangs", peer.name))
                     .unwrap_or_else(|error| panic!("{}, {traffic:?}: {error}", peer.name));
             }
         }
