@@ -1,6 +1,7 @@
 //! A server and a load generator, on threads of their own, each on its core if there are two.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -35,11 +36,46 @@ pub fn serve_under(
     name: &str,
     echo: fn(&Job) -> io::Result<Served>,
 ) -> io::Result<(Generated, Served)> {
+    let Traffic {
+        connections,
+        bytes,
+        in_flight,
+        warm_up,
+        measured,
+    } = traffic;
+    beside_server((name, echo), connections, bytes, move |place| {
+        load::generate(&Load {
+            address: place.address,
+            connections,
+            bytes,
+            in_flight,
+            warm_up,
+            measured,
+            server_thread: place.thread,
+            server_calls: Arc::default(),
+        })
+    })
+}
+
+/// Where a server is.
+pub(crate) struct Place {
+    pub(crate) address: SocketAddr,
+    /// For [`system::busy_time`].
+    pub(crate) thread: String,
+}
+
+/// What the clients have seen, who work beside a server, each side on a core of its own if there are two; and what the server says.
+pub(crate) fn beside_server<T: Send + 'static>(
+    (name, echo): (&str, fn(&Job) -> io::Result<Served>),
+    connections: usize,
+    bytes: usize,
+    clients: impl FnOnce(Place) -> io::Result<T> + Send + 'static,
+) -> io::Result<(T, Served)> {
     let (report_address, address) = mpsc::channel();
     let (report_thread, server_thread) = mpsc::channel();
     let job = Job {
-        connections: traffic.connections,
-        bytes: traffic.bytes,
+        connections,
+        bytes,
         announce: Box::new(move |address| {
             // Nobody waits for it any more if the load generator failed; the server sees that by itself.
             let _ = report_address.send(address);
@@ -52,32 +88,23 @@ pub fn serve_under(
             pin(0).and_then(|()| echo(&job))
         })?;
 
-    let (Ok(server_thread), Ok(address)) = (server_thread.recv(), address.recv()) else {
+    let (Ok(thread), Ok(address)) = (server_thread.recv(), address.recv()) else {
         return Err(joined(server)
             .err()
             .unwrap_or_else(|| io::Error::other("the server ended without a word")));
     };
     system::use_cubic_on_listener(address)?;
-    let load = Load {
-        address,
-        connections: traffic.connections,
-        bytes: traffic.bytes,
-        in_flight: traffic.in_flight,
-        warm_up: traffic.warm_up,
-        measured: traffic.measured,
-        server_thread,
-        server_calls: Arc::default(),
-    };
-    let generator = thread::Builder::new()
+    let place = Place { address, thread };
+    let clients = thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
             pin(1)?;
-            load::generate(&load)
+            clients(place)
         })?;
-    let generated = joined(generator);
+    let seen = joined(clients);
     // The server's own error says more than the connection that broke because of it.
     let served = joined(server)?;
-    Ok((generated?, served))
+    Ok((seen?, served))
 }
 
 /// Keeps the calling thread on this one of the cores that it may use, if it may use more than one.
@@ -96,11 +123,6 @@ pub(crate) fn pin_among(cores: &[usize], index: usize) -> io::Result<()> {
     } else {
         Ok(())
     }
-}
-
-/// How long the calling thread was on a processor so far; zero if the kernel does not say.
-pub fn busy_time() -> Duration {
-    system::busy_time(&system::current_thread())
 }
 
 /// What the thread has come to.
