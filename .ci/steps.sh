@@ -695,6 +695,17 @@ step_console() {
   on_each_driver cargo run --locked | sed 's/^tokio-console was told/note: &/'
 }
 
+# krug beside other runtimes, a quick look. A workspace of its own: nothing else needs all those crates.
+step_peers() {
+  CARGO_TARGET_DIR=$(realpath -m "$target/peers")
+  export CARGO_TARGET_DIR
+  cd benches/peers
+  cargo fmt --check
+  cargo clippy --locked --all-targets -- -D warnings
+  cargo test --locked
+  cargo run --locked --release -- all --quick
+}
+
 # The tests on Debian's kernels from 5.10 on, in an emulated machine.
 step_kernels() {
   bash tests/kernels/run

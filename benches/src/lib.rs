@@ -41,7 +41,7 @@
 
 mod file_models;
 mod floor;
-mod harness;
+pub mod harness;
 mod options;
 mod peers;
 mod pipe_models;

@@ -62,6 +62,8 @@ fn everything() -> Vec<Source> {
         "benches/src",
         "benches/benches",
         "benches/tests",
+        "benches/peers/src",
+        "benches/peers/tests",
     ])
 }
 

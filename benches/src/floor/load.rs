@@ -28,13 +28,17 @@ pub(crate) struct Load {
 
 /// What was seen between the end of the warm-up and the end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Generated {
-    pub(crate) messages: u64,
-    pub(crate) elapsed: Duration,
-    pub(crate) server_busy: Duration,
-    pub(crate) load_busy: Duration,
+pub struct Generated {
+    /// That came back.
+    pub messages: u64,
+    /// From the end of the warm-up to the end.
+    pub elapsed: Duration,
+    /// Time on a processor of the server's thread.
+    pub server_busy: Duration,
+    /// The same of the load generator.
+    pub load_busy: Duration,
     /// Of the whole run, warm-up included: what system calls of the server are divided by.
-    pub(crate) messages_of_run: u64,
+    pub messages_of_run: u64,
 }
 
 /// What a server was seen to do between two moments at which nothing was under way, so that calls and messages belong together.

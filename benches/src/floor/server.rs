@@ -7,8 +7,13 @@ use super::connections::{Connections, Kind};
 use super::ring::Ring;
 use crate::peers::{Job, Served};
 
-/// Accepts the connections of the job, sends back what comes, and returns when all are closed.
-pub(crate) fn serve(job: &Job) -> io::Result<Served> {
+/// Accepts the connections of the job, sends back what comes, and returns when all are closed: the
+/// echo server as a bare loop.
+///
+/// # Errors
+///
+/// If there is no ring, or a connection breaks.
+pub fn serve(job: &Job) -> io::Result<Served> {
     serve_in_pieces(job, job.bytes)
 }
 

@@ -5,34 +5,48 @@ use std::process::Command;
 
 /// What must be known to compare a number with another one.
 #[derive(Debug, Clone)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) cores: usize,
-    pub(crate) kernel: String,
-    pub(crate) commit: String,
-    pub(crate) build: String,
-    pub(crate) versions: String,
+pub struct Machine {
+    /// Its name as the kernel tells it.
+    pub processor: String,
+    /// How many of them this process may use.
+    pub cores: usize,
+    /// The release of Linux.
+    pub kernel: String,
+    /// Of the folder in which the program runs, and whether it differs from it.
+    pub commit: String,
+    /// Optimised or not, and with which flags.
+    pub build: String,
+    /// Of the packages that are compared.
+    pub versions: String,
     /// One-minute load before the first run, which should be near zero.
-    pub(crate) load: String,
+    pub load: String,
 }
 
 impl Machine {
     pub(crate) fn look() -> Machine {
+        Machine::look_with(LOCK, &["krug", "io-uring", "tokio"])
+    }
+
+    /// Looks, and reads the versions of these packages off the text of a lock file.
+    pub fn look_with(lock: &str, packages: &[&str]) -> Machine {
+        let version = |name| version_in(lock, name).unwrap_or("unknown");
+        let versions: Vec<String> = packages
+            .iter()
+            .map(|name| format!("{name} {}", version(name)))
+            .collect();
         Machine {
             processor: processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: first_word("/proc/sys/kernel/osrelease"),
             commit: commit(),
             build: build(),
-            versions: ["krug", "io-uring", "tokio"]
-                .map(|name| format!("{name} {}", locked_version(name)))
-                .join(", "),
+            versions: versions.join(", "),
             load: first_word("/proc/loadavg"),
         }
     }
 
     /// Two lines for people.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let Machine {
             processor,
             cores,
@@ -97,9 +111,7 @@ fn build() -> String {
     format!("{optimised}, RUSTFLAGS {flags}")
 }
 
-fn locked_version(package: &str) -> &'static str {
-    version_in(include_str!("../../../Cargo.lock"), package).unwrap_or("unknown")
-}
+const LOCK: &str = include_str!("../../../Cargo.lock");
 
 fn version_in<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let name = format!("name = \"{package}\"");
@@ -119,7 +131,9 @@ mod tests {
         let lock = "[[package]]\nname = \"io-uring-x\"\nversion = \"9.9.9\"\n\n[[package]]\nname = \"io-uring\"\nversion = \"0.7.15\"\n";
         assert_eq!(version_in(lock, "io-uring"), Some("0.7.15"));
         assert_eq!(version_in(lock, "io"), None);
-        assert_ne!(locked_version("tokio"), "unknown");
+        assert!(version_in(LOCK, "tokio").is_some());
+        let machine = Machine::look_with(lock, &["io-uring", "io"]);
+        assert_eq!(machine.versions, "io-uring 0.7.15, io unknown");
     }
 
     #[test]

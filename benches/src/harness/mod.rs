@@ -1,9 +1,15 @@
-//! What all scenarios share: runs in pairs, statistics, and the circumstances of a result.
+//! What all scenarios share: runs in pairs, statistics, and the circumstances of a result. Public for
+//! the comparison with other runtimes, a package of its own.
 
-pub(crate) mod machine;
+pub mod machine;
 pub(crate) mod meter;
-pub(crate) mod pairs;
+pub mod pairs;
 pub(crate) mod process;
 pub(crate) mod random;
-pub(crate) mod report;
-pub(crate) mod statistics;
+pub mod report;
+pub mod serving;
+pub mod statistics;
+
+pub use crate::floor::load::Generated;
+pub use crate::floor::server::serve as serve_floor;
+pub use crate::peers::{Job, Served};

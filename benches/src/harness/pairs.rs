@@ -6,20 +6,28 @@ use super::statistics::paired_ratios;
 
 /// The runs of one comparison: of the subject, and of each baseline one more.
 #[derive(Debug)]
-pub(crate) struct Runs<T> {
-    pub(crate) subject: Vec<T>,
-    pub(crate) baselines: Vec<Vec<T>>,
+pub struct Runs<T> {
+    /// As many as there are pairs.
+    pub subject: Vec<T>,
+    /// For each baseline, one more than there are pairs.
+    pub baselines: Vec<Vec<T>>,
 }
 
 /// Who is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
+pub enum Who {
+    /// The one that is compared with all others.
     Subject,
+    /// One of the others, by its number.
     Baseline(usize),
 }
 
 /// Runs every baseline, then `pairs` times the subject and every baseline.
-pub(crate) fn interleave<T>(
+///
+/// # Errors
+///
+/// That of the first run that fails.
+pub fn interleave<T>(
     pairs: usize,
     baselines: usize,
     mut run: impl FnMut(Who) -> io::Result<T>,
@@ -41,7 +49,7 @@ pub(crate) fn interleave<T>(
 
 impl<T> Runs<T> {
     /// Ratios of the subject to one baseline, in whatever `measure` reads off a run.
-    pub(crate) fn ratios(&self, baseline: usize, measure: impl Fn(&T) -> f64) -> Vec<f64> {
+    pub fn ratios(&self, baseline: usize, measure: impl Fn(&T) -> f64) -> Vec<f64> {
         let subject: Vec<f64> = self.subject.iter().map(&measure).collect();
         let baseline: Vec<f64> = self.baselines[baseline].iter().map(&measure).collect();
         paired_ratios(&subject, &baseline)

@@ -10,17 +10,20 @@ use super::statistics::{Summary, Verdict, verdict};
 
 /// The subject against one baseline.
 #[derive(Debug)]
-pub(crate) struct Comparison {
-    pub(crate) subject: String,
-    pub(crate) baseline: String,
+pub struct Comparison {
+    /// Who is compared.
+    pub subject: String,
+    /// With whom.
+    pub baseline: String,
     /// Above 1: the subject is faster.
-    pub(crate) ratios: Summary,
+    pub ratios: Summary,
     /// Differences below it cannot be told apart here, however many pairs there are.
-    pub(crate) resolution: f64,
+    pub resolution: f64,
 }
 
 impl Comparison {
-    pub(crate) fn describe(&self) -> String {
+    /// One line for people.
+    pub fn describe(&self) -> String {
         let Summary {
             count,
             minimum,
@@ -43,13 +46,13 @@ impl Comparison {
 
 /// An object of JSON, written field by field.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub struct Line {
     fields: String,
 }
 
 impl Line {
     /// A line that begins with the circumstances.
-    pub(crate) fn of(machine: &Machine, scenario: &str, kind: &str) -> Line {
+    pub fn of(machine: &Machine, scenario: &str, kind: &str) -> Line {
         let mut line = Line::default();
         line.text("scenario", scenario).text("kind", kind);
         line.text("processor", &machine.processor)
@@ -60,7 +63,8 @@ impl Line {
         line
     }
 
-    pub(crate) fn text(&mut self, name: &str, value: &str) -> &mut Line {
+    /// Adds a field of text.
+    pub fn text(&mut self, name: &str, value: &str) -> &mut Line {
         self.begin(name);
         self.fields.push('"');
         for character in value.chars() {
@@ -77,7 +81,8 @@ impl Line {
         self
     }
 
-    pub(crate) fn number(&mut self, name: &str, value: f64) -> &mut Line {
+    /// Adds a field of one number; what is not finite becomes `null`.
+    pub fn number(&mut self, name: &str, value: f64) -> &mut Line {
         self.begin(name);
         // JSON has no word for what is not a number.
         if value.is_finite() {
@@ -88,11 +93,8 @@ impl Line {
         self
     }
 
-    pub(crate) fn numbers(
-        &mut self,
-        name: &str,
-        values: impl IntoIterator<Item = f64>,
-    ) -> &mut Line {
+    /// Adds a field of several numbers.
+    pub fn numbers(&mut self, name: &str, values: impl IntoIterator<Item = f64>) -> &mut Line {
         self.begin(name);
         let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
         write!(self.fields, "[{}]", values.join(",")).expect("a string takes every text");
@@ -110,7 +112,11 @@ impl Line {
 }
 
 /// Adds the line to the file, if there is one.
-pub(crate) fn keep(file: Option<&Path>, line: &Line) -> io::Result<()> {
+///
+/// # Errors
+///
+/// If the file cannot be opened or written.
+pub fn keep(file: Option<&Path>, line: &Line) -> io::Result<()> {
     let Some(path) = file else { return Ok(()) };
     OpenOptions::new()
         .create(true)

@@ -2,20 +2,28 @@
 
 /// A handful of numbers in order of size.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Summary {
-    pub(crate) count: usize,
-    pub(crate) minimum: f64,
-    pub(crate) lower_quartile: f64,
-    pub(crate) median: f64,
-    pub(crate) upper_quartile: f64,
-    pub(crate) maximum: f64,
+pub struct Summary {
+    /// How many there are.
+    pub count: usize,
+    /// The smallest.
+    pub minimum: f64,
+    /// A quarter of them lies below it.
+    pub lower_quartile: f64,
+    /// Half of them lies below it.
+    pub median: f64,
+    /// A quarter of them lies above it.
+    pub upper_quartile: f64,
+    /// The largest.
+    pub maximum: f64,
 }
 
 impl Summary {
+    /// Of any numbers, in any order.
+    ///
     /// # Panics
     ///
     /// If there is no number, or one that is not a number.
-    pub(crate) fn of(numbers: &[f64]) -> Summary {
+    pub fn of(numbers: &[f64]) -> Summary {
         assert!(!numbers.is_empty(), "nothing to summarise");
         assert!(
             numbers.iter().all(|number| number.is_finite()),
@@ -46,15 +54,18 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 /// How the subject stands to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// It is faster.
     Ahead,
+    /// It is slower.
     Behind,
+    /// Nothing can be said.
     Tied,
 }
 
 /// Ahead or behind only if the median differs from 1 by more than can be resolved at all,
 /// and the middle half of the ratios lies on the same side.
-pub(crate) fn verdict(ratios: &Summary, resolution: f64) -> Verdict {
+pub fn verdict(ratios: &Summary, resolution: f64) -> Verdict {
     if ratios.median > 1.0 + resolution && ratios.lower_quartile > 1.0 {
         Verdict::Ahead
     } else if ratios.median < 1.0 - resolution && ratios.upper_quartile < 1.0 {
@@ -69,7 +80,7 @@ pub(crate) fn verdict(ratios: &Summary, resolution: f64) -> Verdict {
 /// # Panics
 ///
 /// If there is not exactly one more run of the baseline.
-pub(crate) fn paired_ratios(subject: &[f64], baseline: &[f64]) -> Vec<f64> {
+pub fn paired_ratios(subject: &[f64], baseline: &[f64]) -> Vec<f64> {
     assert_eq!(
         baseline.len(),
         subject.len() + 1,

@@ -14,28 +14,37 @@ use ::krug::task::Class;
 use crate::floor;
 
 /// What a server is asked to do: accept so many connections, send back what comes, end with the last.
-pub(crate) struct Job {
-    pub(crate) connections: usize,
+pub struct Job {
+    /// How many connections to accept.
+    pub connections: usize,
     /// Size of the buffer that each connection reads into.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// Told the address when connections can be made.
-    pub(crate) announce: Box<dyn Fn(SocketAddr) + Send>,
+    pub announce: Box<dyn Fn(SocketAddr) + Send>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Job");
+        shown.field("connections", &self.connections);
+        shown.field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl Job {
     /// To be called once, when connections can be made.
-    pub(crate) fn listening(&self, address: SocketAddr) {
+    pub fn listening(&self, address: SocketAddr) {
         (self.announce)(address);
     }
 }
 
 /// What a server knows about itself afterwards.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Served {
+pub struct Served {
     /// Times it has entered the kernel to submit or to wait, if it counts them.
-    pub(crate) enters: Option<u64>,
+    pub enters: Option<u64>,
     /// Something for the report: flags of the ring.
-    pub(crate) detail: Option<String>,
+    pub detail: Option<String>,
 }
 
 /// A server or loop that can be measured.

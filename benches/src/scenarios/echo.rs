@@ -1,20 +1,19 @@
 //! Messages sent back over TCP.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread;
 
 use super::contestants;
 use super::served::{self, Seen};
-use crate::floor::load::{self, Generated, Load};
-use crate::floor::system;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Runs, Who, interleave};
 use crate::harness::report::{self, Comparison, Line};
+use crate::harness::serving::{Traffic, serve_under};
 use crate::harness::statistics::Summary;
+use crate::harness::{Generated, Served};
 use crate::options::Options;
-use crate::peers::{Job, Peer, Served};
+use crate::peers::Peer;
+
+pub(super) use crate::harness::serving::{joined, pin_among as pin};
 
 /// On TCP over loopback, smaller differences come and go with the placement of memory and timers.
 const RESOLUTION: f64 = 0.04;
@@ -93,97 +92,20 @@ fn compare(options: &Options, in_flight: usize, machine: &Machine) -> io::Result
     keep_ratios(options, in_flight, machine, (subject, &baselines), &runs)
 }
 
-pub(super) fn pin(cores: &[usize], index: usize) -> io::Result<()> {
-    if cores.len() > 1 {
-        system::pin_to(cores[index])
-    } else {
-        Ok(())
-    }
-}
-
-/// Server and load generator on threads of their own, each on its core if there are two.
 pub(super) fn run_once(
     peer: &'static Peer,
     options: &Options,
     in_flight: usize,
 ) -> io::Result<Run> {
-    let (connections, bytes) = (options.connections, options.bytes);
-    let (warm_up, measured) = (options.warm_up, options.measured);
-    let (generated, served) = beside_server(peer, connections, bytes, move |place| {
-        load::generate(&Load {
-            address: place.address,
-            connections,
-            bytes,
-            in_flight,
-            warm_up,
-            measured,
-            server_thread: place.thread,
-            server_calls: Arc::default(),
-        })
-    })?;
+    let traffic = Traffic {
+        connections: options.connections,
+        bytes: options.bytes,
+        in_flight,
+        warm_up: options.warm_up,
+        measured: options.measured,
+    };
+    let (generated, served) = serve_under(traffic, peer.name, peer.echo)?;
     Ok(Run { generated, served })
-}
-
-/// Where a server is.
-pub(super) struct Place {
-    pub(super) address: SocketAddr,
-    /// For [`system::busy_time`].
-    pub(super) thread: String,
-}
-
-/// What the clients have seen, who work beside a server, each side on a core of its own if there are two; and what the server says.
-pub(super) fn beside_server<T: Send + 'static>(
-    peer: &'static Peer,
-    connections: usize,
-    bytes: usize,
-    clients: impl FnOnce(Place) -> io::Result<T> + Send + 'static,
-) -> io::Result<(T, Served)> {
-    let cores = system::allowed_cores();
-    let pin = move |index| pin(&cores, index);
-    let (report_address, address) = mpsc::channel();
-    let (report_thread, server_thread) = mpsc::channel();
-    let job = Job {
-        connections,
-        bytes,
-        announce: Box::new(move |address| {
-            // Nobody waits for it any more if the load generator failed; the server sees that by itself.
-            let _ = report_address.send(address);
-        }),
-    };
-    let pin_server = pin.clone();
-    let server = thread::Builder::new()
-        .name(format!("serve-{}", peer.name))
-        .spawn(move || {
-            let _ = report_thread.send(system::current_thread());
-            pin_server(0).and_then(|()| (peer.echo)(&job))
-        })?;
-
-    let (Ok(server_thread), Ok(address)) = (server_thread.recv(), address.recv()) else {
-        return Err(joined(server)
-            .err()
-            .unwrap_or_else(|| io::Error::other("the server ended without a word")));
-    };
-    system::use_cubic_on_listener(address)?;
-    let place = Place {
-        address,
-        thread: server_thread,
-    };
-    let generator = thread::Builder::new()
-        .name("load".to_owned())
-        .spawn(move || {
-            pin(1)?;
-            clients(place)
-        })?;
-    let seen = joined(generator);
-    // The server's own error says more than the connection that broke because of it.
-    let served = joined(server)?;
-    Ok((seen?, served))
-}
-
-pub(super) fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
 }
 
 /// One contestant.

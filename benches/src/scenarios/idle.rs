@@ -231,13 +231,13 @@ fn use_once(stream: &mut TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::serving::beside_server;
     use crate::options::{Parsed, parse};
-    use crate::scenarios::echo::beside_server;
 
     #[test]
     fn servers_without_buffers_answer_each_of_their_connections_again() {
         for peer in WITHOUT_BUFFERS {
-            let seen = beside_server(peer, 5, BUFFER, |place| {
+            let seen = beside_server((peer.name, peer.echo), 5, BUFFER, |place| {
                 let mut clients = Vec::new();
                 for _ in 0..5 {
                     clients.push(connect(place.address)?);

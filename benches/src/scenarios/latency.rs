@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::course::{field, skip, tell_ratios};
-use super::echo::{Place, beside_server};
 use crate::floor::system;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Who, interleave};
 use crate::harness::report::{self, Line};
+use crate::harness::serving::{Place, beside_server};
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 use crate::peers::{PEERS, Peer};
@@ -153,7 +153,7 @@ fn run_once(peer: &'static Peer, options: &Options, arrival: Arrival) -> io::Res
             server_load: busy.as_secs_f64() / begin.elapsed().as_secs_f64(),
         })
     };
-    beside_server(peer, 1, bytes, clients).map(|(run, _)| run)
+    beside_server((peer.name, peer.echo), 1, bytes, clients).map(|(run, _)| run)
 }
 
 /// The only user of a server.

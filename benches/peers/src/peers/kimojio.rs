@@ -1,0 +1,175 @@
+//! kimojio: a runtime of the calling thread, as <https://docs.rs/kimojio/0.19.0/kimojio/fn.run.html> starts it. Of its
+//! settings, <https://docs.rs/kimojio/0.19.0/kimojio/configuration/struct.Configuration.html>, the one for speed keeps a core
+//! busy while it waits; here it does not, as all the others do not.
+
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use ::kimojio::operations::{accept, pread, read, sleep, spawn_task, write, yield_io};
+use ::kimojio::{Errno, async_channel};
+use krug_benches::harness::{Job, Served};
+
+use crate::work::{self, Cannot, Outcome, Reads, Took, Trips, Work};
+
+/// It numbers its tasks with 16 bits.
+const TASKS_MAX: u64 = u16::MAX as u64;
+
+/// Until the future is done, which is not the end of other tasks.
+fn block_on<T, E>(future: impl Future<Output = Result<T, E>> + 'static) -> Result<T, E>
+where
+    E: From<io::Error>,
+{
+    match ::kimojio::run(0, future) {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(_)) => Err(io::Error::other("it panicked").into()),
+        None => Err(io::Error::other("it was shut down").into()),
+    }
+}
+
+pub(super) fn echo(job: &Job) -> io::Result<Served> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    job.listening(listener.local_addr()?);
+    let (connections, bytes) = (job.connections, job.bytes);
+    block_on(async move {
+        let mut tasks = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let stream = Rc::new(accept(&listener).await.map_err(error)?);
+            rustix::net::sockopt::set_tcp_nodelay(&*stream, true)?;
+            tasks.push(spawn_task(echo_between(stream.clone(), stream, bytes)));
+        }
+        for task in tasks {
+            task.await.map_err(|_| io::Error::other("a task ended"))??;
+        }
+        Ok(Served::default())
+    })
+}
+
+async fn echo_between(reader: Rc<OwnedFd>, writer: Rc<OwnedFd>, bytes: usize) -> io::Result<()> {
+    let mut buffer = vec![0; bytes];
+    loop {
+        let count = read(&*reader, &mut buffer).await.map_err(error)?;
+        if count == 0 {
+            return Ok(());
+        }
+        write_all(&*writer, &buffer[..count]).await?;
+    }
+}
+
+async fn write_all(writer: &impl AsFd, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        let count = write(writer, rest).await.map_err(error)?;
+        rest = &rest[count..];
+    }
+    Ok(())
+}
+
+async fn read_exact(reader: &impl AsFd, buffer: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(reader, &mut buffer[filled..]).await.map_err(error)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    Ok(())
+}
+
+fn error(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno.raw_os_error())
+}
+
+pub(super) fn run(work: &Work) -> Outcome {
+    let work = work.clone();
+    block_on(async move {
+        match work {
+            Work::Nothing => Ok(Took::default()),
+            Work::SpawnInBatches(count) => {
+                Ok(work::spawn_in_batches(count, || spawn_task(async {})).await)
+            }
+            Work::SpawnOneByOne(count) => {
+                Ok(work::spawn_one_by_one(count, || spawn_task(async {})).await)
+            }
+            Work::Yield(count, tasks) => {
+                let yielding = |each| {
+                    spawn_task(async move {
+                        for _ in 0..each {
+                            yield_io().await;
+                        }
+                    })
+                };
+                Ok(work::yields(count, tasks, yielding).await)
+            }
+            Work::Channel(count) => channel(count).await,
+            Work::Sleep(count) if count > TASKS_MAX => Err(Cannot::NotOffered(
+                "not so many tasks at a time: it has numbers for 65535",
+            )),
+            Work::Sleep(count) => Ok(work::sleeps(count, |time| spawn_task(sleep(time))).await),
+            Work::Read(reads) => read_blocks(&reads).await,
+            Work::Pipe(trips) => pipes(trips).await,
+            Work::Unix(trips) => unix(trips).await,
+        }
+    })
+}
+
+async fn channel(count: u64) -> Outcome {
+    let (asking, asked) = async_channel();
+    let (answering, answered) = async_channel();
+    spawn_task(async move {
+        while let Ok(number) = asked.recv().await {
+            if answering.send(number).await.is_err() {
+                return;
+            }
+        }
+    });
+    work::ask_in_numbers(count, async |number| {
+        asking.send(number).await.ok()?;
+        answered.recv().await.ok()
+    })
+    .await
+}
+
+async fn read_blocks(reads: &Reads) -> Outcome {
+    let file = Rc::new(File::open(&reads.path)?);
+    work::reads(reads, |blocks| {
+        let file = file.clone();
+        let task = spawn_task(async move {
+            let mut buffer = vec![0; work::BLOCK];
+            for offset in blocks {
+                let count = pread(&*file, &mut buffer, offset).await.map_err(error)?;
+                work::check_block(&buffer[..count], offset)?;
+            }
+            Ok(())
+        });
+        async { task.await.map_err(|_| io::Error::other("a task ended"))? }
+    })
+    .await
+}
+
+async fn pipes(trips: Trips) -> Outcome {
+    let (asked, asking) = io::pipe()?;
+    let (answered, answering) = io::pipe()?;
+    let (asked, answering) = (Rc::new(asked.into()), Rc::new(answering.into()));
+    spawn_task(echo_between(asked, answering, trips.bytes));
+    work::ask(trips, async |mut message| {
+        write_all(&asking, &message).await?;
+        read_exact(&answered, &mut message).await?;
+        Ok(message)
+    })
+    .await
+}
+
+async fn unix(trips: Trips) -> Outcome {
+    let (here, there) = UnixStream::pair()?;
+    let there = Rc::new(OwnedFd::from(there));
+    spawn_task(echo_between(there.clone(), there, trips.bytes));
+    work::ask(trips, async |mut message| {
+        write_all(&here, &message).await?;
+        read_exact(&here, &mut message).await?;
+        Ok(message)
+    })
+    .await
+}
