@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use krug::runtime::{Driver, Runtime};
 
+use crate::floor::limits::time_of_thread;
 use crate::floor::ring::Ring;
 use crate::floor::system;
 use crate::harness::machine::Machine;
@@ -87,7 +88,11 @@ fn field_without<'a, T>(
     let mut is_open = true;
     for wanted in options.peers() {
         is_open = false;
-        baselines.extend(find(peers::named(&wanted)?.name));
+        match find(&wanted) {
+            Some(one) => baselines.push(one),
+            // It may take part in other scenarios.
+            None => _ = peers::named(&wanted)?,
+        }
     }
     if is_open {
         baselines.extend(all.iter().filter(|one| name(one) != subject));
@@ -246,7 +251,24 @@ pub(super) fn on_tokio(
     work: impl AsyncFn(u64) -> io::Result<u64>,
 ) -> io::Result<Done> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build()?.block_on(async {
+    on_runtime_of_tokio(builder.enable_all(), operations, work)
+}
+
+/// The same on tokio without its drivers, which it else asks whenever no task is ready: for what needs neither I/O nor timers.
+pub(super) fn on_tokio_without_io(
+    operations: u64,
+    work: impl AsyncFn(u64) -> io::Result<u64>,
+) -> io::Result<Done> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    on_runtime_of_tokio(&mut builder, operations, work)
+}
+
+fn on_runtime_of_tokio(
+    builder: &mut tokio::runtime::Builder,
+    operations: u64,
+    work: impl AsyncFn(u64) -> io::Result<u64>,
+) -> io::Result<Done> {
+    builder.build()?.block_on(async {
         work(operations.div_ceil(10)).await?;
         timed(operations, &work).await
     })
@@ -258,28 +280,47 @@ pub(super) fn on_nothing(
     work: impl Fn(u64) -> io::Result<u64>,
 ) -> io::Result<Done> {
     work(operations.div_ceil(10))?;
-    let begin = Instant::now();
+    let before = Before::now()?;
     let operations = work(operations)?;
-    Ok(Done {
-        operations,
-        took: begin.elapsed(),
-        details: Vec::new(),
-    })
+    before.done(operations)
 }
 
 async fn timed(operations: u64, work: impl AsyncFn(u64) -> io::Result<u64>) -> io::Result<Done> {
-    let begin = Instant::now();
+    let before = Before::now()?;
     let operations = work(operations).await?;
-    Ok(Done {
-        operations,
-        took: begin.elapsed(),
-        details: Vec::new(),
-    })
+    before.done(operations)
 }
 
-/// The usual four: our two drivers, tokio, and a loop without an executor.
+/// When a run began, and what its thread had cost by then.
+struct Before {
+    begin: Instant,
+    busy: Duration,
+}
+
+impl Before {
+    fn now() -> io::Result<Before> {
+        Ok(Before {
+            begin: Instant::now(),
+            busy: time_of_thread()?,
+        })
+    }
+
+    fn done(self, operations: u64) -> io::Result<Done> {
+        let took = self.begin.elapsed();
+        let busy = time_of_thread()?.saturating_sub(self.busy);
+        // Below 1 where it waited, or where others had the core.
+        let load = busy.as_secs_f64() / took.as_secs_f64();
+        Ok(Done {
+            operations,
+            took,
+            details: vec![("core_load", load)],
+        })
+    }
+}
+
+/// The usual four: our two drivers, tokio, and a loop without an executor; and somebody else, if there is.
 macro_rules! contestants {
-    ($krug:path, $tokio:path, $floor:path) => {
+    ($krug:path, $tokio:path, $floor:path $(, $more:expr)?) => {
         &[
             $crate::scenarios::course::Contestant {
                 name: "krug-uring",
@@ -309,6 +350,7 @@ macro_rules! contestants {
                 name: "floor",
                 run: |operations| $crate::scenarios::course::on_nothing(operations, $floor),
             },
+            $($more,)?
         ]
     };
 }

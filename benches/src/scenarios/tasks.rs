@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-use super::course::{Contestant, Course, compare, contestants};
+use super::course::{Contestant, Course, compare, contestants, on_tokio_without_io};
 use crate::floor::rounds::{Rounds, next_round};
 use crate::harness::machine::Machine;
 use crate::options::Options;
@@ -29,31 +29,66 @@ const fn course(
     }
 }
 
+/// As tokio is at its fastest: a runtime that does nothing else.
+macro_rules! without_io {
+    ($work:path) => {
+        Contestant {
+            name: "tokio-no-io",
+            run: |operations| on_tokio_without_io(operations, $work),
+        }
+    };
+}
+
 static COURSES: [Course; 5] = [
     course(
         "spawn and join in batches of 64",
         "20 ns or less",
-        contestants!(krug_batches, tokio_batches, floor_batches),
+        contestants!(
+            krug_batches,
+            tokio_batches,
+            floor_batches,
+            without_io!(tokio_batches)
+        ),
     ),
     course(
         "spawn and join one by one",
         "28 ns or less",
-        contestants!(krug_one_by_one, tokio_one_by_one, floor_one_by_one),
+        contestants!(
+            krug_one_by_one,
+            tokio_one_by_one,
+            floor_one_by_one,
+            without_io!(tokio_one_by_one)
+        ),
     ),
     course(
         "yield, one task",
         "10 ns or less",
-        contestants!(krug_yield, tokio_yield, floor_yield),
+        contestants!(
+            krug_yield,
+            tokio_yield,
+            floor_yield,
+            without_io!(tokio_yield)
+        ),
     ),
     course(
         "yield, two tasks",
         "10 ns or less",
-        contestants!(krug_yield_of_two, tokio_yield_of_two, floor_yield_of_two),
+        contestants!(
+            krug_yield_of_two,
+            tokio_yield_of_two,
+            floor_yield_of_two,
+            without_io!(tokio_yield_of_two)
+        ),
     ),
     course(
         "there and back through two channels",
         "35 ns or less",
-        contestants!(krug_channels, tokio_channels, floor_channels),
+        contestants!(
+            krug_channels,
+            tokio_channels,
+            floor_channels,
+            without_io!(tokio_channels)
+        ),
     ),
 ];
 
