@@ -7,6 +7,8 @@
 //! cargo bench -p krug-benches --bench echo -- --peer krug-epoll             # our drivers against each other
 //! cargo bench -p krug-benches --bench nop -- --instructions                 # repeatable to the instruction
 //! cargo bench -p krug-benches --bench sim                                   # what a simulation costs
+//! cargo run --release -p krug-benches -- report out.jsonl                   # tables and pictures of what --json has kept
+//! cargo run --release -p krug-benches -- instructions --check               # the gate
 //! ```
 //!
 //! # How it measures
@@ -27,6 +29,11 @@
 //! Two kinds of baseline: `floor` is a loop written by hand on the bare `io-uring` crate, without any
 //! executor: what there is to reach. `tokio` is what most programs use today.
 //!
+//! # How it shows
+//!
+//! Tables go to standard output. With `--json` every result is kept as a line, and `report` makes Markdown and SVG of such lines. While scenarios run, a
+//! line on the terminal says how far they are. `benches/README.md` says how to read all of it.
+//!
 //! `cargo bench` builds with fat link-time optimisation and one codegen unit; `cargo run --release`
 //! does not. The first is for numbers, the second for looking.
 
@@ -34,16 +41,19 @@ mod floor;
 mod harness;
 mod options;
 mod peers;
+mod report;
 mod scenarios;
 
 use std::process::ExitCode;
 
 use options::{Options, Parsed};
+use report::Refusal;
 
 /// Runs what the arguments name; they are described by `--help`.
 pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     match options::parse(arguments) {
         Ok(Parsed::Run(options)) => run_scenarios(&options),
+        Ok(Parsed::Report(request)) => write_report(&request),
         Ok(Parsed::Help) => {
             print!("{}", options::help());
             ExitCode::SUCCESS
@@ -72,6 +82,27 @@ pub fn run_as_bench(scenario: &str) -> ExitCode {
         arguments.push("--quick".to_owned());
     }
     run(std::iter::once(scenario.to_owned()).chain(arguments))
+}
+
+fn write_report(request: &report::Request) -> ExitCode {
+    match report::write(request) {
+        Ok(files) => {
+            for file in files {
+                println!("{}", file.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(Refusal::Input(complaints)) => {
+            for complaint in complaints {
+                eprintln!("{complaint}");
+            }
+            ExitCode::from(2)
+        }
+        Err(Refusal::Output(error)) => {
+            eprintln!("report: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run_scenarios(options: &Options) -> ExitCode {
