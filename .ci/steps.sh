@@ -587,6 +587,8 @@ step_benches() {
 step_instructions() {
   command -v valgrind >/dev/null || { echo "skipped: instruction counts, valgrind is not installed"; return; }
   cargo run --locked --release -p krug-benches -- instructions --check
+  # Beside it what the same requests take in a bare loop.
+  cargo run --locked --release -p krug-benches -- nop --quick --instructions
 }
 
 step_loom() {

@@ -79,3 +79,16 @@ fn a_simulation_tells_how_much_it_completes_in_a_second() {
         assert!(thousands > 0.0, "{line}");
     }
 }
+
+#[test]
+fn what_is_counted_runs_by_its_name_and_nothing_else_does() {
+    if let Err(error) = krug_counted::is_possible() {
+        eprintln!("skipped: {error}");
+        return;
+    }
+    assert!(run("instructions --work yield --operations 10").status.success());
+    let output = run("instructions --work laziness --operations 10");
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("`laziness`"), "{complaint}");
+}

@@ -49,14 +49,17 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     if options.bless {
         fs::write(BASELINE, now.text())?;
     }
-    let then = Baseline::read(&fs::read_to_string(BASELINE)?)
-        .map_err(|error| io::Error::other(format!("{BASELINE}: {error}")))?;
+    let then = baseline().map_err(|error| io::Error::other(format!("{BASELINE}: {error}")))?;
     tell(&then, &now);
     if options.check {
         judge(&then, &now)
     } else {
         Ok(())
     }
+}
+
+fn baseline() -> io::Result<Baseline> {
+    Ok(Baseline::read(&fs::read_to_string(BASELINE)?)?)
 }
 
 /// What the counted process does.
