@@ -86,7 +86,11 @@ fn what_is_counted_runs_by_its_name_and_nothing_else_does() {
         eprintln!("skipped: {error}");
         return;
     }
-    assert!(run("instructions --work yield --operations 10").status.success());
+    assert!(
+        run("instructions --work yield --operations 10")
+            .status
+            .success()
+    );
     let output = run("instructions --work laziness --operations 10");
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8(output.stderr).unwrap();

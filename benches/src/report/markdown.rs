@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::curves::Plot;
 use super::figures::{exact, figure, ratio};
 use super::lines::Field;
-use super::results::{Compared, Group, Mark, Plot, Results, Row, Scenario, letter};
+use super::results::{Results, Scenario};
+use super::sections::{Compared, Group, Mark, Row, letter};
 use super::table::{Table, escaped};
 use crate::harness::statistics::{Summary, Verdict};
 
@@ -79,12 +81,17 @@ fn range(from: f64, to: f64, write: impl Fn(f64) -> String) -> String {
 
 fn of_scenario(scenario: &Scenario) -> String {
     let mut text = format!("\n## {}\n", escaped(&scenario.name));
-    for group in &scenario.groups {
-        text += &measured(group);
-    }
-    if !scenario.comparisons.is_empty() {
-        text += &comparisons(&scenario.comparisons);
-        text += &picture(&scenario.ratios_title(), &scenario.ratios_file);
+    for section in &scenario.sections {
+        if let Some(title) = &section.title {
+            text += &format!("\n### {}\n", escaped(title));
+        }
+        for group in &section.groups {
+            text += &measured(group);
+        }
+        if !section.comparisons.is_empty() {
+            text += &comparisons(&section.comparisons);
+            text += &picture(&section.ratios_title, &section.ratios_file);
+        }
     }
     for plot in &scenario.plots {
         text += &curve(plot);
@@ -130,6 +137,18 @@ impl Columns {
         columns
     }
 
+    /// What stands above the columns, and whether they hold numbers.
+    fn heads(&self, rows: &[&Row]) -> Vec<(String, bool)> {
+        let is_text = |name: &str| {
+            rows.iter()
+                .any(|row| matches!(field(row, name), Some(Field::Text(_))))
+        };
+        self.varying
+            .iter()
+            .map(|name| (spaced(name), !is_text(name)))
+            .collect()
+    }
+
     /// The sentence above the table, if there is something to say.
     fn sentence(&self) -> String {
         if self.common.is_empty() {
@@ -161,6 +180,7 @@ fn cell(field: Option<&Field>) -> String {
             exact(*number)
         }
         Some(Field::Number(number)) => figure(*number),
+        Some(Field::Numbers(numbers)) if numbers.len() == 1 => figure(numbers[0]),
         Some(Field::Numbers(numbers)) => {
             let summary = Summary::of(numbers);
             format!(
@@ -181,15 +201,10 @@ fn measured(group: &Group) -> String {
     let rows: Vec<&Row> = group.rows.iter().collect();
     let columns = Columns::of(&rows);
     let has_marks = rows.iter().any(|row| row.mark.is_some());
-    let is_number = |name: &str| {
-        rows.iter()
-            .all(|row| !matches!(field(row, name), Some(Field::Text(_))))
-    };
-    let names: Vec<String> = columns.varying.iter().map(|name| spaced(name)).collect();
-    let mut head: Vec<(&str, bool)> = names
+    let heads = columns.heads(&rows);
+    let mut head: Vec<(&str, bool)> = heads
         .iter()
-        .zip(&columns.varying)
-        .map(|(spaced, name)| (spaced.as_str(), is_number(name)))
+        .map(|(name, is_number)| (name.as_str(), *is_number))
         .collect();
     if has_marks {
         head.insert(0, ("", false));
@@ -211,9 +226,13 @@ fn comparisons(compared: &[Compared]) -> String {
     let rows: Vec<&Row> = compared.iter().map(|compared| &compared.row).collect();
     let columns = Columns::of(&rows);
     let has_marks = rows.iter().any(|row| row.mark.is_some());
-    let names: Vec<String> = columns.varying.iter().map(|name| spaced(name)).collect();
+    let heads = columns.heads(&rows);
     let mut head = vec![("ratio", false)];
-    head.extend(names.iter().map(|name| (name.as_str(), true)));
+    head.extend(
+        heads
+            .iter()
+            .map(|(name, is_number)| (name.as_str(), *is_number)),
+    );
     head.extend([("median", true), ("quartiles", true), ("all", true)]);
     head.extend([("pairs", true), ("verdict", false)]);
     if has_marks {

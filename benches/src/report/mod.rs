@@ -1,13 +1,15 @@
 //! From lines of JSON, which runs have kept, to tables and pictures.
 //!
-//! In the order of the way: [`lines`] reads, [`results`] puts together what belongs together, [`markdown`] makes tables of it and
+//! In the order of the way: [`lines`] reads, [`results`] puts together what belongs together, [`sections`] and [`curves`], [`markdown`] makes tables of it and
 //! [`picture`] pictures. Equal lines make equal files, to the byte.
 
+mod curves;
 mod figures;
 mod lines;
 mod markdown;
 mod picture;
 mod results;
+mod sections;
 mod table;
 
 use std::fs;
@@ -78,8 +80,10 @@ pub(crate) fn write(request: &Request) -> Result<Vec<PathBuf>, Refusal> {
 fn write_results(results: &Results, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = vec![("RESULTS.md", markdown::of(results))];
     for scenario in &results.scenarios {
-        if !scenario.comparisons.is_empty() {
-            files.push((&scenario.ratios_file, picture::ratios::draw(scenario)?));
+        for section in &scenario.sections {
+            if !section.comparisons.is_empty() {
+                files.push((&section.ratios_file, picture::ratios::draw(section)?));
+            }
         }
         for plot in &scenario.plots {
             files.push((&plot.file, picture::curve::draw(&scenario.name, plot)?));

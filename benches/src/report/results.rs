@@ -1,7 +1,8 @@
 //! Lines, put together: what was measured under one name stands in one place, in the order of its first line.
 
-use super::lines::{Circumstances, Comparison, Content, Field, Line, Point};
-use crate::harness::statistics::{Summary, Verdict, verdict};
+use super::curves::Plot;
+use super::lines::{Circumstances, Content, Field, Line, Point};
+use super::sections::{Group, Mark, Row, Section, compared, divided};
 
 #[derive(Debug)]
 pub(super) struct Results {
@@ -17,61 +18,9 @@ pub(super) struct Loads(pub(super) Vec<f64>);
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) name: String,
-    pub(super) groups: Vec<Group>,
-    pub(super) comparisons: Vec<Compared>,
-    /// The name of the file with the picture of the comparisons.
-    pub(super) ratios_file: String,
+    pub(super) sections: Vec<Section>,
     pub(super) plots: Vec<Plot>,
     stops: Vec<Stop>,
-}
-
-/// Under which of the circumstances; none where there are only one.
-pub(super) type Mark = Option<usize>;
-
-/// Rows of which the same was measured.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) kind: String,
-    /// Names of the lists of numbers.
-    measured: Vec<String>,
-    pub(super) rows: Vec<Row>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) mark: Mark,
-    pub(super) fields: Vec<(String, Field)>,
-}
-
-#[derive(Debug)]
-pub(super) struct Compared {
-    pub(super) subject: String,
-    pub(super) baseline: String,
-    pub(super) ratios: Summary,
-    pub(super) verdict: Verdict,
-    /// Where it was compared.
-    pub(super) row: Row,
-}
-
-/// All that makes one picture.
-#[derive(Debug)]
-pub(super) struct Plot {
-    pub(super) title: String,
-    /// The name of the file with the picture.
-    pub(super) file: String,
-    pub(super) x_label: String,
-    pub(super) y_label: String,
-    pub(super) series: Vec<Series>,
-}
-
-#[derive(Debug)]
-pub(super) struct Series {
-    pub(super) name: String,
-    pub(super) mark: Mark,
-    /// From left to right. What was measured several times is the median.
-    pub(super) points: Vec<(f64, f64)>,
-    /// From left to right: where it could not go on, and why.
-    pub(super) cannot: Vec<(f64, String)>,
 }
 
 /// Something that could not go on, or not be known.
@@ -118,7 +67,14 @@ impl Results {
         }
         let mut files = Files::default();
         for scenario in &mut scenarios {
-            scenario.ratios_file = files.name(&scenario.ratios_title());
+            scenario.sections = divided(scenario.all());
+            for section in &mut scenario.sections {
+                section.ratios_title = match &section.title {
+                    Some(title) => format!("{}, {title}: ratios", scenario.name),
+                    None => format!("{}: ratios", scenario.name),
+                };
+                section.ratios_file = files.name(&section.ratios_title);
+            }
             for plot in &mut scenario.plots {
                 plot.finish();
                 plot.file = files.name(&format!("{} {}", scenario.name, plot.title));
@@ -136,17 +92,22 @@ impl Scenario {
     fn new(name: &str) -> Scenario {
         Scenario {
             name: name.to_owned(),
-            groups: Vec::new(),
-            comparisons: Vec::new(),
-            ratios_file: String::new(),
+            sections: vec![Section::new(None)],
             plots: Vec::new(),
             stops: Vec::new(),
         }
     }
 
+    /// The section that holds everything, until the lines are over.
+    fn all(&mut self) -> &mut Section {
+        &mut self.sections[0]
+    }
+
     fn add(&mut self, mark: Mark, content: &Content) {
         match content {
-            Content::Comparison(comparison) => self.comparisons.push(compared(mark, comparison)),
+            Content::Comparison(comparison) => {
+                self.all().comparisons.push(compared(mark, comparison));
+            }
             Content::Point(point) => self.add_point(mark, point),
             Content::Fields { kind, fields } => self.add_fields(mark, kind, fields),
         }
@@ -180,18 +141,16 @@ impl Scenario {
         if !kept.iter().any(is_measured) {
             return;
         }
-        let lists = kept
-            .iter()
-            .filter(|(_, field)| matches!(field, Field::Numbers(_)));
-        let measured: Vec<String> = lists.map(|(name, _)| name.clone()).collect();
+        let is_list = |(_, field): &&(String, Field)| matches!(field, Field::Numbers(_));
+        let measured = kept.iter().find(is_list).map(|(name, _)| name.clone());
         let row = Row { mark, fields: kept };
-        let group = self
-            .groups
+        let groups = &mut self.all().groups;
+        let group = groups
             .iter_mut()
             .find(|group| group.kind == kind && group.measured == measured);
         match group {
             Some(group) => group.rows.push(row),
-            None => self.groups.push(Group {
+            None => groups.push(Group {
                 kind: kind.to_owned(),
                 measured,
                 rows: vec![row],
@@ -218,10 +177,6 @@ impl Scenario {
         self.plots[index].add(mark, point);
     }
 
-    pub(super) fn ratios_title(&self) -> String {
-        format!("{} ratios", self.name)
-    }
-
     /// What could not go on, the curves too. What is the same in several plots is said once.
     pub(super) fn all_stops(&self) -> Vec<Stop> {
         let of_plots = self.plots.iter().flat_map(Plot::stops);
@@ -233,121 +188,6 @@ impl Scenario {
         }
         stops
     }
-}
-
-fn compared(mark: Mark, comparison: &Comparison) -> Compared {
-    let ratios = Summary::of(&comparison.ratios);
-    Compared {
-        subject: comparison.subject.clone(),
-        baseline: comparison.baseline.clone(),
-        verdict: verdict(&ratios, comparison.resolution),
-        ratios,
-        row: Row {
-            mark,
-            fields: comparison.place.clone(),
-        },
-    }
-}
-
-impl Plot {
-    fn add(&mut self, mark: Mark, point: &Point) {
-        let is_it = |series: &Series| (&series.name, series.mark) == (&point.series, mark);
-        let index = self.series.iter().position(is_it).unwrap_or_else(|| {
-            self.series.push(Series {
-                name: point.series.clone(),
-                mark,
-                points: Vec::new(),
-                cannot: Vec::new(),
-            });
-            self.series.len() - 1
-        });
-        let series = &mut self.series[index];
-        match &point.y {
-            Ok(y) => series.points.push((point.x, *y)),
-            Err(reason) => series.cannot.push((point.x, reason.clone())),
-        }
-    }
-
-    /// Brings points into order. A mark stays only where it tells two series of one name apart.
-    fn finish(&mut self) {
-        let names: Vec<String> = self
-            .series
-            .iter()
-            .map(|series| series.name.clone())
-            .collect();
-        for series in &mut self.series {
-            let is_alone = names.iter().filter(|name| **name == series.name).count() == 1;
-            series.mark = series.mark.filter(|_| !is_alone);
-            series.points = medians(&series.points);
-            series
-                .cannot
-                .sort_by(|left, right| left.0.total_cmp(&right.0));
-            series.cannot.dedup();
-        }
-    }
-
-    /// All places at which something was to be measured, from left to right.
-    pub(super) fn places(&self) -> Vec<f64> {
-        let of_points = self.series.iter().flat_map(|series| &series.points);
-        let of_stops = self.series.iter().flat_map(|series| &series.cannot);
-        let mut places: Vec<f64> = of_points
-            .map(|point| point.0)
-            .chain(of_stops.map(|stop| stop.0))
-            .collect();
-        places.sort_by(f64::total_cmp);
-        places.dedup();
-        places
-    }
-
-    /// One for each reason of each series.
-    fn stops(&self) -> Vec<Stop> {
-        let mut stops = Vec::new();
-        for series in &self.series {
-            let mut reasons: Vec<&String> = series.cannot.iter().map(|stop| &stop.1).collect();
-            reasons.sort();
-            reasons.dedup();
-            for reason in reasons {
-                let places = series.cannot.iter().filter(|stop| stop.1 == *reason);
-                let places: Vec<String> = places.map(|stop| stop.0.to_string()).collect();
-                let name = series.full_name();
-                let what = format!("{name}, {} {}", self.x_label, places.join(", "));
-                stops.push(Stop {
-                    what,
-                    reason: reason.clone(),
-                });
-            }
-        }
-        stops
-    }
-}
-
-impl Series {
-    pub(super) fn full_name(&self) -> String {
-        match self.mark {
-            Some(index) => format!("{} ({})", self.name, letter(index)),
-            None => self.name.clone(),
-        }
-    }
-
-    pub(super) fn at(&self, x: f64) -> Option<f64> {
-        let point = self.points.iter().find(|point| point.0 == x);
-        point.map(|point| point.1)
-    }
-
-    pub(super) fn stops_at(&self, x: f64) -> bool {
-        self.at(x).is_none() && self.cannot.iter().any(|stop| stop.0 == x)
-    }
-}
-
-fn medians(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut sorted = points.to_vec();
-    sorted.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let same_place = sorted.chunk_by(|left, right| left.0 == right.0);
-    let median = |points: &[(f64, f64)]| {
-        let heights: Vec<f64> = points.iter().map(|point| point.1).collect();
-        (points[0].0, Summary::of(&heights).median)
-    };
-    same_place.map(median).collect()
 }
 
 /// Names of files that have been given.
@@ -372,17 +212,11 @@ impl Files {
     }
 }
 
-/// The name of the circumstances with this number.
-pub(super) fn letter(index: usize) -> String {
-    match u8::try_from(index) {
-        Ok(index @ 0..26) => char::from(b'A' + index).to_string(),
-        _ => (index + 1).to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::curves::Series;
+    use crate::report::lines::Comparison;
 
     fn circumstances(commit: &str) -> Circumstances {
         Circumstances {
@@ -509,7 +343,7 @@ mod tests {
             fields("rate", Some(("calls_unknown", reason))),
         ];
         let scenario = &Results::of(&lines).scenarios[0];
-        let sizes: Vec<_> = scenario
+        let sizes: Vec<_> = scenario.sections[0]
             .groups
             .iter()
             .map(|group| group.rows.len())
@@ -520,5 +354,56 @@ mod tests {
             reason: "not permitted".to_owned(),
         };
         assert_eq!(scenario.all_stops(), [wanted]);
+    }
+
+    /// A result of a contestant, and how it stands to another.
+    fn measured(what: &str, peer: &str) -> [Line; 2] {
+        let text = |text: &str| Field::Text(text.to_owned());
+        let fields = vec![
+            ("what".to_owned(), text(what)),
+            ("peer".to_owned(), text(peer)),
+            ("rate".to_owned(), Field::Numbers(vec![1.0])),
+        ];
+        let comparison = Comparison {
+            subject: "krug".to_owned(),
+            baseline: peer.to_owned(),
+            ratios: vec![1.0],
+            resolution: 0.04,
+            place: vec![("what".to_owned(), text(what))],
+        };
+        let kind = "runs".to_owned();
+        let contents = [
+            Content::Fields { kind, fields },
+            Content::Comparison(comparison),
+        ];
+        contents.map(|content| line("a", content))
+    }
+
+    #[test]
+    fn what_was_measured_of_several_contestants_has_a_section_of_its_own() {
+        let lines = [
+            measured("yield", "floor"),
+            measured("yield", "tokio"),
+            measured("spawn", "floor"),
+        ];
+        let scenario = &Results::of(lines.as_flattened()).scenarios[0];
+        let titles: Vec<_> = scenario
+            .sections
+            .iter()
+            .map(|section| section.title.as_deref())
+            .collect();
+        assert_eq!(titles, [Some("yield"), Some("spawn")]);
+        let first = &scenario.sections[0];
+        assert_eq!(
+            (first.groups[0].rows.len(), first.comparisons.len()),
+            (2, 2)
+        );
+        assert_eq!(first.groups[0].rows[0].what(), None);
+        assert_eq!(first.ratios_file, "models-yield-ratios.svg");
+
+        let lines = [measured("yield", "floor"), measured("spawn", "floor")];
+        let scenario = &Results::of(lines.as_flattened()).scenarios[0];
+        assert_eq!(scenario.sections.len(), 1, "a column does");
+        assert_eq!(scenario.sections[0].title, None);
     }
 }

@@ -7,8 +7,8 @@ use plotters::prelude::ChartBuilder;
 use super::axis::Axis;
 use super::style::{self, GRID, Look};
 use super::{Area, drawn};
+use crate::report::curves::{Plot, Series};
 use crate::report::figures;
-use crate::report::results::{Plot, Series};
 
 const WIDTH: u32 = 980;
 const HEIGHT: u32 = 520;

@@ -12,7 +12,7 @@ use super::{Area, drawn};
 use crate::harness::statistics::Verdict;
 use crate::report::figures;
 use crate::report::markdown::places;
-use crate::report::results::{Compared, Scenario};
+use crate::report::sections::{Compared, Section};
 
 const WIDTH: u32 = 980;
 const ROW: u32 = 28;
@@ -22,14 +22,14 @@ const AROUND: u32 = 96;
 const LABELS: u32 = 380;
 const VERDICTS: u32 = 120;
 
-pub(in crate::report) fn draw(scenario: &Scenario) -> io::Result<String> {
-    let compared = &scenario.comparisons;
+pub(in crate::report) fn draw(section: &Section) -> io::Result<String> {
+    let compared = &section.comparisons;
     let height = AROUND + ROW * compared.len() as u32;
     drawn((WIDTH, height), |area| {
         let axis = Axis::of(extent(compared), false);
         let rows = compared.len() as f64;
         let mut chart = ChartBuilder::on(area)
-            .caption(scenario.ratios_title(), style::font(18))
+            .caption(section.ratios_title.as_str(), style::font(18))
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(LABELS)
