@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn points_come_into_order_and_repeated_ones_are_their_median() {
-        let points = [(10.0, 5.0), (1.0, 1.0), (1.0, 9.0), (1.0, 2.0)];
+        let points = [(10.0, 5.0), (1.0, 1.0), (1.0, 2.0), (1.0, 9.0)];
         let lines = points.map(|(x, y)| line("a", point("krug", x, Ok(y))));
         let results = Results::of(&lines);
         let plot = &results.scenarios[0].plots[0];
