@@ -21,7 +21,7 @@ pub(crate) enum Who {
 }
 
 /// Runs every baseline, then `pairs` times the subject and every baseline; fewer times, but at least once, when
-/// the scenario's time [is over](limit::is_over).
+/// the time that `--quick` gives a scenario is over.
 pub(crate) fn interleave<T>(
     pairs: usize,
     baselines: usize,

@@ -107,9 +107,11 @@ impl fmt::Display for Row {
         let count = |count: Option<f64>| {
             count.map_or_else(|| "-".to_owned(), |count| format!("{count:.1}"))
         };
+        // Without the sign of a change that is rounded to none.
+        let percent = |change: f64| (change * 1000.0).round() / 10.0 + 0.0;
         let change = self
             .change()
-            .map(|change| format!("{:+.1} %", change * 100.0));
+            .map(|change| format!("{:+.1} %", percent(change)));
         write!(
             formatter,
             "{:<62} {:>9} {:>9} {:>9}",
@@ -144,6 +146,8 @@ mod tests {
         assert_eq!(refused, ["nop takes 520 instructions instead of 500"]);
         assert!(complaints(&then, &[("nop", 510.0), ("yield", 51.0)]).is_empty());
         assert!(complaints(&then, &[("nop", 515.0), ("yield", 51.5)]).is_empty());
+        let row = Row::of("nop", Some(500.0), Some(499.9));
+        assert!(row.to_string().ends_with(" +0.0 %"), "{row}");
     }
 
     #[test]
