@@ -11,6 +11,7 @@ use crate::report::curves::{Plot, Series};
 use crate::report::figures;
 
 const WIDTH: u32 = 980;
+/// At least: a long legend needs more.
 const HEIGHT: u32 = 520;
 /// The rest of the width is for the legend.
 const CHART: u32 = 660;
@@ -18,12 +19,14 @@ const CHART: u32 = 660;
 /// Of the legend: characters in a line, and how far lines are apart.
 const LEGEND_CHARACTERS: usize = 42;
 const LEGEND_STEP: i32 = 18;
+const LEGEND_TOP: i32 = 50;
 
 pub(in crate::report) fn draw(scenario: &str, plot: &Plot) -> io::Result<String> {
-    drawn((WIDTH, HEIGHT), |area| {
+    let entries: Vec<Entry> = plot.series.iter().map(Entry::of).collect();
+    drawn((WIDTH, height(&entries)), |area| {
         let (left, right) = area.split_horizontally(CHART);
         chart(area, &left, scenario, plot)?;
-        legend(&right, plot)
+        legend(&right, &entries)
     })
 }
 
@@ -85,26 +88,51 @@ fn stops(series: &Series, bottom: f64) -> Vec<(f64, f64)> {
     stops
 }
 
-fn legend(area: &Area<'_>, plot: &Plot) -> io::Result<()> {
+/// The lines of the legend that one series has.
+struct Entry {
+    name: Vec<String>,
+    stop: Vec<String>,
+}
+
+impl Entry {
+    fn of(series: &Series) -> Entry {
+        let stop = stop_said(series);
+        Entry {
+            name: wrapped(&series.full_name(), LEGEND_CHARACTERS),
+            stop: stop.map_or_else(Vec::new, |said| wrapped(&said, LEGEND_CHARACTERS - 2)),
+        }
+    }
+}
+
+fn height(entries: &[Entry]) -> u32 {
+    let lines: usize = entries
+        .iter()
+        .map(|entry| entry.name.len() + entry.stop.len())
+        .sum();
+    let legend = LEGEND_TOP + LEGEND_STEP * (lines as i32 + 1);
+    HEIGHT.max(legend.unsigned_abs())
+}
+
+fn legend(area: &Area<'_>, entries: &[Entry]) -> io::Result<()> {
     let text = |words: &str, place: (i32, i32)| {
         area.draw_text(words, &style::font(13), place)
             .map_err(io::Error::other)
     };
-    let mut y = 50;
-    for (index, series) in plot.series.iter().enumerate() {
+    let mut y = LEGEND_TOP;
+    for (index, entry) in entries.iter().enumerate() {
         let look = Look::of(index);
         style::line(area, vec![(6, y + 7), (30, y + 7)], look.line())?;
         look.mark(area, (18, y + 7))?;
-        for words in wrapped(&series.full_name(), LEGEND_CHARACTERS) {
-            text(&words, (38, y))?;
+        for words in &entry.name {
+            text(words, (38, y))?;
             y += LEGEND_STEP;
         }
-        if let Some(said) = stop_said(series) {
+        if !entry.stop.is_empty() {
             look.stop(area, (44, y + 7))?;
-            for words in wrapped(&said, LEGEND_CHARACTERS - 2) {
-                text(&words, (56, y))?;
-                y += LEGEND_STEP;
-            }
+        }
+        for words in &entry.stop {
+            text(words, (56, y))?;
+            y += LEGEND_STEP;
         }
     }
     Ok(())
@@ -167,6 +195,13 @@ mod tests {
         let mut series = series();
         series.points.push((2000.0, 9.0));
         assert_eq!(stops(&series, 0.0), [(1.0, 0.0)]);
+    }
+
+    #[test]
+    fn a_long_legend_makes_the_picture_higher() {
+        let entries: Vec<Entry> = (0..20).map(|_| Entry::of(&series())).collect();
+        assert_eq!(height(&entries[..3]), HEIGHT);
+        assert_eq!(height(&entries), 50 + 18 * 41);
     }
 
     #[test]
