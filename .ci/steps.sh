@@ -583,6 +583,14 @@ step_benches() {
   cargo run --locked --release -p krug-benches -- all --quick
 }
 
+# The gate: no operation of the executor takes more instructions than the baseline allows.
+step_instructions() {
+  command -v valgrind >/dev/null || { echo "skipped: instruction counts, valgrind is not installed"; return; }
+  cargo run --locked --release -p krug-benches -- instructions --check
+  # Beside it what the same requests take in a bare loop.
+  cargo run --locked --release -p krug-benches -- nop --quick --instructions
+}
+
 step_loom() {
   RUSTFLAGS="--cfg krug_loom" CARGO_TARGET_DIR="$target/loom" \
     cargo test --locked -p krug --lib --release loom_
@@ -679,11 +687,6 @@ step_shutdowns() {
 # Two million inputs for every decoder.
 step_fuzz() {
   KRUG_FUZZ="${KRUG_FUZZ:-2000000}" cargo test --locked --release -p krug-tests --test fuzz -- --nocapture
-}
-
-step_instructions() {
-  command -v valgrind >/dev/null || { echo "skipped: instruction counts, valgrind is not installed"; return; }
-  cargo run --locked --release -p krug-benches -- nop --quick --instructions
 }
 
 # What tokio-console is told of a program, asked for as it asks. A workspace of its own, whose compiler has settings of its own.

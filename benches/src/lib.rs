@@ -12,6 +12,8 @@
 //! cargo run --release -p krug-benches -- files                              # ways to read a file
 //! cargo run --release -p krug-benches -- log                                # ways to append to a log
 //! cargo run --release -p krug-benches -- many-pipes                         # ways to read many pipes
+//! cargo run --release -p krug-benches -- report out.jsonl                   # tables and pictures of what --json has kept
+//! cargo run --release -p krug-benches -- instructions --check               # the gate
 //! ```
 //!
 //! # How it measures
@@ -35,6 +37,10 @@
 //! Files and pipes are read by *models*: each of the ways that Linux has had for it, from a thread that waits to a
 //! ring, as a small program of its own that goes on after short reads and signals, and whose data is checked. Where a model
 //! cannot go on, the output says so.
+//! # How it shows
+//!
+//! Tables go to standard output. With `--json` every result is kept as a line, and `report` makes Markdown and SVG of such lines. While scenarios run, a
+//! line on the terminal says how far they are. `benches/README.md` says how to read all of it.
 //!
 //! `cargo bench` builds with fat link-time optimisation and one codegen unit; `cargo run --release`
 //! does not. The first is for numbers, the second for looking.
@@ -45,16 +51,19 @@ pub mod harness;
 mod options;
 mod peers;
 mod pipe_models;
+mod report;
 mod scenarios;
 
 use std::process::ExitCode;
 
 use options::{Options, Parsed};
+use report::Refusal;
 
 /// Runs what the arguments name; they are described by `--help`.
 pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     match options::parse(arguments) {
         Ok(Parsed::Run(options)) => run_scenarios(&options),
+        Ok(Parsed::Report(request)) => write_report(&request),
         Ok(Parsed::Help) => {
             print!("{}", options::help());
             ExitCode::SUCCESS
@@ -83,6 +92,27 @@ pub fn run_as_bench(scenario: &str) -> ExitCode {
         arguments.push("--quick".to_owned());
     }
     run(std::iter::once(scenario.to_owned()).chain(arguments))
+}
+
+fn write_report(request: &report::Request) -> ExitCode {
+    match report::write(request) {
+        Ok(files) => {
+            for file in files {
+                println!("{}", file.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(Refusal::Input(complaints)) => {
+            for complaint in complaints {
+                eprintln!("{complaint}");
+            }
+            ExitCode::from(2)
+        }
+        Err(Refusal::Output(error)) => {
+            eprintln!("report: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run_scenarios(options: &Options) -> ExitCode {

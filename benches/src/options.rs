@@ -3,11 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::report;
 use crate::scenarios::{self, Scenario};
+
+/// What is said instead of a scenario to make tables and pictures of what runs have kept.
+const REPORT: &str = "report";
 
 /// What `--help` prints.
 pub(crate) fn help() -> String {
-    let mut help = "krug-benches <scenario> [options]\n\nscenarios\n".to_owned();
+    let mut help = "krug-benches <scenario> [options]\n\
+                    krug-benches report FILE [--to FOLDER]   tables and pictures of what --json has written;\n\
+                    \x20                                        FOLDER: benches/results unless said\n\
+                    \nscenarios\n"
+        .to_owned();
     let names = scenarios::ALL.iter().map(|scenario| scenario.name.len());
     let width = names.max().unwrap_or_default() + 2;
     for Scenario { name, about, .. } in scenarios::ALL {
@@ -33,6 +41,8 @@ options
   --operations N      of one run, default 1000000; scenarios of slower ones do one for so many
   --rate N            latency: messages a second of the open loop, default 4000
   --instructions      nop: count instructions under valgrind instead of time
+  --check             instructions: fail if one is more than 3 % above benches/instructions.json
+  --bless             instructions: write that file anew
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
 
@@ -67,10 +77,16 @@ pub(crate) struct Options {
     /// Messages a second, where they come at a fixed rate.
     pub(crate) rate: u64,
     pub(crate) instructions: bool,
+    /// Whether a rise of instructions is a failure.
+    pub(crate) check: bool,
+    /// Whether what is counted becomes the baseline.
+    pub(crate) bless: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) quick: bool,
     /// Of a process that only works so that valgrind can count: who works, and in batches of how many.
     pub(crate) counted: Option<(String, usize)>,
+    /// Of a process that only works so that valgrind can count: which of the counted workloads.
+    pub(crate) work: Option<String>,
     /// Of a process that only serves, so that its system calls can be counted: who serves.
     pub(crate) served: Option<String>,
 }
@@ -79,6 +95,7 @@ pub(crate) struct Options {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Parsed {
     Run(Box<Options>),
+    Report(report::Request),
     Help,
 }
 
@@ -102,9 +119,12 @@ impl Options {
             dir: None,
             rate: 4000,
             instructions: false,
+            check: false,
+            bless: false,
             json: None,
             quick: false,
             counted: None,
+            work: None,
             served: None,
         }
     }
@@ -150,6 +170,7 @@ impl Options {
                 let (who, batch) = value.split_once(':').ok_or("--counted wants NAME:BATCH")?;
                 self.counted = Some((who.to_owned(), positive(name, batch)?));
             }
+            "--work" => self.work = Some(value),
             "--served" => self.served = Some(value),
             _ => return Err(format!("unknown option `{name}`")),
         }
@@ -174,6 +195,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, S
     if scenario == "--help" || scenario == "-h" {
         return Ok(Parsed::Help);
     }
+    if scenario == REPORT {
+        let request = report::Request::parse(arguments)?;
+        return Ok(request.map_or(Parsed::Help, Parsed::Report));
+    }
     let names = scenarios::ALL.iter().map(|known| known.name);
     let names: Vec<_> = names.chain([scenarios::EVERY]).collect();
     if !names.contains(&scenario.as_str()) {
@@ -189,6 +214,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, S
             "--help" | "-h" => return Ok(Parsed::Help),
             "--quick" => quick = true,
             "--instructions" => options.instructions = true,
+            "--check" => options.check = true,
+            "--bless" => options.bless = true,
             _ => {
                 let value = arguments
                     .next()
@@ -225,7 +252,7 @@ mod tests {
     fn parsed(line: &str) -> Result<Options, String> {
         match parse(line.split_whitespace().map(str::to_owned))? {
             Parsed::Run(options) => Ok(*options),
-            Parsed::Help => Err("help".to_owned()),
+            other => Err(format!("{other:?}")),
         }
     }
 

@@ -250,3 +250,20 @@ fn who_cannot_take_part_is_left_out_and_the_others_go_on() {
     assert!(output.status.success(), "{told}");
     assert!(told.contains("consensus: skipped"), "{told}");
 }
+
+#[test]
+fn what_is_counted_runs_by_its_name_and_nothing_else_does() {
+    if let Err(error) = krug_counted::is_possible() {
+        eprintln!("skipped: {error}");
+        return;
+    }
+    assert!(
+        run("instructions --work yield --operations 10")
+            .status
+            .success()
+    );
+    let output = run("instructions --work laziness --operations 10");
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("`laziness`"), "{complaint}");
+}

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::limit;
+use super::progress::Progress;
 use super::statistics::paired_ratios;
 
 /// The runs of one comparison: of the subject, and of each baseline one more.
@@ -22,7 +24,8 @@ pub enum Who {
     Baseline(usize),
 }
 
-/// Runs every baseline, then `pairs` times the subject and every baseline.
+/// Runs every baseline, then `pairs` times the subject and every baseline; fewer times, but at least once, when
+/// the time that `--quick` gives a scenario is over.
 ///
 /// # Errors
 ///
@@ -36,12 +39,19 @@ pub fn interleave<T>(
         subject: Vec::new(),
         baselines: (0..baselines).map(|_| Vec::new()).collect(),
     };
+    let progress = Progress::begin("", pairs + (pairs + 1) * baselines);
     for turn in 0..=pairs {
         if turn > 0 {
             runs.subject.push(run(Who::Subject)?);
+            progress.step();
         }
         for (index, row) in runs.baselines.iter_mut().enumerate() {
             row.push(run(Who::Baseline(index))?);
+            progress.step();
+        }
+        if (1..pairs).contains(&turn) && limit::is_over() {
+            println!("the time of --quick is over: {turn} of {pairs} pairs");
+            break;
         }
     }
     Ok(runs)

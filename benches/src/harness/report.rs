@@ -56,10 +56,27 @@ impl Line {
         let mut line = Line::default();
         line.text("scenario", scenario).text("kind", kind);
         line.text("processor", &machine.processor)
+            .number("cores", machine.cores as f64)
             .text("kernel", &machine.kernel);
         line.text("commit", &machine.commit)
             .text("build", &machine.build)
-            .text("versions", &machine.versions);
+            .text("versions", &machine.versions)
+            .text("load", &machine.load);
+        line
+    }
+
+    /// A line with the ratios of one comparison, one for each pair; `resolution` as in [`Comparison`].
+    pub(crate) fn of_comparison(
+        machine: &Machine,
+        scenario: &str,
+        (subject, baseline): (&str, &str),
+        ratios: Vec<f64>,
+        resolution: f64,
+    ) -> Line {
+        let mut line = Line::of(machine, scenario, "comparison");
+        line.text("peer", subject).text("baseline", baseline);
+        line.numbers("ratios", ratios)
+            .number("resolution", resolution);
         line
     }
 
@@ -96,7 +113,14 @@ impl Line {
     /// Adds a field of several numbers.
     pub fn numbers(&mut self, name: &str, values: impl IntoIterator<Item = f64>) -> &mut Line {
         self.begin(name);
-        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        let values = values.into_iter().map(|value| {
+            if value.is_finite() {
+                value.to_string()
+            } else {
+                "null".to_owned()
+            }
+        });
+        let values: Vec<String> = values.collect();
         write!(self.fields, "[{}]", values.join(",")).expect("a string takes every text");
         self
     }
@@ -135,10 +159,11 @@ mod tests {
         line.text("name", "a \"b\" \\ \n")
             .number("rate", 1.5)
             .number("none", f64::NAN)
-            .numbers("runs", [1.0, 2.5]);
+            .numbers("runs", [1.0, 2.5])
+            .numbers("broken", [f64::INFINITY]);
         assert_eq!(
             line.finished(),
-            "{\"name\":\"a \\\"b\\\" \\\\ \\u000a\",\"rate\":1.5,\"none\":null,\"runs\":[1,2.5]}\n"
+            "{\"name\":\"a \\\"b\\\" \\\\ \\u000a\",\"rate\":1.5,\"none\":null,\"runs\":[1,2.5],\"broken\":[null]}\n"
         );
     }
 

@@ -164,4 +164,61 @@ mod tests {
         assert_eq!(verdict_of(&[1.08, 1.1, 1.12]), Verdict::Ahead);
         assert_eq!(verdict_of(&[0.88, 0.9, 0.95]), Verdict::Behind);
     }
+
+    /// How the pairs of a subject end that is this much faster than the baseline, on a machine that changes between two
+    /// speeds every few runs and is never quite the same.
+    fn verdicts_on_a_moody_machine(faster: f64) -> Vec<Verdict> {
+        let verdict_of = |seed: u64| {
+            let mut random = seed;
+            let mut share = move || {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (random >> 33) as f64 / f64::from(1u32 << 31)
+            };
+            let mut speed = 3.9;
+            let mut run = |factor: f64| {
+                if share() < 0.1 {
+                    speed = 3.9 + 5.3 - speed;
+                }
+                factor * (1e6 / speed) * (0.985 + 0.03 * share())
+            };
+            let (mut subject, mut baseline) = (Vec::new(), vec![run(1.0)]);
+            for _ in 0..9 {
+                subject.push(run(faster));
+                baseline.push(run(1.0));
+            }
+            verdict(&Summary::of(&paired_ratios(&subject, &baseline)), 0.04)
+        };
+        (1..=200).map(verdict_of).collect()
+    }
+
+    #[test]
+    fn a_moody_machine_makes_no_difference_and_hides_none() {
+        let counted = |faster: f64| {
+            let verdicts = verdicts_on_a_moody_machine(faster);
+            [Verdict::Behind, Verdict::Tied, Verdict::Ahead].map(|wanted| {
+                verdicts
+                    .iter()
+                    .filter(|verdict| **verdict == wanted)
+                    .count()
+            })
+        };
+        assert_eq!(counted(1.0), [0, 200, 0], "both are the same");
+        let [behind, tied, _] = counted(1.02);
+        assert!(
+            behind == 0 && tied >= 198,
+            "less than what can be resolved, but {behind} behind, {tied} tied of 200"
+        );
+        let [behind, _, ahead] = counted(1.12);
+        assert!(
+            behind == 0 && ahead >= 180,
+            "{behind} behind, {ahead} ahead of 200"
+        );
+        let [behind, _, ahead] = counted(0.88);
+        assert!(
+            ahead == 0 && behind >= 180,
+            "{behind} behind, {ahead} ahead of 200"
+        );
+    }
 }

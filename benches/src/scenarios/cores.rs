@@ -11,7 +11,9 @@ use krug::task::{JoinHandle, yield_now};
 use krug::{CoreHandle, Runtime, spawn, spawn_on};
 
 use crate::floor::system;
+use crate::harness::limit;
 use crate::harness::machine::Machine;
+use crate::harness::progress::Progress;
 use crate::harness::report::{self, Line};
 use crate::harness::statistics::Summary;
 use crate::options::Options;
@@ -88,14 +90,20 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     for (what, course, idle, one_in, bar) in COURSES {
         let messages = (options.operations / one_in).max(1);
         let mut times = Vec::new();
+        let progress = Progress::begin(what, options.pairs + 1);
         for round in 0..=options.pairs {
             let runtime = runtime(options, processors, idle)?;
             let nanoseconds = course(&runtime, messages) / messages as f64;
+            progress.step();
             // The first one warms up.
             if round > 0 {
                 times.push(nanoseconds);
+                if limit::is_over() {
+                    break;
+                }
             }
         }
+        drop(progress);
         let time = Summary::of(&times);
         println!(
             "{what:<24} {:>9.1} ns each (best {:.1}, worst {:.1}), {:>7.2} M/s (best {:.2}); wanted: {bar}",

@@ -70,12 +70,9 @@ fn compare(options: &Options, in_flight: usize, machine: &Machine) -> io::Result
             Who::Subject => subject,
             Who::Baseline(index) => baselines[index],
         };
-        let run = run_once(peer, options, in_flight)
-            .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
-        eprint!("{} {:.0} k/s  ", peer.name, run.rate() / 1e3);
-        Ok(run)
+        run_once(peer, options, in_flight)
+            .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))
     })?;
-    eprintln!();
     let mut rows = Vec::new();
     let all = std::iter::once((subject, &runs.subject))
         .chain(baselines.iter().copied().zip(&runs.baselines));
@@ -223,10 +220,10 @@ fn keep_ratios(
     runs: &Runs<Run>,
 ) -> io::Result<()> {
     for (index, peer) in baselines.iter().enumerate() {
-        let mut line = Line::of(machine, "echo", "ratios");
-        line.text("peer", subject.name).text("baseline", peer.name);
+        let ratios = runs.ratios(index, Run::rate);
+        let sides = (subject.name, peer.name);
+        let mut line = Line::of_comparison(machine, "echo", sides, ratios, RESOLUTION);
         line.number("in_flight", in_flight as f64);
-        line.numbers("ratios", runs.ratios(index, Run::rate));
         report::keep(options.json.as_deref(), &line)?;
     }
     Ok(())

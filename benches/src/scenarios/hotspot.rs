@@ -23,6 +23,7 @@ const STEPS: u64 = 2500;
 /// A run has one task for so many `--operations`.
 const ONE_IN: u64 = 10;
 const RESOLUTION: f64 = 0.02;
+const SIDES: (&str, &str) = ("krug, stealable", "tokio, multi-thread");
 
 /// Tasks a second, in a run of so many rounds.
 type Course = fn(&Options, rounds: usize) -> io::Result<f64>;
@@ -57,6 +58,10 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         line.numbers("krug_tasks_per_second", runs.subject.iter().copied());
         line.numbers("tokio_tasks_per_second", runs.baselines[0].iter().copied());
         report::keep(options.json.as_deref(), &line)?;
+        let ratios = runs.ratios(0, |speed| *speed);
+        let mut line = Line::of_comparison(machine, "hotspot", SIDES, ratios, RESOLUTION);
+        line.text("what", what).text("driver", &options.driver);
+        report::keep(options.json.as_deref(), &line)?;
     }
     Ok(())
 }
@@ -73,8 +78,8 @@ fn tell(what: &str, wanted: &str, runs: &Runs<f64>) {
         theirs.maximum / 1e3,
     );
     let comparison = Comparison {
-        subject: "krug, stealable".to_owned(),
-        baseline: "tokio, multi-thread".to_owned(),
+        subject: SIDES.0.to_owned(),
+        baseline: SIDES.1.to_owned(),
         ratios: Summary::of(&runs.ratios(0, |speed| *speed)),
         resolution: RESOLUTION,
     };

@@ -28,7 +28,9 @@ mod unix;
 
 use std::io;
 
+use crate::harness::limit::Limit;
 use crate::harness::machine::Machine;
+use crate::harness::progress;
 use crate::options::Options;
 use crate::peers::{self, Peer};
 
@@ -137,6 +139,11 @@ pub(crate) const ALL: &[Scenario] = &[
         about: "many pipes to one reader: busy loop, processes, select, poll, epoll, krug",
         run: many_pipes::run,
     },
+    Scenario {
+        name: "instructions",
+        about: "of user space, for each operation of the executor alone; --check is the gate",
+        run: instructions::run,
+    },
 ];
 
 /// The name that means every scenario.
@@ -145,7 +152,10 @@ pub(crate) const EVERY: &str = "all";
 /// Runs what the options name.
 pub(crate) fn run(options: &Options) -> io::Result<()> {
     if let Some((who, batch)) = &options.counted {
-        return instructions::work(who, *batch, options.operations);
+        return instructions::peers::work(who, *batch, options.operations);
+    }
+    if let Some(name) = &options.work {
+        return instructions::work(name, options.operations);
     }
     if let Some(who) = &options.served {
         return served::serve(who, options);
@@ -155,10 +165,17 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     if options.quick {
         println!("quick: shows that it runs; the numbers are not worth telling");
     }
+    let limit = Limit::begin(options.quick);
     for scenario in ALL {
-        if options.scenario == scenario.name || options.scenario == EVERY {
-            (scenario.run)(options, &machine)?;
+        if options.scenario != scenario.name && options.scenario != EVERY {
+            continue;
         }
+        if !limit.begin_scenario() {
+            println!("skipped: {}, the time of --quick is over", scenario.name);
+            continue;
+        }
+        progress::of_scenario(scenario.name);
+        (scenario.run)(options, &machine)?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ const RESOLUTION: f64 = 0.02;
 pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     let (subject, baselines) = contestants(options, |peer| peer.nops.is_some())?;
     if options.instructions {
-        return instructions::run(options, machine, subject, &baselines);
+        return instructions::peers::run(options, machine, subject, &baselines);
     }
     for batch in BATCHES {
         println!(
@@ -98,6 +98,13 @@ fn keep(
         let mut line = Line::of(machine, "nop", "runs");
         line.text("peer", peer.name).number("batch", batch as f64);
         line.numbers("nanoseconds", row.iter().copied());
+        report::keep(options.json.as_deref(), &line)?;
+    }
+    for (index, peer) in baselines.iter().enumerate() {
+        let ratios = runs.ratios(index, |nanoseconds| 1e9 / nanoseconds);
+        let sides = (subject.name, peer.name);
+        let mut line = Line::of_comparison(machine, "nop", sides, ratios, RESOLUTION);
+        line.number("batch", batch as f64);
         report::keep(options.json.as_deref(), &line)?;
     }
     Ok(())

@@ -13,7 +13,9 @@ use krug_consensus::program::report::Narrator;
 use krug_consensus::program::world;
 
 use crate::floor::system;
+use crate::harness::limit;
 use crate::harness::machine::Machine;
+use crate::harness::progress::Progress;
 use crate::harness::report::{self, Line};
 use crate::harness::statistics::Summary;
 use crate::options::Options;
@@ -45,14 +47,20 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     for (place, run) in PLACES {
         let mut speeds = Vec::new();
         let mut paces = Vec::new();
+        let progress = Progress::begin(place, options.pairs + 1);
         for round in 0..=options.pairs {
             let run = pinned(options, round as u64, run)?;
+            progress.step();
             // The first one warms up.
             if round > 0 {
                 speeds.push(run.completions as f64 / run.took.as_secs_f64());
                 paces.push(run.simulated.as_secs_f64() / run.took.as_secs_f64());
+                if limit::is_over() {
+                    break;
+                }
             }
         }
+        drop(progress);
         let (speed, pace) = (Summary::of(&speeds), Summary::of(&paces));
         println!(
             "{place:<26} {:>6.0} k completions/s ({:.0}…{:.0}), {:.0} ns each; its clock runs {:.2} times as fast as ours",
