@@ -32,6 +32,7 @@
 
 mod floor;
 mod harness;
+mod models;
 mod options;
 mod peers;
 mod scenarios;

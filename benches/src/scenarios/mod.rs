@@ -5,6 +5,7 @@ mod echo;
 mod hog;
 mod hotspot;
 mod instructions;
+mod models;
 mod nop;
 mod served;
 mod sim;
@@ -51,6 +52,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: hog::run,
     },
     Scenario {
+        name: "models",
+        about: "the classic ways to write a server, a small one for files each, against the number of users",
+        run: models::run,
+    },
+    Scenario {
         name: "sim",
         about: "messages sent back over a simulated network: completions a second of real time",
         run: sim::run,
@@ -66,7 +72,10 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         return instructions::work(who, *batch, options.operations);
     }
     if let Some(who) = &options.served {
-        return served::serve(who, options);
+        return match options.scenario.as_str() {
+            "models" => models::serve(who, options),
+            _ => served::serve(who, options),
+        };
     }
     let machine = Machine::look();
     println!("{}", machine.describe());
