@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::processor::Ticks;
 use super::reply::{Come, Reply};
 use crate::floor::system;
 use crate::models::calls::readiness::Epoll;
@@ -19,6 +20,8 @@ pub(super) struct Load<'a> {
     pub(super) users: usize,
     pub(super) name: &'a str,
     pub(super) content: &'a [u8],
+    /// Whose load is told, too.
+    pub(super) first_core: Option<usize>,
     /// In this time every user has to be answered for the first time.
     pub(super) patience: Duration,
     pub(super) warm_up: Duration,
@@ -46,7 +49,10 @@ pub(super) struct Measured {
     pub(super) unanswered: usize,
     /// Connections that ended before the reply was whole.
     pub(super) broken: u64,
+    /// The generator's own time on its core.
     pub(super) busy: Duration,
+    /// Of the first core, on which every server is.
+    pub(super) first_core_load: Option<f64>,
 }
 
 /// Of so many users one may be without an answer.
@@ -72,7 +78,17 @@ struct User {
     sent: usize,
     reply: Reply,
     was_answered: bool,
+    /// It was answered once and waits until all others were, too: who comes does not compete with those who are there.
+    rests: bool,
     refusals: u8,
+}
+
+impl User {
+    /// It does not connect any more, or not for now. By how many fewer are connecting now of those who were never answered.
+    fn has_connected(&mut self) -> usize {
+        let was_connecting = !std::mem::replace(&mut self.is_connected, true);
+        usize::from(was_connecting && !self.was_answered)
+    }
 }
 
 struct Generator<'a> {
@@ -82,9 +98,11 @@ struct Generator<'a> {
     users: Vec<User>,
     /// Users that are to connect, and when, in order of time.
     waiting: VecDeque<(Instant, usize)>,
+    /// Of those who were never answered so far.
     connecting: usize,
     answered: usize,
     given_up: usize,
+    is_gathering: bool,
     /// Of the time that is measured.
     latencies: Histogram<u64>,
     broken: u64,
@@ -99,14 +117,17 @@ pub(super) fn generate(load: Load<'_>) -> io::Result<Outcome> {
             answered: generator.answered,
         });
     }
+    generator.begin_together()?;
     generator.run_until(Instant::now() + load.warm_up)?;
     generator.latencies.clear();
     generator.broken = 0;
     let own_thread = system::current_thread();
-    let busy_before = system::busy_time(&own_thread);
+    let ticks = || load.first_core.and_then(Ticks::of);
+    let (busy_before, ticks_before) = (system::busy_time(&own_thread), ticks());
     let begin = Instant::now();
     generator.run_until(begin + load.measured)?;
     let elapsed = begin.elapsed();
+    let first_core_load = Option::zip(ticks(), ticks_before);
     let busy = system::busy_time(&own_thread).saturating_sub(busy_before);
     let replies = generator.latencies.len();
     let mut unanswered = 0;
@@ -121,6 +142,7 @@ pub(super) fn generate(load: Load<'_>) -> io::Result<Outcome> {
         unanswered,
         broken: generator.broken,
         busy,
+        first_core_load: first_core_load.map(|(after, before)| after.load_since(before)),
     })))
 }
 
@@ -139,6 +161,7 @@ impl Generator<'_> {
             sent: 0,
             reply: Reply::default(),
             was_answered: false,
+            rests: false,
             refusals: 0,
         };
         let latencies = Histogram::new_with_bounds(1, LATENCY_MAX, 3).map_err(io::Error::other)?;
@@ -154,6 +177,7 @@ impl Generator<'_> {
             connecting: 0,
             answered: 0,
             given_up: 0,
+            is_gathering: true,
             latencies,
             broken: 0,
             buffer: vec![0; 64 << 10],
@@ -161,7 +185,7 @@ impl Generator<'_> {
         })
     }
 
-    /// Until every user was answered, or has given up, or may not wait any longer. False if too few were answered.
+    /// Until every user was answered once, or has given up, or may not wait any longer. False if too few were answered.
     fn gather(&mut self) -> io::Result<bool> {
         let limit = Instant::now() + self.load.patience;
         while self.answered + self.given_up < self.load.users && Instant::now() < limit {
@@ -169,6 +193,23 @@ impl Generator<'_> {
         }
         let without = self.load.users - self.answered;
         Ok(without <= self.load.users / UNANSWERED_ONE_IN)
+    }
+
+    /// All users who were answered ask again, and go on from now on.
+    fn begin_together(&mut self) -> io::Result<()> {
+        self.is_gathering = false;
+        for index in 0..self.users.len() {
+            let user = &mut self.users[index];
+            if !std::mem::take(&mut user.rests) {
+                continue;
+            }
+            user.began = Instant::now();
+            match user.stream {
+                Some(_) => self.advance(index)?,
+                None => self.connect(index)?,
+            }
+        }
+        Ok(())
     }
 
     fn run_until(&mut self, end: Instant) -> io::Result<()> {
@@ -205,7 +246,9 @@ impl Generator<'_> {
         let user = &mut self.users[index];
         user.began = Instant::now();
         (user.sent, user.reply, user.is_connected) = (0, Reply::default(), false);
-        self.connecting += 1;
+        if !user.was_answered {
+            self.connecting += 1;
+        }
         let stream = match sockets::begin_to_connect(self.load.address, from) {
             Ok(stream) => stream,
             Err(error) if error.raw_os_error() == Some(libc::EMFILE) => return Err(error),
@@ -225,10 +268,7 @@ impl Generator<'_> {
         let user = &mut self.users[index];
         user.stream = None;
         self.broken += 1;
-        if !user.is_connected {
-            self.connecting -= 1;
-            user.is_connected = true;
-        }
+        self.connecting -= user.has_connected();
         user.refusals = user.refusals.saturating_add(1);
         if user.was_answered || user.refusals < REFUSALS_MAX {
             self.waiting.push_back((Instant::now() + PAUSE, index));
@@ -253,6 +293,9 @@ impl Generator<'_> {
     fn exchange(&mut self, index: usize) -> io::Result<()> {
         loop {
             let user = &mut self.users[index];
+            if user.rests {
+                return Ok(());
+            }
             // Told of a connection that is gone.
             let Some(stream) = user.stream.as_mut() else {
                 return Ok(());
@@ -265,10 +308,7 @@ impl Generator<'_> {
                         Err(error) => return Err(error),
                     }
                 }
-                if !user.is_connected {
-                    user.is_connected = true;
-                    self.connecting -= 1;
-                }
+                self.connecting -= user.has_connected();
                 // The reply makes the connection ready anew.
                 return Ok(());
             }
@@ -286,6 +326,8 @@ impl Generator<'_> {
                 self.answered(index);
                 if closes {
                     self.users[index].stream = None;
+                }
+                if closes && !self.is_gathering {
                     return self.connect(index);
                 }
             }
@@ -301,5 +343,6 @@ impl Generator<'_> {
             self.answered += 1;
         }
         (user.began, user.sent, user.reply) = (now, 0, Reply::default());
+        user.rests = self.is_gathering;
     }
 }

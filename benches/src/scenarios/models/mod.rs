@@ -1,6 +1,7 @@
 //! The classic ways to write a server, against the number of users: requests per second, and how long one takes.
 
 mod load;
+mod processor;
 mod reply;
 mod serving;
 
@@ -100,16 +101,17 @@ fn measure(
     (folder, content): (&Folder, &[u8]),
 ) -> io::Result<Point> {
     let serving = Serving::begin(model, &options.driver, folder)?;
+    let cores = system::allowed_cores();
     let load = Load {
         address: serving.address,
         users,
         name: FILE,
         content,
-        patience: Duration::from_secs(if options.quick { 2 } else { 10 }),
-        warm_up: options.warm_up,
-        measured: options.measured,
+        patience: Duration::from_secs(if options.quick { 2 } else { 20 }),
+        warm_up: options.warm_up * longer(users),
+        measured: options.measured * longer(users),
+        first_core: cores.first().copied(),
     };
-    let cores = system::allowed_cores();
     let outcome = thread::scope(|scope| {
         let generator = thread::Builder::new().name("load".to_owned());
         let generator = generator.spawn_scoped(scope, || {
@@ -119,12 +121,18 @@ fn measure(
         let panicked = |_| Err(io::Error::other("the load generator has panicked"));
         generator.join().unwrap_or_else(panicked)
     })?;
-    let refusal = serving.end()?;
+    let ended = serving.end();
     Ok(match outcome {
-        Outcome::Measured(measured) if measured.replies > 0 => Point::Measured(*measured),
-        Outcome::Measured(_) => Point::Cannot(format!("no answer to {users} users")),
+        Outcome::Measured(measured) => {
+            ended?;
+            match measured.replies {
+                0 => Point::Cannot(format!("no answer to {users} users")),
+                _ => Point::Measured(*measured),
+            }
+        }
         Outcome::Stuck { answered } => {
-            let why = refusal.map_or_else(String::new, |reason| format!(": {reason}"));
+            let why = ended.unwrap_or_else(|error| Some(error.to_string()));
+            let why = why.map_or_else(String::new, |reason| format!(": {reason}"));
             let seconds = load.patience.as_secs();
             Point::Cannot(format!(
                 "{answered} of {users} users were answered within {seconds} s{why}"
@@ -133,9 +141,14 @@ fn measure(
     })
 }
 
+/// By how much more time is measured, so that everybody comes to be answered several times.
+fn longer(users: usize) -> u32 {
+    1 + u32::try_from(users / 5000).unwrap_or(0)
+}
+
 fn introduce(options: &Options, limit: usize) {
     println!(
-        "\nmodels: a file of {FILE_BYTES} bytes over HTTP/1.1, each user one request at a time; {} s for each number of users; krug on {}",
+        "\nmodels: a file of {FILE_BYTES} bytes over HTTP/1.1, each user one request at a time; {} s for each number of users, more from 5000 on; krug on {}",
         options.measured.as_secs_f64(),
         options.driver,
     );
@@ -150,11 +163,12 @@ fn introduce(options: &Options, limit: usize) {
 
 fn tell_columns(users: usize) {
     println!(
-        "\n{:<19} {:>11} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "\n{:<19} {:>11} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
         format!("{users} users"),
         "requests/s",
         "p50 µs",
         "p99 µs",
+        "first core",
         "generator",
         "unanswered",
         "broken"
@@ -173,10 +187,11 @@ fn tell(model: &Model, point: &Point) {
     match point {
         Point::Cannot(reason) => println!("{title:<19} cannot: {reason}"),
         Point::Measured(measured) => println!(
-            "{title:<19} {:>11.0} {:>10.0} {:>10.0} {:>8.0} % {:>10} {:>8}",
+            "{title:<19} {:>11.0} {:>10.0} {:>10.0} {:>8.0} % {:>8.0} % {:>10} {:>8}",
             measured.rate(),
             measured.microseconds(50.0),
             measured.microseconds(99.0),
+            measured.first_core_load.unwrap_or(f64::NAN) * 100.0,
             measured.load() * 100.0,
             measured.unanswered,
             measured.broken
@@ -234,6 +249,10 @@ fn keep(
             Point::Measured(measured) => line
                 .number("y", y(measured))
                 .number("generator_load", measured.load())
+                .number(
+                    "first_core_load",
+                    measured.first_core_load.unwrap_or(f64::NAN),
+                )
                 .number("unanswered", measured.unanswered as f64)
                 .number("broken", measured.broken as f64),
         };
