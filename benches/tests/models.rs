@@ -99,11 +99,16 @@ impl Server {
         assert_eq!(reply.body, SMALL, "{}", self.name);
     }
 
+    fn tell_to_end(&self) {
+        // A listener is shut down by the same call as a stream.
+        let listener = OwnedFd::from(self.listener.try_clone().unwrap());
+        let _ = TcpStream::from(listener).shutdown(Shutdown::Both);
+    }
+
     /// Tells it to end, and returns what else it has said. All its processes have ended then.
     fn end(mut self) -> String {
         let name = self.name;
-        let listener = OwnedFd::from(self.listener.try_clone().unwrap());
-        TcpStream::from(listener).shutdown(Shutdown::Both).unwrap();
+        self.tell_to_end();
         let status = ended(&mut self.process);
         assert!(status.success(), "{name}: {status}");
         until(|| group(self.process.id()).is_empty(), name);
@@ -116,6 +121,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.tell_to_end();
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);

@@ -10,6 +10,7 @@ use std::ptr;
 #[derive(Debug, Default)]
 pub(crate) struct Children {
     alive: HashSet<libc::pid_t>,
+    begun_since_reaping: usize,
 }
 
 impl Children {
@@ -43,6 +44,7 @@ impl Children {
             return Err(io::Error::last_os_error());
         }
         self.alive.insert(child);
+        self.begun_since_reaping += 1;
         Ok(())
     }
 
@@ -56,8 +58,13 @@ impl Children {
         }
     }
 
-    /// Takes note of those that have ended, without waiting.
+    /// Takes note of those that have ended, without waiting. Not at each call: the kernel goes through all that are alive, so that is done when
+    /// a share of them is new.
     pub(crate) fn reap(&mut self) {
+        if self.begun_since_reaping <= 16 + self.alive.len() / 8 {
+            return;
+        }
+        self.begun_since_reaping = 0;
         while let Ok(Some((child, _))) = wait(-1, libc::WNOHANG) {
             self.alive.remove(&child);
         }
