@@ -38,12 +38,33 @@ use files::Files;
 /// A way to serve.
 pub(crate) struct Model {
     pub(crate) name: &'static str,
-    /// It runs on several cores if there are; else it stays on the first.
-    pub(crate) uses_all_cores: bool,
+    pub(crate) cores: Cores,
     /// It closes each connection after one answer: those who serve are few, and a connection that is kept would keep one of them
     /// from everybody else.
     pub(crate) closes: bool,
     serve: fn(Site) -> io::Result<()>,
+}
+
+/// Where a model runs. The second core belongs to the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// It is of one thread.
+    One,
+    /// All but that of the load.
+    Others,
+    /// As well, but if there are only two, both: else it would not show what it is for.
+    AtLeastTwo,
+}
+
+impl Cores {
+    /// Those that it gets of all that there are.
+    pub(crate) fn of(self, all: &[usize]) -> Vec<usize> {
+        match (self, all) {
+            (_, [] | [_]) | (Cores::AtLeastTwo, [_, _]) => all.to_vec(),
+            (Cores::One, [first, ..]) => vec![*first],
+            (_, [first, _, others @ ..]) => [&[*first], others].concat(),
+        }
+    }
 }
 
 /// What a server is given.
@@ -56,61 +77,61 @@ struct Site {
 pub(crate) const MODELS: &[Model] = &[
     Model {
         name: "iterative",
-        uses_all_cores: false,
+        cores: Cores::One,
         closes: true,
         serve: iterative::serve,
     },
     Model {
         name: "forking",
-        uses_all_cores: true,
+        cores: Cores::Others,
         closes: false,
         serve: forking::serve,
     },
     Model {
         name: "preforked",
-        uses_all_cores: true,
+        cores: Cores::Others,
         closes: true,
         serve: preforked::serve,
     },
     Model {
         name: "threaded",
-        uses_all_cores: true,
+        cores: Cores::Others,
         closes: false,
         serve: threaded::serve,
     },
     Model {
         name: "prethreaded",
-        uses_all_cores: true,
+        cores: Cores::Others,
         closes: true,
         serve: prethreaded::serve,
     },
     Model {
         name: "select",
-        uses_all_cores: false,
+        cores: Cores::One,
         closes: false,
         serve: select::serve,
     },
     Model {
         name: "poll",
-        uses_all_cores: false,
+        cores: Cores::One,
         closes: false,
         serve: poll::serve,
     },
     Model {
         name: "epoll",
-        uses_all_cores: false,
+        cores: Cores::One,
         closes: false,
         serve: epoll::serve,
     },
     Model {
         name: "krug-one-core",
-        uses_all_cores: false,
+        cores: Cores::One,
         closes: false,
         serve: krug::serve_on_one_core,
     },
     Model {
         name: "krug-all-cores",
-        uses_all_cores: true,
+        cores: Cores::AtLeastTwo,
         closes: false,
         serve: krug::serve_on_all_cores,
     },
@@ -147,8 +168,8 @@ pub(crate) fn serve(name: &str, driver: Driver) -> io::Result<()> {
     processes::die_with_maker()?;
     let model = named(name)?;
     let cores = system::allowed_cores();
-    if !model.uses_all_cores && cores.len() > 1 {
-        system::pin_to(cores[0])?;
+    if cores.len() > 1 {
+        system::stay_on(&model.cores.of(&cores))?;
     }
     processes::raise_descriptors()?;
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -163,4 +184,25 @@ pub(crate) fn serve(name: &str, driver: Driver) -> io::Result<()> {
     writeln!(output, "{READY}")?;
     output.flush()?;
     (model.serve)(site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_load_has_the_second_core_for_itself_where_that_is_possible() {
+        let (one, others, two) = (Cores::One, Cores::Others, Cores::AtLeastTwo);
+        for (cores, all, expected) in [
+            (one, &[3][..], &[3][..]),
+            (one, &[3, 5, 6], &[3]),
+            (others, &[3], &[3]),
+            (others, &[3, 5], &[3]),
+            (others, &[3, 5, 6, 7], &[3, 6, 7]),
+            (two, &[3, 5], &[3, 5]),
+            (two, &[3, 5, 6], &[3, 6]),
+        ] {
+            assert_eq!(cores.of(all), expected, "{cores:?} of {all:?}");
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use crate::floor::system;
+
 /// Lets as many connections wait for their accept as the kernel allows (`net.core.somaxconn`).
 pub(crate) fn lengthen_queue(listener: &TcpListener) -> io::Result<()> {
     // SAFETY: plain numbers; the listener is open.
@@ -33,6 +35,7 @@ pub(crate) fn begin_to_connect(to: SocketAddrV4, from: Option<Ipv4Addr>) -> io::
     };
     set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &reset)?;
     set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1)?;
+    system::use_cubic(&socket)?;
     if let Some(from) = from {
         // Else the port is chosen now, and taken from all other destinations.
         set(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, &1)?;

@@ -148,12 +148,12 @@ fn longer(users: usize) -> u32 {
 
 fn introduce(options: &Options, limit: usize) {
     println!(
-        "\nmodels: a file of {FILE_BYTES} bytes over HTTP/1.1, each user one request at a time; {} s for each number of users, more from 5000 on; krug on {}",
+        "\nmodels: a file of {FILE_BYTES} bytes over HTTP/1.1, each user one request at a time, TCP_NODELAY, cubic; {} s for each number of users, more from 5000 on; krug on {}",
         options.measured.as_secs_f64(),
         options.driver,
     );
     println!(
-        "A process may have {} descriptors, so there are {limit} users at most. The load is on the second core; models marked + use all cores, and share that one with it",
+        "A process may have {} descriptors, so there are {limit} users at most. The load has the second core for itself, but for models marked +, which are on it, too, where there are only two",
         limit + OTHER_DESCRIPTORS
     );
     println!(
@@ -177,9 +177,11 @@ fn tell_columns(users: usize) {
 
 /// With the marks that [`introduce`] explains.
 fn title(model: &Model) -> String {
-    let all_cores = if model.uses_all_cores { " +" } else { "" };
+    let cores = system::allowed_cores();
+    let shares = cores.len() < 2 || model.cores.of(&cores).contains(&cores[1]);
+    let shares = if shares { " +" } else { "" };
     let closes = if model.closes { " ×" } else { "" };
-    format!("{}{all_cores}{closes}", model.name)
+    format!("{}{shares}{closes}", model.name)
 }
 
 fn tell(model: &Model, point: &Point) {

@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::floor::system;
 use crate::models::calls::{processes, sockets};
 use crate::models::{Model, READY, REFUSES};
 
@@ -55,6 +56,8 @@ impl Serving {
     pub(super) fn begin(model: &Model, driver: &str, folder: &Folder) -> io::Result<Serving> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         sockets::lengthen_queue(&listener)?;
+        // What it accepts inherits that.
+        system::use_cubic(&listener)?;
         let SocketAddr::V4(address) = listener.local_addr()? else {
             return Err(io::Error::other("a listener of the wrong family"));
         };
