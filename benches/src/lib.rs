@@ -48,6 +48,7 @@
 mod file_models;
 mod floor;
 pub mod harness;
+mod models;
 mod options;
 mod peers;
 mod pipe_models;

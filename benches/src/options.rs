@@ -30,10 +30,12 @@ options
   --pairs N           pairs of runs, default 7; cores, sim: rounds
   --driver NAME       what `krug` runs on: uring (default), epoll
   --peer NAME         compare with: floor, tokio (default both), krug-uring, krug-epoll;
-                      may be repeated (the same name as the subject's shows the noise)
+                      may be repeated (the same name as the subject's shows the noise);
+                      models: names of models, default all
   --subject NAME      compare what: krug (default) or one of the above
   --seconds S         measured time of one run, default 1
   --connections N     echo, sim: default 50; hog: at most 16
+  --users N           models: only with so many users
   --bytes N           echo, hog, sim: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
   --file-bytes N      files: size of the file, default 268435456 (--quick: 8388608)
@@ -68,6 +70,8 @@ pub(crate) struct Options {
     pub(crate) measured: Duration,
     pub(crate) warm_up: Duration,
     pub(crate) connections: usize,
+    /// Of a curve over the number of users: only this point.
+    pub(crate) users: Option<usize>,
     pub(crate) bytes: usize,
     /// Messages sent at once on each connection; one comparison for each.
     pub(crate) in_flight: Vec<usize>,
@@ -112,6 +116,7 @@ impl Options {
             measured: Duration::from_secs(1),
             warm_up: Duration::from_millis(200),
             connections: 50,
+            users: None,
             bytes: 64,
             in_flight: vec![1, 16],
             operations: 1_000_000,
@@ -159,6 +164,7 @@ impl Options {
             }
             "--seconds" => self.measured = seconds(&value)?,
             "--connections" => self.connections = positive(name, &value)?,
+            "--users" => self.users = Some(positive(name, &value)?),
             "--bytes" => self.bytes = positive(name, &value)?,
             "--in-flight" => self.in_flight = vec![positive(name, &value)?],
             "--operations" => self.operations = positive(name, &value)? as u64,

@@ -1,7 +1,7 @@
 //! What there is to reach: loops written by hand on the bare `io-uring` crate, without tasks,
 //! wakers, cancellation or timers. Also the load generator, which is such a loop too, and the few
 //! system calls that a measurement needs. Unsafe code of this package stands here, and in the calls of the
-//! models of files and pipes.
+//! models of files, pipes and servers.
 //!
 //! Memory that the kernel may write to belongs to a list, of connections or of the two sides of a round trip, that leaks itself if it is
 //! dropped while something is in flight; nothing else is handed to the kernel.

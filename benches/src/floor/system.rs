@@ -26,10 +26,17 @@ pub(crate) fn allowed_cores() -> Vec<usize> {
 
 /// Keeps the calling thread on one core.
 pub(crate) fn pin_to(core: usize) -> io::Result<()> {
+    stay_on(&[core])
+}
+
+/// Keeps the calling thread, and those that it begins, on some cores.
+pub(crate) fn stay_on(cores: &[usize]) -> io::Result<()> {
     // SAFETY: as in `allowed_cores`.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: `core` came from `allowed_cores`, so it lies within the set.
-    unsafe { libc::CPU_SET(core, &mut set) };
+    for core in cores {
+        // SAFETY: `core` came from `allowed_cores`, so it lies within the set.
+        unsafe { libc::CPU_SET(*core, &mut set) };
+    }
     // SAFETY: the kernel reads `set`, which lives on.
     let status = unsafe { libc::sched_setaffinity(0, mem::size_of_val(&set), &raw const set) };
     if status == 0 {

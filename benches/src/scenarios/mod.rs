@@ -15,6 +15,7 @@ mod latency;
 mod log;
 mod manners;
 mod many_pipes;
+mod models;
 mod nop;
 mod pipelined;
 mod pipes;
@@ -120,6 +121,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: hog::run,
     },
     Scenario {
+        name: "models",
+        about: "the classic ways to write a server, a small one for files each, against the number of users",
+        run: models::run,
+    },
+    Scenario {
         name: "sim",
         about: "messages sent back over a simulated network: completions a second of real time",
         run: sim::run,
@@ -158,7 +164,10 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         return instructions::work(name, options.operations);
     }
     if let Some(who) = &options.served {
-        return served::serve(who, options);
+        return match options.scenario.as_str() {
+            "models" => models::serve(who, options),
+            _ => served::serve(who, options),
+        };
     }
     let machine = Machine::look();
     println!("{}", machine.describe());
