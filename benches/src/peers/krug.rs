@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ::krug::net::{TcpListener, TcpStream};
 use ::krug::runtime::{Builder, Driver};
@@ -12,25 +13,37 @@ use ::krug::time::timeout;
 use super::{Job, LIMIT, Served, hog};
 
 pub(crate) fn serve(driver: Driver, job: &Job) -> io::Result<Served> {
-    serve_with(driver, job, echo)
+    serve_with(of_one_core(driver), job, echo)
+}
+
+/// The same, and a core that has nothing to do sleeps at once.
+pub(crate) fn serve_without_spin(driver: Driver, job: &Job) -> io::Result<Served> {
+    serve_with(of_one_core(driver).spin(Duration::ZERO), job, echo)
+}
+
+/// As it is recommended for a server that has a processor for itself.
+fn of_one_core(driver: Driver) -> Builder {
+    Builder::new().driver(driver).pin(true)
 }
 
 /// The same, and every receive has a timeout.
 pub(crate) fn serve_with_timeouts(driver: Driver, job: &Job) -> io::Result<Served> {
-    serve_with(driver, job, echo_with_timeouts)
+    serve_with(of_one_core(driver), job, echo_with_timeouts)
 }
 
 /// The same, and a connection on which nothing comes holds no buffer.
 pub(crate) fn serve_without_buffers(driver: Driver, job: &Job) -> io::Result<Served> {
-    serve_with(driver, job, |stream, _| echo_without_buffer(stream))
+    serve_with(of_one_core(driver), job, |stream, _| {
+        echo_without_buffer(stream)
+    })
 }
 
 fn serve_with<F: Future<Output = io::Result<()>> + 'static>(
-    driver: Driver,
+    builder: Builder,
     job: &Job,
     echo: impl Fn(TcpStream, usize) -> F,
 ) -> io::Result<Served> {
-    let runtime = Builder::new().driver(driver).pin(true).build()?;
+    let runtime = builder.build()?;
     runtime.block_on(serve_all(job, Class::Default, echo))?;
     Ok(Served {
         enters: Some(runtime.metrics().enters),

@@ -76,6 +76,11 @@ pub(crate) const PEERS: &[Peer] = &[
         nops: Some(|operations, batch| krug::nops(Driver::Epoll, operations, batch)),
     },
     Peer {
+        name: "krug-uring-nospin",
+        echo: |job| krug::serve_without_spin(Driver::Uring, job),
+        nops: None,
+    },
+    Peer {
         name: "floor",
         echo: floor::server::serve,
         nops: Some(floor::nops::run),

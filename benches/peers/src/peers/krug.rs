@@ -1,4 +1,4 @@
-//! krug on one thread and io_uring: its defaults, see `krug::runtime::Builder`.
+//! krug on one thread and io_uring, pinned as it is recommended for a core with a processor for itself: see `krug::runtime::Builder`.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use krug_benches::harness::{Job, Served};
 use crate::work::{self, Outcome, Reads, Took, Trips, Work};
 
 fn runtime() -> io::Result<Runtime> {
-    Builder::new().driver(Driver::Uring).build()
+    Builder::new().driver(Driver::Uring).pin(true).build()
 }
 
 pub(super) fn echo(job: &Job) -> io::Result<Served> {
