@@ -64,9 +64,11 @@ pub enum Verdict {
 }
 
 /// Ahead or behind only if the median differs from 1 by more than can be resolved at all,
-/// and the middle half of the ratios lies on the same side.
+/// and the middle half of the ratios lies on the same side. Of fewer than three ratios there is no middle.
 pub fn verdict(ratios: &Summary, resolution: f64) -> Verdict {
-    if ratios.median > 1.0 + resolution && ratios.lower_quartile > 1.0 {
+    if ratios.count < 3 {
+        Verdict::Tied
+    } else if ratios.median > 1.0 + resolution && ratios.lower_quartile > 1.0 {
         Verdict::Ahead
     } else if ratios.median < 1.0 - resolution && ratios.upper_quartile < 1.0 {
         Verdict::Behind
