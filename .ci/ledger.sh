@@ -5,6 +5,8 @@
 
 export CARGO_TERM_COLOR=never
 export CARGO_INCREMENTAL=0
+# A panic says where it was without; what is not built is not waited for.
+export CARGO_PROFILE_DEV_DEBUG=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 

@@ -614,6 +614,7 @@ sanitized() {
   host=$(rustc -vV | sed -n 's/^host: //p')
   ASAN_OPTIONS=detect_leaks=1:malloc_context_size=80 LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0" \
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" CARGO_TARGET_DIR="$target/sanitizer" \
+    CARGO_PROFILE_DEV_DEBUG=line-tables-only \
     cargo test --locked --target "$host" "$@"
 }
 
