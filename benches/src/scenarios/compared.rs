@@ -125,12 +125,8 @@ impl Compared {
                 Who::Subject => subject,
                 Who::Baseline(index) => baselines[index],
             };
-            let measured = run(name)
-                .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-            eprint!("{name} {:.1} k/s  ", measured.rate / 1e3);
-            Ok(measured)
+            run(name).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         })?;
-        eprintln!();
         Ok(Compared {
             unit,
             subject,
