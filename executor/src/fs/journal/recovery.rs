@@ -325,7 +325,8 @@ impl Reader {
             let (read, slice) = file.read_at(block.slice(..wanted), at).await;
             let count = read? as u64;
             if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                // The file is shorter than its header says, and the last record ends with zeros that are missing.
+                return segment::fill(file, at, self.at, [0; 8]).await;
             }
             let (written, slice) = file.write_all_at(slice, at).await;
             written?;
