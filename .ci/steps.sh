@@ -669,8 +669,10 @@ step_mutants-all() {
 
 step_sanitizer-long() {
   on_each_driver sanitized -p krug --lib
-  # Freed memory is kept for a while, so that its misuse is seen: what is resident says nothing then.
-  on_each_driver sanitized -p krug-tests --no-fail-fast -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
+  # Freed memory is kept for a while, so that its misuse is seen: what is resident says nothing then. A child that was forked has all that
+  # its parent had, and frees none of it; what a core of another thread leaks, because its ring is broken, names no test.
+  on_each_driver sanitized -p krug-tests --no-fail-fast -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat \
+    --skip forked_child --skip a_core_whose_driver_breaks_is_reported_and_the_others_live_on
 }
 
 # Ten million futures dropped at random moments, on two cores; what was lost is in the last line.
