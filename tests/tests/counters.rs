@@ -346,8 +346,8 @@ fn an_idle_runtime_makes_no_system_call() {
             after.turns - before.turns,
             idle_time()
         );
-        // The one in which it slept.
-        assert_eq!(after.enters - before.enters, 1);
+        // The one in which it slept, and its rest, if the kernel has interrupted that once: seen in one of thousands.
+        assert!((1..=2).contains(&(after.enters - before.enters)));
         assert!(after.turns - before.turns <= 2);
         drop(peer);
     });
