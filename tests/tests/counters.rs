@@ -346,7 +346,7 @@ fn an_idle_runtime_makes_no_system_call() {
             after.turns - before.turns,
             idle_time()
         );
-        // The one in which it slept, and its rest, if the kernel has interrupted that once: seen in one of thousands.
+        // The one in which it slept, and its rest, if the kernel has interrupted that once: seen under load.
         assert!((1..=2).contains(&(after.enters - before.enters)));
         assert!(after.turns - before.turns <= 2);
         drop(peer);
