@@ -94,6 +94,8 @@ pub(crate) struct Worker {
     core: Rc<Core>,
     lease: MailboxLease,
     spin: Spin,
+    /// How many completions this turn has taken in.
+    completed: Cell<usize>,
     completions: RefCell<Vec<(Key, Completion)>>,
     expired: RefCell<Vec<Expiry>>,
 }
@@ -147,6 +149,7 @@ impl Worker {
             core: Rc::new(core),
             lease,
             spin: Spin::new(spin),
+            completed: Cell::new(0),
             completions: RefCell::default(),
             expired: RefCell::default(),
         })
@@ -249,6 +252,7 @@ impl Worker {
     fn reap(&self) {
         let mut completions = self.completions.take();
         self.core.driver.borrow_mut().reap(&mut completions);
+        self.completed.set(completions.len());
         if !completions.is_empty() {
             self.time_of_turn();
         }
@@ -351,7 +355,7 @@ impl Worker {
             return self.skip_to(deadline);
         }
         let deadline = deadline.map(|deadline| self.core.clock.to_system(deadline));
-        if self.spin.is_due() && self.looks_on(deadline) {
+        if self.spin.is_due(self.completed.get()) && self.looks_on(deadline) {
             return;
         }
         if !self.lease.prepare_park() {

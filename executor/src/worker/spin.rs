@@ -2,7 +2,8 @@
 //!
 //! To wake a sleeping core takes tens of microseconds; one that looks on has what comes at once. What it costs is the time of its
 //! processor, so it learns: whenever nothing has come, it lets twice as many sleeps pass before it tries again, and when something has come, it
-//! looks on before each. What comes rarely thus costs a try in [`PASSED_MAX`] sleeps, and who sleeps does not wake up to try.
+//! looks on before each. It sleeps at once after a turn in which much has completed: of a core that is busy each sleep gathers a batch, and one that
+//! looks on would take it in pieces, with a system call for each. What comes rarely thus costs a try in [`PASSED_MAX`] sleeps, and who sleeps does not wake up to try.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,6 +12,9 @@ use std::time::Duration;
 pub(crate) const SPIN_DEFAULT: Duration = Duration::from_micros(20);
 /// Longer than any sleep costs.
 pub(crate) const SPIN_MAX: Duration = Duration::from_millis(1);
+
+/// How many completions a turn has at most that is no busy one. Measured with 50 connections: without this bound 0.24 system calls for each message, instead of 0.04.
+const COMPLETED_MAX: usize = 2;
 
 /// How many sleeps pass at most between two tries.
 const PASSED_MAX: u32 = 255;
@@ -34,10 +38,10 @@ impl Spin {
         }
     }
 
-    /// Asked whenever the core is about to sleep.
+    /// Asked whenever the core is about to sleep, after a turn in which so much has completed.
     #[inline]
-    pub(super) fn is_due(&self) -> bool {
-        if self.longest.is_zero() {
+    pub(super) fn is_due(&self, completed: usize) -> bool {
+        if self.longest.is_zero() || completed > COMPLETED_MAX {
             return false;
         }
         let to_pass = self.to_pass.get();
@@ -69,7 +73,7 @@ mod tests {
     fn tries(spin: &Spin, sleeps: usize, caught: bool) -> usize {
         (0..sleeps)
             .filter(|_| {
-                let is_due = spin.is_due();
+                let is_due = spin.is_due(1);
                 if is_due {
                     spin.learn(caught);
                 }
@@ -97,9 +101,16 @@ mod tests {
     fn one_success_after_a_long_time_is_enough() {
         let spin = Spin::new(SPIN_DEFAULT);
         tries(&spin, 10_000, false);
-        while !spin.is_due() {}
+        while !spin.is_due(0) {}
         spin.learn(true);
         assert_eq!(tries(&spin, 100, true), 100);
+    }
+
+    #[test]
+    fn a_busy_turn_is_followed_by_sleep_and_teaches_nothing() {
+        let spin = Spin::new(SPIN_DEFAULT);
+        assert!(!spin.is_due(COMPLETED_MAX + 1));
+        assert!(spin.is_due(COMPLETED_MAX));
     }
 
     #[test]
