@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cores::CoreId;
-use crate::driver::{Outside, TimeSource, monotonic_nanos};
+use crate::driver::{AtOnce, Outside, TimeSource, monotonic_nanos};
 #[cfg(feature = "console")]
 use crate::observe;
 use crate::observe::{Latencies, Times};
@@ -29,7 +29,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) driver: RefCell<Outside>,
     /// What the driver says of itself, so that nobody asks it for every operation.
-    pub(crate) tries_at_once: bool,
+    pub(crate) tries_at_once: AtOnce,
     pub(crate) random: Random,
     /// What programs draw from: no choice of ours shifts it.
     pub(crate) numbers: Random,

@@ -40,10 +40,10 @@ pub(crate) struct Ticket {
 
 /// The last completion of `op`, if its driver can bring it about at once. If not, `op` can be started as if
 /// nothing had been tried, also if a part of it was done.
-/// Only for what moves bytes.
+/// Only for what moves bytes, and where the driver [`tries`](crate::driver::AtOnce) it.
 #[inline]
 pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> {
-    if !core.tries_at_once || core.stopping.get() {
+    if core.stopping.get() {
         return None;
     }
     // Nothing points into `op` any more when this returns, so that it may move afterwards.
