@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use super::afterlife;
 use super::cancel;
-use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Step};
@@ -87,7 +86,7 @@ impl<T: Op> InFlight<T> {
             return Err((op, cancel::cancelled_error()));
         }
         let started = super::with(|slots| {
-            let key = slots.start_on(core, Erased::new(op), attachment);
+            let key = slots.start_on(core, op, attachment);
             cancel::note(slots, key);
             Ticket {
                 home: slots.home(),
