@@ -803,6 +803,7 @@ fn a_core_that_looks_on_is_awake_when_a_timer_is_due() {
 
 #[test]
 fn a_core_that_is_woken_soon_after_it_slept_looks_on_for_longer() {
+    // Without a ring it never looks on.
     if !has_ring() {
         return;
     }
