@@ -220,7 +220,8 @@ impl Worker {
         belongs_to_this_process();
         Counters::add(&self.core.counters.turns, 1);
         if self.core.times.begin_turn() {
-            self.core.times.unpark(self.core.clock.system_nanos());
+            let slept = self.core.times.unpark(self.core.clock.system_nanos());
+            self.spin.slept(slept);
         }
         self.reap();
         self.receive();
@@ -393,7 +394,7 @@ impl Worker {
             }
         };
         core.times.spin(began, now, has_come);
-        self.spin.learn(has_come);
+        self.spin.learn(has_come, Duration::from_nanos(now - began));
         Counters::add(&core.counters.spins, 1);
         if has_come {
             Counters::add(&core.counters.spins_caught, 1);
