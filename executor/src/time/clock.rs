@@ -75,7 +75,7 @@ pub async fn advance(duration: Duration) {
         target
     });
     let is_due = || {
-        let next = on_core("advance", |core| core.wheel.borrow().next_deadline());
+        let next = on_core("advance", |core| core.wheel.borrow_mut().next_deadline());
         next.is_some_and(|next| next <= target)
     };
     while is_due() {
