@@ -301,6 +301,7 @@ impl Scheduler {
             .map_or(0, |order| draw_among(order, ready))
     }
 
+    #[inline]
     fn poll(&self, runnable: Runnable) {
         if let Some(board) = self.board.get() {
             board.begin(runnable.spawned_at());

@@ -28,11 +28,13 @@ impl<T> Receiver<T> {
     /// # Cancellation
     ///
     /// Dropping this future loses no message: it takes one only when it resolves.
-    pub async fn recv(&mut self) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    // No `async fn`: a state of its own for each message would cost as much as the channel does.
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+        poll_fn(|cx| self.poll_recv(cx))
     }
 
     /// [`recv`](Receiver::recv) for futures written by hand; wakes the task that polled last.
+    #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let popped = ready!(poll_wait_alone(
             &self.shared,
