@@ -79,13 +79,18 @@ impl<T> Wheel<T> {
 
     /// Deadlines more than 292 years from the wheel's origin fire after 292 years.
     pub(crate) fn insert(&mut self, deadline: Instant, value: T) -> TimerKey {
+        self.insert_at(self.nanos(deadline), value)
+    }
+
+    /// The same for a deadline that [`nanos`](Wheel::nanos) has given.
+    pub(crate) fn insert_at(&mut self, deadline_nanos: i64, value: T) -> TimerKey {
         let generation = self.inserted;
         let index = self.take_place(generation, value);
         self.inserted += 1;
         self.live += 1;
         let position = self.heap.len();
         self.heap.push(Node {
-            deadline_nanos: self.nanos(deadline),
+            deadline_nanos,
             generation,
             index,
         });
@@ -139,12 +144,20 @@ impl<T> Wheel<T> {
         }
     }
 
+    /// Whether one is due so many nanoseconds after the wheel's origin.
+    pub(crate) fn is_due_at(&mut self, nanos: u64) -> bool {
+        let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
+        self.first()
+            .is_some_and(|first| first.deadline_nanos <= nanos)
+    }
+
     /// How many timers there are.
     pub(crate) fn len(&self) -> usize {
         self.live
     }
 
-    fn nanos(&self, instant: Instant) -> i64 {
+    /// How many nanoseconds after the wheel's origin an instant is; 292 years at the most.
+    pub(crate) fn nanos(&self, instant: Instant) -> i64 {
         // A deadline long past is due like any other in the past, but before those.
         match instant.checked_duration_since(self.origin) {
             Some(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),

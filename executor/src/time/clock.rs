@@ -9,7 +9,7 @@ use crate::task::yield_now;
 /// What the current core's clock shows: [`Instant::now`], unless it was paused or set.
 /// Outside a runtime it is always [`Instant::now`].
 pub fn now() -> Instant {
-    context::with(|core| core.clock.now()).unwrap_or_else(Instant::now)
+    context::look(|core| core.clock.now()).unwrap_or_else(Instant::now)
 }
 
 /// Stops this core's clock: a test can then wait for hours in no time.

@@ -120,7 +120,7 @@ impl Worker {
         let core = Core {
             id,
             scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
-            wheel: RefCell::new(Wheel::new(clock.now())),
+            wheel: RefCell::new(Wheel::new(clock.origin())),
             clock,
             tries_at_once: driver.tries_at_once(),
             driver: RefCell::new(driver),
@@ -324,7 +324,7 @@ impl Worker {
     }
 
     fn fire_timers(&self) {
-        if self.core.wheel.borrow().len() == 0 {
+        if self.core.wheel.borrow().len() == 0 || self.no_timer_is_due() {
             return;
         }
         let mut expired = self.expired.take();

@@ -55,6 +55,13 @@ impl Worker {
         polled
     }
 
+    /// As far as the time of the turn says so: the clock of timers is not asked.
+    pub(super) fn no_timer_is_due(&self) -> bool {
+        let core = &self.core;
+        let age = core.clock.age_at_most(self.time_of_turn());
+        age.is_some_and(|age| !core.wheel.borrow_mut().is_due_at(age))
+    }
+
     fn budget_of_turn(&self) -> TurnBudget {
         let now = self.time_of_turn();
         TurnBudget {
