@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 /// How many chances pass at most between two tries.
-const PASSED_MAX: u32 = 255;
+pub(crate) const PASSED_MAX: u32 = 255;
 
 /// Tries whatever it is at each chance as long as that succeeds; each failure lets about twice as many chances pass
 /// before the next try, up to [`PASSED_MAX`]. What never succeeds thus costs next to nothing, and one success is enough to begin anew.

@@ -3,8 +3,7 @@
 //! To wake a sleeping core takes tens of microseconds; one that looks on has what comes at once. What it costs is the time of its
 //! processor, so it learns two things, as the poll of a virtual processor does before that halts.
 //!
-//! *How often*: whenever nothing has come, it lets twice as many sleeps pass before it tries again, and when something has come, it
-//! looks on before each. What comes rarely thus costs a try in [`PASSED_MAX`] sleeps, and who sleeps does not wake up to try.
+//! *How often*: as [`Tries`] do. Who sleeps does not wake up to try.
 //!
 //! *For how long*: a sleep that ended later than the limit but soon enough doubles it, so that the next such one is caught, and one that was long halves
 //! it. All sleeps teach this, also those that were not preceded by a try, and whatever ended them.
@@ -14,6 +13,8 @@
 
 use std::cell::Cell;
 use std::time::Duration;
+
+use crate::tries::Tries;
 
 /// For how long at most, where it pays.
 pub(crate) const SPIN_DEFAULT: Duration = Duration::from_micros(100);
@@ -26,19 +27,13 @@ const LIMIT_MIN: Duration = Duration::from_micros(20);
 /// How many completions a turn has at most that is no busy one. Measured with 50 connections: without this bound 0.24 system calls for each message, instead of 0.04.
 const COMPLETED_MAX: usize = 2;
 
-/// How many sleeps pass at most between two tries.
-const PASSED_MAX: u32 = 255;
-
 #[derive(Debug)]
 pub(super) struct Spin {
     /// Zero: never.
     longest: Duration,
     /// For how long now: [`LIMIT_MIN`] or more, [`longest`](Spin::longest) or less.
     limit: Cell<Duration>,
-    /// How many sleeps are to pass before the next try.
-    to_pass: Cell<u32>,
-    /// How many passed before the last one; 0 if that caught something.
-    passed: Cell<u32>,
+    tries: Tries,
     /// How long the core has looked on already before the sleep that comes. `None`: that one teaches nothing.
     looked_on: Cell<Option<Duration>>,
 }
@@ -48,8 +43,7 @@ impl Spin {
         Spin {
             longest,
             limit: Cell::new(longest.min(LIMIT_MIN)),
-            to_pass: Cell::new(0),
-            passed: Cell::new(0),
+            tries: Tries::default(),
             looked_on: Cell::new(None),
         }
     }
@@ -62,9 +56,7 @@ impl Spin {
             return false;
         }
         self.looked_on.set(Some(Duration::ZERO));
-        let to_pass = self.to_pass.get();
-        self.to_pass.set(to_pass.saturating_sub(1));
-        to_pass == 0
+        self.tries.is_due()
     }
 
     /// How long this try may take, if something is to be done after `left` in any case.
@@ -75,12 +67,7 @@ impl Spin {
 
     /// What the try has come to, which took so long.
     pub(super) fn learn(&self, has_caught: bool, took: Duration) {
-        let passed = match has_caught {
-            true => 0,
-            false => (self.passed.get() * 2 + 1).min(PASSED_MAX),
-        };
-        self.passed.set(passed);
-        self.to_pass.set(passed);
+        self.tries.learn(has_caught);
         self.looked_on.set(Some(took));
     }
 
@@ -103,6 +90,7 @@ impl Spin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tries::PASSED_MAX;
 
     /// How many of so many sleeps are preceded by a try, if each of these ends so.
     fn tries(spin: &Spin, sleeps: usize, caught: bool) -> usize {
@@ -118,27 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn what_catches_is_done_before_each_sleep() {
+    fn what_catches_is_done_before_each_sleep_and_what_does_not_more_rarely() {
         let spin = Spin::new(SPIN_DEFAULT);
         assert_eq!(tries(&spin, 1000, true), 1000);
-    }
-
-    #[test]
-    fn what_catches_nothing_is_tried_more_and_more_rarely() {
-        let spin = Spin::new(SPIN_DEFAULT);
-        // After 0, 1, 3, 7 … sleeps that have passed.
         assert_eq!(tries(&spin, 1 + 2 + 4 + 8, false), 4);
-        tries(&spin, 10_000, false);
-        assert_eq!(tries(&spin, 256_000, false), 1000);
-    }
-
-    #[test]
-    fn one_success_after_a_long_time_is_enough() {
-        let spin = Spin::new(SPIN_DEFAULT);
-        tries(&spin, 10_000, false);
-        while !spin.is_due(0) {}
-        spin.learn(true, Duration::ZERO);
-        assert_eq!(tries(&spin, 100, true), 100);
     }
 
     #[test]
