@@ -34,10 +34,12 @@ options
                       models: names of models, default all
   --subject NAME      compare what: krug (default) or one of the above
   --seconds S         measured time of one run, default 1
-  --connections N     echo, sim: default 50; hog: at most 16
+  --connections N     default 50; hog: at most 16; echo: only with so many
   --users N           models: only with so many users
-  --bytes N           echo, hog, sim: size of a message, default 64
-  --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
+  --bytes N           size of a message, default 64; echo: only of this size
+  --in-flight N       echo: messages sent at once on each connection, default first 1, then 16.
+                      Without these three echo measures 50 connections so, then 1000, 10000 and 1,
+                      and then 50 with 16 KiB
   --file-bytes N      files: size of the file, default 268435456 (--quick: 8388608)
   --dir PATH          files, log: where to make files for a while, default beside this program
   --operations N      of one run, default 1000000; scenarios of slower ones do one for so many
@@ -50,6 +52,7 @@ options
 
 columns of echo
   server load, generator  shares of the time for which each was on its core
+  p50, p99                from when the messages of a connection could be sent until all are back
   threads                 of a process that does nothing but serve, at work
   calls per msg           system calls of that process, for each message, once connected; exact, but
                           counted in a pass of its own, in which the process is stopped at each of
@@ -73,6 +76,8 @@ pub(crate) struct Options {
     /// Of a curve over the number of users: only this point.
     pub(crate) users: Option<usize>,
     pub(crate) bytes: usize,
+    /// Whether connections, size or messages in flight were asked for.
+    pub(crate) is_traffic_given: bool,
     /// Messages sent at once on each connection; one comparison for each.
     pub(crate) in_flight: Vec<usize>,
     pub(crate) operations: u64,
@@ -118,6 +123,7 @@ impl Options {
             connections: 50,
             users: None,
             bytes: 64,
+            is_traffic_given: false,
             in_flight: vec![1, 16],
             operations: 1_000_000,
             file_bytes: 256 << 20,
@@ -153,6 +159,7 @@ impl Options {
     }
 
     fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        self.is_traffic_given |= ["--connections", "--bytes", "--in-flight"].contains(&name);
         match name {
             "--pairs" => self.pairs = positive(name, &value)?,
             "--peer" => self.peers.push(value),

@@ -47,6 +47,30 @@ fn threads_and_system_calls_stand_beside_the_speed_of_all() {
     }
 }
 
+#[test]
+fn more_connections_than_one_process_may_have_both_ends_of_are_served_by_another_one() {
+    let line = "echo --quick --pairs 1 --in-flight 1 --driver epoll --peer tokio --connections";
+    let limited = |descriptors: usize, connections: usize| {
+        let shell = format!(
+            "ulimit -n {descriptors}; exec {} {line} {connections}",
+            env!("CARGO_BIN_EXE_krug-benches")
+        );
+        let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let complaints = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}{complaints}");
+        told
+    };
+    let told = limited(300, 150);
+    for words in ["processes of their own", "× 150 connections", "/ tokio: "] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+    let told = limited(300, 999);
+    for words in ["200 connections instead of 999", "/ tokio: "] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+}
+
 fn number(line: &str, name: &str) -> f64 {
     let (_, rest) = line.split_once(&format!("\"{name}\":")).expect(line);
     let end = rest.find([',', '}']).unwrap();

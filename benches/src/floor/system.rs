@@ -111,9 +111,10 @@ pub(crate) fn use_cubic(socket: &impl AsFd) -> io::Result<()> {
     }
 }
 
-/// The same for the connections that a listener of this process will accept: they inherit it. The
-/// listener is found by its address, so that no server needs a way to give it out.
-pub(crate) fn use_cubic_on_listener(address: SocketAddr) -> io::Result<()> {
+/// Makes a listener of this process the same for all servers: its connections inherit that congestion control, and as many as the
+/// kernel allows may wait to be accepted, else of many thousands some are dropped and try again after a second. The listener is found
+/// by its address, so that no server needs a way to give it out.
+pub(crate) fn prepare_listener(address: SocketAddr) -> io::Result<()> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let Some(number) = entry?
             .file_name()
@@ -127,7 +128,12 @@ pub(crate) fn use_cubic_on_listener(address: SocketAddr) -> io::Result<()> {
         }
         // SAFETY: the descriptor belongs to a server that waits for connections from this process, of
         // which there are none yet: it stays open until the call is over.
-        return use_cubic(&unsafe { BorrowedFd::borrow_raw(number) });
+        use_cubic(&unsafe { BorrowedFd::borrow_raw(number) })?;
+        // SAFETY: plain numbers.
+        return match unsafe { libc::listen(number, c_int::from(u16::MAX)) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
     }
     Err(io::Error::other(format!(
         "nobody here listens on {address}"
@@ -222,8 +228,8 @@ mod tests {
     fn a_listener_of_this_process_is_found_by_its_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        use_cubic_on_listener(address).unwrap();
+        prepare_listener(address).unwrap();
         drop(listener);
-        assert!(use_cubic_on_listener(address).is_err());
+        assert!(prepare_listener(address).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! What all scenarios share: runs in pairs, statistics, and the circumstances of a result. Public for
 //! the comparison with other runtimes, a package of its own.
 
+pub mod apart;
 pub(crate) mod callgrind;
 pub(crate) mod limit;
 pub mod machine;

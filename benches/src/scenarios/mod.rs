@@ -72,7 +72,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "echo",
-        about: "messages sent back over TCP: 64 bytes, 50 connections",
+        about: "messages sent back over TCP, of 64 bytes and of 16 KiB, on 1 to 10000 connections",
         run: echo::run,
     },
     Scenario {
