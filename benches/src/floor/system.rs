@@ -72,17 +72,38 @@ pub(crate) fn thread_time() -> Duration {
     time_of(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
+/// The same of another process; nothing if there is none with this number.
+pub(crate) fn time_of_process(process: u32) -> Option<Duration> {
+    let process = libc::pid_t::try_from(process).ok()?;
+    let mut clock = 0;
+    // SAFETY: a number is written into `clock`, which lives on.
+    let status = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) };
+    if status == 0 { read_clock(clock) } else { None }
+}
+
+/// How many of its ticks the system counts in a second.
+pub(crate) fn ticks_in_a_second() -> u64 {
+    // SAFETY: a plain number.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).expect("Linux has ticks")
+}
+
 fn time_of(clock: libc::clockid_t) -> Duration {
+    read_clock(clock).expect("Linux has these clocks")
+}
+
+fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
     // SAFETY: a time is plain numbers, for which all zeros are valid.
     let mut time: libc::timespec = unsafe { mem::zeroed() };
     // SAFETY: the kernel writes into `time`, which lives on.
     let status = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    assert_eq!(status, 0, "Linux has these clocks");
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
-    Duration::new(
-        seconds.expect("time that has passed"),
-        nanoseconds.expect("less than a second"),
-    )
+    (status == 0).then(|| {
+        Duration::new(
+            seconds.expect("time that has passed"),
+            nanoseconds.expect("less than a second"),
+        )
+    })
 }
 
 /// How many threads there are in the process of a thread, itself among them; those that the kernel

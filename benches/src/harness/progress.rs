@@ -53,6 +53,11 @@ impl Progress {
         self.bar.set_message(words.to_owned());
     }
 
+    /// Prints a line of a table while there are more steps to come.
+    pub(crate) fn tell(&self, line: &str) {
+        self.bar.suspend(|| println!("{line}"));
+    }
+
     /// One step is done.
     pub(crate) fn step(&self) {
         self.bar.inc(1);

@@ -13,7 +13,9 @@ use krug::runtime::Driver;
 
 use super::echo::pin;
 use crate::floor::system;
+use crate::harness::limit;
 use crate::harness::machine::Machine;
+use crate::harness::progress::Progress;
 use crate::harness::report::{self, Line};
 use crate::models::calls::processes;
 use crate::models::{self, MODELS, Model};
@@ -47,26 +49,35 @@ enum Point {
 }
 
 pub(super) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
-    let limit = processes::raise_descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
+    let users_max = processes::raise_descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
     let content: Vec<u8> = (0..FILE_BYTES)
         .map(|place| b'a' + (place * 7 % 26) as u8)
         .collect();
     let folder = Folder::with_file(FILE, &content)?;
     let models = chosen(options)?;
-    introduce(options, limit);
+    introduce(options, users_max);
     let mut stopped: Vec<Option<String>> = vec![None; models.len()];
-    for users in counts(options, limit) {
-        tell_columns(users);
+    let counts = counts(options, users_max);
+    let progress = Progress::begin("", counts.len() * models.len());
+    for users in counts {
+        if limit::is_over() {
+            progress.tell(&format!(
+                "\nskipped: {users} users, the time of --quick is over"
+            ));
+            continue;
+        }
+        progress.tell(&columns(users));
         for (model, stopped) in models.iter().zip(&mut stopped) {
             let point = match stopped {
                 Some(reason) => Point::Cannot(reason.clone()),
-                None => measure(model, users, options, (&folder, &content))
+                None => measure(model, users, options, (&folder, &content), &progress)
                     .map_err(|error| io::Error::other(format!("{}: {error}", model.name)))?,
             };
             if let Point::Cannot(reason) = &point {
                 *stopped = Some(reason.clone());
             }
-            tell(model, &point);
+            progress.tell(&described(model, &point));
+            progress.step();
             keep(options, machine, model, users, &point)?;
         }
     }
@@ -99,11 +110,17 @@ fn measure(
     users: usize,
     options: &Options,
     (folder, content): (&Folder, &[u8]),
+    progress: &Progress,
 ) -> io::Result<Point> {
     let serving = Serving::begin(model, &options.driver, folder)?;
     let cores = system::allowed_cores();
+    let title = format!("{}, {users} users", model.name);
+    progress.say(&title);
     let load = Load {
         address: serving.address,
+        server: serving.id(),
+        progress,
+        title: &title,
         users,
         name: FILE,
         content,
@@ -157,22 +174,26 @@ fn introduce(options: &Options, limit: usize) {
         limit + OTHER_DESCRIPTORS
     );
     println!(
+        "µs of CPU: of all processes and threads of the server, for each request; beside it p50 and p99 of the time until a user has its reply"
+    );
+    println!(
         "Models marked × close after each reply, because who serves is taken as long as a connection lasts: their users connect anew each time"
     );
 }
 
-fn tell_columns(users: usize) {
-    println!(
-        "\n{:<19} {:>11} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
+fn columns(users: usize) -> String {
+    format!(
+        "\n{:<19} {:>11} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
         format!("{users} users"),
         "requests/s",
+        "µs of CPU",
         "p50 µs",
         "p99 µs",
         "first core",
         "generator",
         "unanswered",
         "broken"
-    );
+    )
 }
 
 /// With the marks that [`introduce`] explains.
@@ -184,13 +205,14 @@ fn title(model: &Model) -> String {
     format!("{}{shares}{closes}", model.name)
 }
 
-fn tell(model: &Model, point: &Point) {
+fn described(model: &Model, point: &Point) -> String {
     let title = title(model);
     match point {
-        Point::Cannot(reason) => println!("{title:<19} cannot: {reason}"),
-        Point::Measured(measured) => println!(
-            "{title:<19} {:>11.0} {:>10.0} {:>10.0} {:>8.0} % {:>8.0} % {:>10} {:>8}",
+        Point::Cannot(reason) => format!("{title:<19} cannot: {reason}"),
+        Point::Measured(measured) => format!(
+            "{title:<19} {:>11.0} {:>10.2} {:>10.0} {:>10.0} {:>8.0} % {:>8.0} % {:>10} {:>8}",
             measured.rate(),
+            measured.server_cost(),
             measured.microseconds(50.0),
             measured.microseconds(99.0),
             measured.first_core_load.unwrap_or(f64::NAN) * 100.0,
@@ -210,6 +232,11 @@ impl Measured {
         self.latencies.value_at_percentile(percent) as f64 / 1e3
     }
 
+    /// Time on processors for each request, in microseconds, of all processes of the server together.
+    fn server_cost(&self) -> f64 {
+        self.server_busy.as_secs_f64() * 1e6 / self.replies as f64
+    }
+
     /// Of the core that the generator is on, its own share.
     fn load(&self) -> f64 {
         self.busy.as_secs_f64() / self.elapsed.as_secs_f64()
@@ -221,6 +248,11 @@ type Picture = (&'static str, &'static str, fn(&Measured) -> f64);
 
 const PICTURES: &[Picture] = &[
     ("requests per second", "requests per second", Measured::rate),
+    (
+        "time on processors",
+        "µs of CPU for each request",
+        Measured::server_cost,
+    ),
     ("p50", "median latency, µs", |measured| {
         measured.microseconds(50.0)
     }),
