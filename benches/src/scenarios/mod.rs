@@ -155,8 +155,8 @@ pub(crate) const ALL: &[Scenario] = &[
 /// The name that means every scenario.
 pub(crate) const EVERY: &str = "all";
 
-/// Runs what the options name.
-pub(crate) fn run(options: &Options) -> io::Result<()> {
+/// Runs what the options name, with a program that was built so.
+pub(crate) fn run(options: &Options, built: &str) -> io::Result<()> {
     if let Some((who, batch)) = &options.counted {
         return instructions::peers::work(who, *batch, options.operations);
     }
@@ -169,7 +169,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
             _ => served::serve(who, options),
         };
     }
-    let machine = Machine::look();
+    let machine = Machine::look(built);
     println!("{}", machine.describe());
     if options.quick {
         println!("quick: shows that it runs; the numbers are not worth telling");

@@ -70,13 +70,13 @@ pub(crate) const EVERY: &str = "all";
 /// Of this package: what is compared is what is built.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// Runs what the options name.
-pub(crate) fn run(options: &Options) -> io::Result<()> {
+/// Runs what the options name, with a program that was built so.
+pub(crate) fn run(options: &Options, built: &str) -> io::Result<()> {
     if let Some(who) = &options.served {
         return idle::serve(peers::named(who)?, options);
     }
     limits::descriptors()?;
-    let machine = Machine::look_with(LOCK, &peers::packages());
+    let machine = Machine::look_with(built, LOCK, &peers::packages());
     println!("{}", machine.describe());
     if options.quick {
         println!("quick: shows that it runs; the numbers are not worth telling");
