@@ -291,3 +291,17 @@ fn what_is_counted_runs_by_its_name_and_nothing_else_does() {
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains("`laziness`"), "{complaint}");
 }
+
+#[test]
+fn programs_that_are_not_installed_are_named_with_what_brings_them() {
+    let output = Command::new(env!("CARGO_BIN_EXE_krug-benches"))
+        .args(["confirm", "--quick"])
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    for words in ["apt-get install wrk", "apt-get install fio"] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+}

@@ -38,6 +38,11 @@ impl Progress {
         progress
     }
 
+    /// For what tells its steps where somebody else tells how far all is.
+    pub(crate) fn unseen() -> Progress {
+        Progress::on(ProgressDrawTarget::hidden(), "", 0)
+    }
+
     fn on(target: ProgressDrawTarget, what: &str, steps: usize) -> Progress {
         let template = "{prefix} [{bar:24}] {pos}/{len} {elapsed}, about {eta} left  {msg}";
         let style = ProgressStyle::with_template(template).expect("it is a right template");

@@ -36,7 +36,7 @@ fn bar(access: Access, depth: usize) -> &'static str {
     }
 }
 
-fn word(access: Access) -> &'static str {
+pub(super) fn word(access: Access) -> &'static str {
     match access {
         Access::Cached => "cached",
         Access::Direct => "direct",
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     Ok(())
 }
 
-fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
+pub(super) fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
     let (warm_up, measured) = if options.quick {
         (QUICK / 4, options.measured.min(QUICK))
     } else {
@@ -104,7 +104,7 @@ fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
 }
 
 /// Why the file cannot be read past the cache, if it cannot.
-fn no_direct(options: &Options, path: &Path) -> io::Result<Option<String>> {
+pub(super) fn no_direct(options: &Options, path: &Path) -> io::Result<Option<String>> {
     if file_models::is_in_memory(path)? {
         return Ok(Some("the file lies in memory (see --dir)".to_owned()));
     }
@@ -120,7 +120,7 @@ fn trial(options: &Options, path: &Path, access: Access, name: &str) -> io::Resu
     read(name, &job).map(drop)
 }
 
-fn read(name: &str, job: &Job) -> io::Result<Measured> {
+pub(super) fn read(name: &str, job: &Job) -> io::Result<Measured> {
     let model: Option<&Model> = MODELS.iter().find(|model| model.name == name);
     let read = model.expect("a name from the list").read;
     on_one_core(|| read(job))

@@ -2,11 +2,13 @@
 
 mod cancels;
 mod compared;
+mod confirm;
 mod consensus;
 mod cores;
 mod course;
 mod echo;
 mod files;
+mod fio;
 mod hog;
 mod hotspot;
 mod idle;
@@ -144,6 +146,11 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "many-pipes",
         about: "many pipes to one reader: busy loop, processes, select, poll, epoll, krug",
         run: many_pipes::run,
+    },
+    Scenario {
+        name: "confirm",
+        about: "wrk and fio, where they are installed, beside ours: the same servers, the same file",
+        run: confirm::run,
     },
     Scenario {
         name: "instructions",

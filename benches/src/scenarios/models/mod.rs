@@ -4,6 +4,7 @@ mod load;
 mod processor;
 mod reply;
 mod serving;
+pub(super) mod wrk;
 
 use std::io;
 use std::thread;
@@ -11,12 +12,12 @@ use std::time::Duration;
 
 use krug::runtime::Driver;
 
-use super::echo::pin;
 use crate::floor::system;
 use crate::harness::limit;
 use crate::harness::machine::Machine;
 use crate::harness::progress::Progress;
 use crate::harness::report::{self, Line};
+use crate::harness::serving::pin;
 use crate::models::calls::processes;
 use crate::models::{self, MODELS, Model};
 use crate::options::Options;
@@ -50,9 +51,7 @@ enum Point {
 
 pub(super) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     let users_max = processes::raise_descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
-    let content: Vec<u8> = (0..FILE_BYTES)
-        .map(|place| b'a' + (place * 7 % 26) as u8)
-        .collect();
+    let content = content();
     let folder = Folder::with_file(FILE, &content)?;
     let models = chosen(options)?;
     introduce(options, users_max);
@@ -84,6 +83,12 @@ pub(super) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     Ok(())
 }
 
+/// Of the file that is served.
+fn content() -> Vec<u8> {
+    let letter = |place| b'a' + (place * 7 % 26) as u8;
+    (0..FILE_BYTES).map(letter).collect()
+}
+
 /// Those that are named, or all.
 fn chosen(options: &Options) -> io::Result<Vec<&'static Model>> {
     let named: Vec<_> = options.peers().map(|name| models::named(&name)).collect();
@@ -113,31 +118,10 @@ fn measure(
     progress: &Progress,
 ) -> io::Result<Point> {
     let serving = Serving::begin(model, &options.driver, folder)?;
-    let cores = system::allowed_cores();
     let title = format!("{}, {users} users", model.name);
     progress.say(&title);
-    let load = Load {
-        address: serving.address,
-        server: serving.id(),
-        progress,
-        title: &title,
-        users,
-        name: FILE,
-        content,
-        patience: Duration::from_secs(if options.quick { 2 } else { 20 }),
-        warm_up: options.warm_up * longer(users),
-        measured: options.measured * longer(users),
-        first_core: cores.first().copied(),
-    };
-    let outcome = thread::scope(|scope| {
-        let generator = thread::Builder::new().name("load".to_owned());
-        let generator = generator.spawn_scoped(scope, || {
-            pin(&cores, 1)?;
-            load::generate(load)
-        })?;
-        let panicked = |_| Err(io::Error::other("the load generator has panicked"));
-        generator.join().unwrap_or_else(panicked)
-    })?;
+    let load = load_of(&serving, users, options, content, (&title, progress));
+    let outcome = generate(load)?;
     let ended = serving.end();
     Ok(match outcome {
         Outcome::Measured(measured) => {
@@ -155,6 +139,41 @@ fn measure(
                 "{answered} of {users} users were answered within {seconds} s{why}"
             ))
         }
+    })
+}
+
+fn load_of<'a>(
+    serving: &Serving,
+    users: usize,
+    options: &Options,
+    content: &'a [u8],
+    (title, progress): (&'a str, &'a Progress),
+) -> Load<'a> {
+    Load {
+        address: serving.address,
+        server: serving.id(),
+        users,
+        name: FILE,
+        content,
+        first_core: system::allowed_cores().first().copied(),
+        patience: Duration::from_secs(if options.quick { 2 } else { 20 }),
+        warm_up: options.warm_up * longer(users),
+        measured: options.measured * longer(users),
+        progress,
+        title,
+    }
+}
+
+/// On a thread of its own, on the second core.
+fn generate(load: Load<'_>) -> io::Result<Outcome> {
+    thread::scope(|scope| {
+        let generator = thread::Builder::new().name("load".to_owned());
+        let generator = generator.spawn_scoped(scope, || {
+            pin(1)?;
+            load::generate(load)
+        })?;
+        let panicked = |_| Err(io::Error::other("the load generator has panicked"));
+        generator.join().unwrap_or_else(panicked)
     })
 }
 
