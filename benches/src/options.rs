@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::harness::arguments::{self, positive, seconds};
 use crate::report;
 use crate::scenarios::{self, Scenario};
 
@@ -108,6 +109,9 @@ pub(crate) enum Parsed {
     Help,
 }
 
+/// Options without a value.
+const SWITCHES: &[&str] = &["--quick", "--instructions", "--check", "--bless"];
+
 const DRIVERS: &[&str] = &["uring", "epoll"];
 
 impl Options {
@@ -169,7 +173,7 @@ impl Options {
                 let drivers = DRIVERS.join(" or ");
                 return Err(format!("`--driver` wants {drivers}, not `{value}`"));
             }
-            "--seconds" => self.measured = seconds(&value)?,
+            "--seconds" => self.measured = seconds(name, &value)?,
             "--connections" => self.connections = positive(name, &value)?,
             "--users" => self.users = Some(positive(name, &value)?),
             "--bytes" => self.bytes = positive(name, &value)?,
@@ -190,8 +194,17 @@ impl Options {
         Ok(())
     }
 
+    /// One of [`SWITCHES`].
+    fn switch(&mut self, name: &str) {
+        match name {
+            "--instructions" => self.instructions = true,
+            "--check" => self.check = true,
+            "--bless" => self.bless = true,
+            _ => self.quick = true,
+        }
+    }
+
     fn make_quick(&mut self) {
-        self.quick = true;
         self.pairs = self.pairs.min(2);
         self.measured = self.measured.min(Duration::from_millis(150));
         self.warm_up = Duration::from_millis(50);
@@ -202,60 +215,27 @@ impl Options {
 
 pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> {
     let mut arguments = arguments.peekable();
-    let Some(scenario) = arguments.next() else {
-        return Err("no scenario given".to_owned());
-    };
-    if scenario == "--help" || scenario == "-h" {
-        return Ok(Parsed::Help);
-    }
-    if scenario == REPORT {
+    if arguments.next_if(|word| word == REPORT).is_some() {
         let request = report::Request::parse(arguments)?;
         return Ok(request.map_or(Parsed::Help, Parsed::Report));
     }
     let names = scenarios::ALL.iter().map(|known| known.name);
     let names: Vec<_> = names.chain([scenarios::EVERY]).collect();
-    if !names.contains(&scenario.as_str()) {
-        return Err(format!(
-            "no scenario is called `{scenario}`: there are {}",
-            names.join(", ")
-        ));
-    }
-    let mut options = Options::of(scenario);
-    let mut quick = false;
-    while let Some(name) = arguments.next() {
-        match name.as_str() {
-            "--help" | "-h" => return Ok(Parsed::Help),
-            "--quick" => quick = true,
-            "--instructions" => options.instructions = true,
-            "--check" => options.check = true,
-            "--bless" => options.bless = true,
-            _ => {
-                let value = arguments
-                    .next()
-                    .ok_or_else(|| format!("`{name}` wants a value"))?;
-                options.set(&name, value)?;
-            }
+    let Some(arguments) = arguments::read(arguments, &names, SWITCHES)? else {
+        return Ok(Parsed::Help);
+    };
+    let mut options = Options::of(arguments.scenario);
+    for (name, value) in arguments.options {
+        match value {
+            Some(value) => options.set(&name, value)?,
+            None => options.switch(&name),
         }
     }
-    if quick {
+    // It has the last word, wherever it stands.
+    if options.quick {
         options.make_quick();
     }
     Ok(Parsed::Run(Box::new(options)))
-}
-
-fn positive(name: &str, value: &str) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("`{name}` wants a number above 0, not `{value}`"))
-}
-
-fn seconds(value: &str) -> Result<Duration, String> {
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| *number > 0.0 && *number <= 3600.0);
-    number
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("`--seconds` wants a number up to 3600, not `{value}`"))
 }
 
 #[cfg(test)]

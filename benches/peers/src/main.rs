@@ -5,7 +5,6 @@
 //! documentation that says so.
 
 mod contest;
-mod limits;
 mod options;
 mod peers;
 mod scenarios;

@@ -2,12 +2,13 @@
 //! the comparison with other runtimes, a package of its own.
 
 pub mod apart;
+pub mod arguments;
 pub(crate) mod callgrind;
 pub(crate) mod limit;
 pub mod machine;
 pub(crate) mod meter;
 pub mod pairs;
-pub(crate) mod process;
+pub mod process;
 pub(crate) mod progress;
 pub(crate) mod random;
 pub mod report;

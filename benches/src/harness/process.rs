@@ -63,7 +63,11 @@ pub(crate) fn time_of_group(leader: u32) -> io::Result<Duration> {
 }
 
 /// Bytes of memory that belong to this process alone and are backed by no file: its heap and its stacks.
-pub(crate) fn anonymous_memory(process: u32) -> io::Result<u64> {
+///
+/// # Errors
+///
+/// If there is no such process, or the system does not tell.
+pub fn anonymous_memory(process: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let kibibytes = number_in(&text, "Anonymous:");
     let kibibytes = kibibytes.ok_or_else(|| io::Error::other("the system says nothing of memory"));

@@ -139,9 +139,49 @@ pub(crate) fn pin_among(cores: &[usize], index: usize) -> io::Result<()> {
     }
 }
 
+/// Runs this on the first core, with all the threads that it starts, on a thread of its own: it can be pinned without pinning the next one, and
+/// what is left behind on it is left behind with it.
+///
+/// # Errors
+///
+/// Its own, and a panic.
+pub fn on_first_core<T: Send, E: From<io::Error> + Send>(
+    run: impl FnOnce() -> Result<T, E> + Send,
+) -> Result<T, E> {
+    thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            pin(0)?;
+            run()
+        });
+        running
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("its thread panicked").into()))
+    })
+}
+
 /// What the thread has come to.
 pub(crate) fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
     thread
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_threads_of_what_runs_on_the_first_core_are_there() {
+        let cores = on_first_core(|| {
+            let child = thread::spawn(system::allowed_cores);
+            child.join().map_err(|_| io::Error::other("it panicked"))
+        });
+        assert_eq!(cores.unwrap(), system::allowed_cores()[..1]);
+    }
+
+    #[test]
+    fn a_panic_on_the_first_core_is_an_error() {
+        let outcome = on_first_core::<(), io::Error>(|| panic!("on purpose"));
+        assert!(outcome.is_err());
+    }
 }

@@ -12,11 +12,12 @@ use krug_consensus::program::limits::TooFewDescriptors;
 use krug_consensus::program::report::Narrator;
 use krug_consensus::program::{circle, limits, memory};
 
-use super::course::{field, on_first_core, skip, tell_ratios};
+use super::course::{field, skip, tell_ratios};
 use crate::floor::limits::time_of_thread;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Who, interleave};
 use crate::harness::report::{self, Line};
+use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 

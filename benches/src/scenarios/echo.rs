@@ -7,7 +7,7 @@ use super::served::{self, Seen};
 use crate::harness::apart::{self, Room, room_for};
 use crate::harness::limit;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Who, interleave};
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::serving::{Traffic, serve_under};
 use crate::harness::statistics::Summary;
@@ -186,11 +186,14 @@ fn compare(options: &Options, in_flight: usize, machine: &Machine, wanted: &str)
         rows.push(Row { peer, runs, seen });
     }
     let comparisons: Vec<Comparison> = (0..baselines.len())
-        .map(|index| comparison(subject, baselines[index], &runs, index))
+        .map(|index| {
+            let sides = (subject.name, (index, baselines[index].name));
+            Comparison::of(&runs, sides, RESOLUTION, Run::rate)
+        })
         .collect();
     tell(&rows, &comparisons);
     keep(options, in_flight, machine, &rows)?;
-    keep_ratios(options, in_flight, machine, (subject, &baselines), &runs)
+    keep_ratios(options, in_flight, machine, &comparisons)
 }
 
 pub(super) fn run_once(
@@ -287,15 +290,6 @@ fn tell(rows: &[Row<'_>], comparisons: &[Comparison]) {
     );
 }
 
-fn comparison(subject: &Peer, baseline: &Peer, runs: &Runs<Run>, index: usize) -> Comparison {
-    Comparison {
-        subject: subject.name.to_owned(),
-        baseline: baseline.name.to_owned(),
-        ratios: Summary::of(&runs.ratios(index, Run::rate)),
-        resolution: RESOLUTION,
-    }
-}
-
 fn keep(
     options: &Options,
     in_flight: usize,
@@ -332,13 +326,10 @@ fn keep_ratios(
     options: &Options,
     in_flight: usize,
     machine: &Machine,
-    (subject, baselines): (&Peer, &[&Peer]),
-    runs: &Runs<Run>,
+    comparisons: &[Comparison],
 ) -> io::Result<()> {
-    for (index, peer) in baselines.iter().enumerate() {
-        let ratios = runs.ratios(index, Run::rate);
-        let sides = (subject.name, peer.name);
-        let mut line = Line::of_comparison(machine, "echo", sides, ratios, RESOLUTION);
+    for comparison in comparisons {
+        let mut line = comparison.line(machine, "echo");
         line.number("bytes", options.bytes as f64)
             .number("connections", options.connections as f64)
             .number("in_flight", in_flight as f64);

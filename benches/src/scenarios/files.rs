@@ -4,13 +4,14 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::compared::{Chosen, Compared, Plot, able, choose, on_one_core};
+use super::compared::{Chosen, Compared, Plot, able, choose};
 use super::scratch::Scratch;
 use crate::file_models;
 use crate::file_models::content::{self, BLOCK, Check};
 use crate::file_models::read::{Access, Job, MODELS, Model};
 use crate::harness::machine::Machine;
 use crate::harness::meter::{Measured, Pace};
+use crate::harness::serving::on_first_core;
 use crate::options::Options;
 
 const DEPTHS: [usize; 3] = [1, 32, 128];
@@ -123,7 +124,7 @@ fn trial(options: &Options, path: &Path, access: Access, name: &str) -> io::Resu
 pub(super) fn read(name: &str, job: &Job) -> io::Result<Measured> {
     let model: Option<&Model> = MODELS.iter().find(|model| model.name == name);
     let read = model.expect("a name from the list").read;
-    on_one_core(|| read(job))
+    on_first_core(|| read(job))
 }
 
 fn compare(options: &Options, machine: &Machine, chosen: &Chosen, job: &Job) -> io::Result<()> {

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::compared::on_one_core;
 use super::confirm::{Confirmation, is_there, output_of};
 use super::files::{job, no_direct, read, word};
 use super::scratch::Scratch;
@@ -13,6 +12,7 @@ use crate::file_models::content;
 use crate::file_models::read::{Access, Job};
 use crate::harness::limit;
 use crate::harness::machine::Machine;
+use crate::harness::serving::on_first_core;
 use crate::options::Options;
 
 const PROGRAM: &str = "fio";
@@ -76,7 +76,7 @@ fn fio(engine: &str, job: &Job) -> io::Result<f64> {
     let takes = job.pace.measured.max(SHORTEST);
     let mut command = Command::new(PROGRAM);
     command.args(arguments(engine, &job.path, job, takes));
-    let output = on_one_core(|| output_of(&mut command, takes))?;
+    let output = on_first_core(|| output_of(&mut command, takes))?;
     rate_in(&output).map_err(io::Error::other)
 }
 

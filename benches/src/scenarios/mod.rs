@@ -20,14 +20,13 @@ mod many_pipes;
 mod models;
 mod nop;
 mod pipelined;
-mod pipes;
 mod scratch;
 mod served;
 mod sim;
 mod tasks;
 mod timeouts;
 mod timers;
-mod unix;
+mod trips;
 
 use std::io;
 
@@ -100,12 +99,12 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "pipes",
         about: "messages there and back between two tasks, through pipes",
-        run: pipes::run,
+        run: trips::pipes,
     },
     Scenario {
         name: "unix",
         about: "messages there and back between two tasks, over Unix sockets",
-        run: unix::run,
+        run: trips::unix,
     },
     Scenario {
         name: "idle",
