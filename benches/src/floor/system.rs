@@ -207,6 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_sleeps_costs_nothing_and_one_that_works_does() {
+        let worked = std::thread::spawn(|| {
+            let before = thread_time();
+            while thread_time() - before < Duration::from_millis(3) {
+                std::hint::spin_loop();
+            }
+            let (begin, before) = (std::time::Instant::now(), thread_time());
+            std::thread::sleep(Duration::from_millis(50));
+            (begin.elapsed(), thread_time() - before)
+        });
+        let (slept, cost) = worked.join().unwrap();
+        assert!(cost < slept, "{cost:?} of {slept:?}");
+    }
+
+    #[test]
     fn what_a_thread_has_worked_counts_for_its_process_also_when_it_has_ended() {
         let before = process_time();
         let worked = std::thread::spawn(|| {

@@ -69,7 +69,7 @@ fn a_wrong_record_and_an_end_within_one_are_errors_of_every_model() {
 
 #[test]
 fn select_says_that_it_cannot_go_on_beyond_its_set() {
-    if calls::descriptors_max().unwrap() < 3000 {
+    if crate::floor::limits::raise_descriptor_limit().unwrap() < 3000 {
         eprintln!("skipped: this process may not have enough descriptors");
         return;
     }

@@ -13,7 +13,7 @@ use krug_consensus::program::report::Narrator;
 use krug_consensus::program::{circle, limits, memory};
 
 use super::course::{field, skip, tell_ratios};
-use crate::floor::limits::time_of_thread;
+use crate::floor::system::thread_time;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Who, interleave};
 use crate::harness::report::{self, Line};
@@ -209,7 +209,7 @@ fn run_once(circle: &Circle, driver: &str, operations: u64, seed: u64) -> io::Re
     provide_descriptors(&arguments).map_err(io::Error::other)?;
     let has_driver = !driver.is_empty();
     on_first_core(move || {
-        let (begin, before) = (Instant::now(), time_of_thread()?);
+        let (begin, before) = (Instant::now(), thread_time());
         let course = if has_driver {
             let runtime = circle::runtime(&arguments, seed)?;
             circle::run(&runtime, &arguments, seed, Narrator::silent())?
@@ -223,7 +223,7 @@ fn run_once(circle: &Circle, driver: &str, operations: u64, seed: u64) -> io::Re
             } else {
                 begin.elapsed()
             },
-            busy: time_of_thread()? - before,
+            busy: thread_time() - before,
             messages: course.messages.total(),
             decrees: course.decrees.fast + course.decrees.slow,
         })

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use krug::runtime::{Driver, Runtime};
 
-use crate::floor::limits::time_of_thread;
 use crate::floor::ring::Ring;
+use crate::floor::system;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Runs, Who, interleave};
 use crate::harness::report::{self, Comparison, Line};
@@ -289,13 +289,13 @@ impl Before {
     fn now() -> io::Result<Before> {
         Ok(Before {
             begin: Instant::now(),
-            busy: time_of_thread()?,
+            busy: system::thread_time(),
         })
     }
 
     fn done(self, operations: u64) -> io::Result<Done> {
         let took = self.begin.elapsed();
-        let busy = time_of_thread()?.saturating_sub(self.busy);
+        let busy = system::thread_time().saturating_sub(self.busy);
         // Below 1 where it waited, or where others had the core.
         let load = busy.as_secs_f64() / took.as_secs_f64();
         Ok(Done {

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use krug::runtime::Driver;
 
+use crate::floor::limits::raise_descriptor_limit;
 use crate::floor::system;
 use crate::harness::limit;
 use crate::harness::machine::Machine;
 use crate::harness::progress::Progress;
 use crate::harness::report::{self, Line};
 use crate::harness::serving::pin;
-use crate::models::calls::processes;
 use crate::models::{self, MODELS, Model};
 use crate::options::Options;
 use load::{Load, Measured, Outcome};
@@ -50,7 +50,9 @@ enum Point {
 }
 
 pub(super) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
-    let users_max = processes::raise_descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
+    let users_max = usize::try_from(raise_descriptor_limit()?)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(OTHER_DESCRIPTORS);
     let content = content();
     let folder = Folder::with_file(FILE, &content)?;
     let models = chosen(options)?;
