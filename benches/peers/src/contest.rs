@@ -3,7 +3,7 @@
 use std::io;
 
 use krug_benches::harness::machine::Machine;
-use krug_benches::harness::pairs::{Runs, Who, interleave};
+use krug_benches::harness::pairs::{Runs, interleave};
 use krug_benches::harness::report::{self, Comparison, Line};
 use krug_benches::harness::serving::on_first_core;
 use krug_benches::harness::statistics::Summary;
@@ -74,14 +74,10 @@ impl Contest<'_> {
             }
         }
         let runs = interleave(pairs, baselines.len(), |who| {
-            let peer = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => baselines[index],
-            };
+            let peer = who.of(subject, &baselines);
             run(peer).map_err(|error| named(peer, error))
         })?;
-        self.tell(subject, &runs.subject)?;
-        for (peer, runs) in baselines.iter().zip(&runs.baselines) {
+        for (peer, runs) in runs.rows(subject, &baselines) {
             self.tell(peer, runs)?;
         }
         for (index, peer) in baselines.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::io;
 use super::course::field_without;
 use crate::harness::machine::Machine;
 use crate::harness::meter::Measured;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Runs, interleave};
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::statistics::Summary;
 use crate::options::Options;
@@ -81,10 +81,7 @@ impl Compared {
         mut run: impl FnMut(&'static str) -> io::Result<Measured>,
     ) -> io::Result<Compared> {
         let runs = interleave(options.pairs, baselines.len(), |who| {
-            let name = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => baselines[index],
-            };
+            let name = who.of(subject, &baselines);
             run(name).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         })?;
         Ok(Compared {
@@ -96,9 +93,7 @@ impl Compared {
     }
 
     fn rows(&self) -> impl Iterator<Item = (&'static str, &[Measured])> {
-        let baselines = self.baselines.iter().copied();
-        let baselines = baselines.zip(self.runs.baselines.iter().map(Vec::as_slice));
-        std::iter::once((self.subject, self.runs.subject.as_slice())).chain(baselines)
+        self.runs.rows(self.subject, &self.baselines)
     }
 
     /// The median rate of each, a second.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::course::tell_ratios;
-use super::{fio, models};
+use super::{fio, models, redis};
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Runs, Who, interleave};
 use crate::harness::report::{self, Line};
@@ -24,18 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     models::wrk::confirm(options, machine)?;
-    fio::confirm(options, machine)
+    fio::confirm(options, machine)?;
+    redis::confirm(options, machine)
 }
 
 /// Whether the program can be run. If it is not there a line says how it would come there.
-pub(super) fn is_there(program: &str) -> io::Result<bool> {
+pub(super) fn is_there(program: &str, package: &str) -> io::Result<bool> {
     let mut asked = Command::new(program);
     asked.arg("--version").stdin(Stdio::null());
     match asked.stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             println!(
-                "\nconfirm: skipped: there is no {program} here; `apt-get install {program}`, or what is like it, brings it"
+                "\nconfirm: skipped: there is no {program} here; `apt-get install {package}`, or what is like it, brings it"
             );
             Ok(false)
         }
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_no_error() {
-        assert!(is_there("sh").unwrap());
-        assert!(!is_there("no-such-program-of-krug").unwrap());
+        assert!(is_there("sh", "sh").unwrap());
+        assert!(!is_there("no-such-program-of-krug", "none").unwrap());
     }
 }

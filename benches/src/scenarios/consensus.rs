@@ -15,7 +15,7 @@ use krug_consensus::program::{circle, limits, memory};
 use super::course::{field, skip, tell_ratios};
 use crate::floor::system::thread_time;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Who, interleave};
+use crate::harness::pairs::interleave;
 use crate::harness::report::{self, Line};
 use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
@@ -141,17 +141,12 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         }
         let mut seed = 0;
         let runs = interleave(options.pairs, others.len(), |who| {
-            let name = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => others[index],
-            };
+            let name = who.of(subject, &others);
             seed += 1;
             run_once(circle, name, options.operations, seed)
                 .map_err(|error| io::Error::other(format!("{}, {name}: {error}", circle.what)))
         })?;
-        let all = std::iter::once((subject, &runs.subject))
-            .chain(others.iter().copied().zip(&runs.baselines));
-        for (name, row) in all {
+        for (name, row) in runs.rows(subject, &others) {
             tell(options, machine, circle, name, row)?;
         }
         let others: Vec<&str> = others.iter().map(|name| **name).collect();

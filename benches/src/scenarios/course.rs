@@ -8,7 +8,7 @@ use krug::runtime::{Driver, Runtime};
 use crate::floor::ring::Ring;
 use crate::floor::system;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Runs, interleave};
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
@@ -142,20 +142,12 @@ pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> 
         options.pairs, course.wanted
     );
     let runs = interleave(options.pairs, baselines.len(), |who| {
-        let contestant = match who {
-            Who::Subject => subject,
-            Who::Baseline(index) => baselines[index],
-        };
+        let contestant = who.of(subject, &baselines);
         run_once(contestant, operations)
             .map_err(|error| io::Error::other(format!("{title}, {}: {error}", contestant.name)))
     })?;
-    let all = std::iter::once((subject.name, &runs.subject)).chain(
-        baselines
-            .iter()
-            .map(|one| one.name)
-            .zip(runs.baselines.iter()),
-    );
-    for (name, row) in all {
+    let names: Vec<&str> = baselines.iter().map(|one| one.name).collect();
+    for (name, row) in runs.rows(subject.name, &names) {
         tell(name, row);
         let mut line = Line::of(machine, course.scenario, "runs");
         line.text("what", course.what).text("peer", name);
@@ -166,7 +158,6 @@ pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> 
         }
         report::keep(options.json.as_deref(), &line)?;
     }
-    let names: Vec<&str> = baselines.iter().map(|one| one.name).collect();
     let field = (subject.name, &*names);
     let compared = (course.scenario, course.what, course.resolution);
     tell_ratios(options, machine, compared, field, &runs, Done::rate)

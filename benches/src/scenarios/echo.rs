@@ -7,7 +7,7 @@ use super::served::{self, Seen};
 use crate::harness::apart::{self, Room, room_for};
 use crate::harness::limit;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Who, interleave};
+use crate::harness::pairs::interleave;
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::serving::{Traffic, serve_under};
 use crate::harness::statistics::Summary;
@@ -170,17 +170,12 @@ fn compare(options: &Options, in_flight: usize, machine: &Machine, wanted: &str)
         options.measured.as_secs_f64()
     );
     let runs = interleave(options.pairs, baselines.len(), |who| {
-        let peer = match who {
-            Who::Subject => subject,
-            Who::Baseline(index) => baselines[index],
-        };
+        let peer = who.of(subject, &baselines);
         run_once(peer, options, in_flight)
             .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))
     })?;
     let mut rows = Vec::new();
-    let all = std::iter::once((subject, &runs.subject))
-        .chain(baselines.iter().copied().zip(&runs.baselines));
-    for (peer, runs) in all {
+    for (peer, runs) in runs.rows(subject, &baselines) {
         let seen = served::look(peer, options, in_flight)
             .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
         rows.push(Row { peer, runs, seen });

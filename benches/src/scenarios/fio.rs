@@ -28,7 +28,7 @@ const ENGINES: [(&str, &str, &[usize]); 3] = [
 const SHORTEST: Duration = Duration::from_millis(200);
 
 pub(super) fn confirm(options: &Options, machine: &Machine) -> io::Result<()> {
-    if !is_there(PROGRAM)? {
+    if !is_there(PROGRAM, PROGRAM)? {
         return Ok(());
     }
     let scratch = Scratch::new(options, "confirm")?;

@@ -20,6 +20,7 @@ mod many_pipes;
 mod models;
 mod nop;
 mod pipelined;
+mod redis;
 mod scratch;
 mod served;
 mod sim;
@@ -148,7 +149,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "confirm",
-        about: "wrk and fio, where they are installed, beside ours: the same servers, the same file",
+        about: "wrk, fio and redis-benchmark, where they are installed: the same servers, the same file",
         run: confirm::run,
     },
     Scenario {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{contestants, instructions};
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Runs, interleave};
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
@@ -27,11 +27,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             options.pairs, options.operations
         );
         let runs = interleave(options.pairs, baselines.len(), |who| {
-            let peer = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => baselines[index],
-            };
-            nanoseconds_each(peer, options.operations, batch)
+            nanoseconds_each(who.of(subject, &baselines), options.operations, batch)
         })?;
         tell(subject, &baselines, &runs);
         keep(options, machine, (subject, &baselines), batch, &runs)?;
@@ -82,9 +78,7 @@ fn keep(
     batch: usize,
     runs: &Runs<f64>,
 ) -> io::Result<()> {
-    let rows = std::iter::once((subject, &runs.subject))
-        .chain(baselines.iter().copied().zip(&runs.baselines));
-    for (peer, row) in rows {
+    for (peer, row) in runs.rows(subject, baselines) {
         let mut line = Line::of(machine, "nop", "runs");
         line.text("peer", peer.name).number("batch", batch as f64);
         line.numbers("nanoseconds", row.iter().copied());
