@@ -30,9 +30,9 @@ const OPTIONS: &str = "\
 options
   --pairs N           pairs of runs, default 7; cores, sim: rounds
   --driver NAME       what `krug` runs on: uring (default), epoll
-  --peer NAME         compare with: floor, tokio (default both), krug-uring, krug-epoll, krug-uring-nospin;
-                      may be repeated (the same name as the subject's shows the noise);
-                      models: names of models, default all
+  --peer NAME         compare with: floor, floor-spin, tokio (default these), krug-uring, krug-epoll,
+                      krug-uring-nospin; may be repeated (the same name as the subject's shows
+                      the noise); models: names of models, default all
   --subject NAME      compare what: krug (default) or one of the above
   --seconds S         measured time of one run, default 1
   --connections N     default 50; hog: at most 16; echo: only with so many

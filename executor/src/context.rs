@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cores::CoreId;
-use crate::driver::{Outside, TimeSource, monotonic_nanos};
+use crate::driver::{AtOnce, Outside, TimeSource, monotonic_nanos};
 #[cfg(feature = "console")]
 use crate::observe;
 use crate::observe::{Latencies, Times};
@@ -29,7 +29,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) driver: RefCell<Outside>,
     /// What the driver says of itself, so that nobody asks it for every operation.
-    pub(crate) tries_at_once: bool,
+    pub(crate) tries_at_once: AtOnce,
     pub(crate) random: Random,
     /// What programs draw from: no choice of ours shifts it.
     pub(crate) numbers: Random,
@@ -79,8 +79,10 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct Clock {
     system: TimeSource,
-    /// What a world's clock showed at first.
+    /// What it showed at first.
     origin: Instant,
+    /// The same as `system_nanos` gives it, or a little less.
+    origin_nanos: u64,
     paused_at: Cell<Option<Instant>>,
     /// How far the clock was advanced beyond the system's while it was paused.
     ahead: Cell<Duration>,
@@ -88,8 +90,13 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(system: TimeSource) -> Clock {
+        let origin_nanos = match &system {
+            TimeSource::System => monotonic_nanos(),
+            TimeSource::World(_) => 0,
+        };
         Clock {
             origin: system.now(),
+            origin_nanos,
             system,
             paused_at: Cell::new(None),
             ahead: Cell::new(Duration::ZERO),
@@ -121,8 +128,21 @@ impl Clock {
     pub(crate) fn now(&self) -> Instant {
         match self.paused_at.get() {
             Some(instant) => instant,
+            None if self.ahead.get().is_zero() => self.system_now(),
             None => self.system_now() + self.ahead.get(),
         }
+    }
+
+    /// What it showed at first.
+    pub(crate) fn origin(&self) -> Instant {
+        self.origin
+    }
+
+    /// How many nanoseconds after its origin it stands at the most, when `system_nanos` is this. `None` if it was ever set.
+    #[inline]
+    pub(crate) fn age_at_most(&self, system_nanos: u64) -> Option<u64> {
+        let was_set = self.is_paused() || !self.ahead.get().is_zero();
+        (!was_set).then(|| system_nanos.saturating_sub(self.origin_nanos))
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -149,6 +169,9 @@ impl Clock {
 
     /// The system's instant at which this clock will show `instant`.
     pub(crate) fn to_system(&self, instant: Instant) -> Instant {
+        if self.ahead.get().is_zero() {
+            return instant;
+        }
         instant.checked_sub(self.ahead.get()).unwrap_or(instant)
     }
 }
@@ -199,6 +222,12 @@ pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     CORE.with(|current| current.with(f))
 }
 
+/// As [`with`], for an `f` that runs no code of the user.
+#[inline]
+pub(crate) fn look<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+    CORE.with(|current| current.look(f))
+}
+
 /// The core this thread is running, for whoever asks it several things.
 #[inline]
 pub(crate) fn current() -> Option<Rc<Core>> {
@@ -212,5 +241,5 @@ pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
 
 /// The identity of the core this thread is running.
 pub(crate) fn current_id() -> Option<CoreId> {
-    with(|core| core.id)
+    look(|core| core.id)
 }

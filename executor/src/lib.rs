@@ -162,6 +162,7 @@ mod random;
 mod scheduler;
 mod source;
 mod sys;
+mod tries;
 mod wheel;
 mod worker;
 

@@ -237,35 +237,6 @@ impl Scheduler {
         (self.wakes.get(), self.wakes_from_afar.get())
     }
 
-    /// Polls every task that is ready now, and those they make ready as far as `turn` allows. Where tasks of several classes are
-    /// ready, `turn` bounds all of them, but for the first poll.
-    /// Returns the number of polls.
-    pub(crate) fn run(&self, turn: TurnBudget) -> usize {
-        let _entered = Entered::borrowing(self);
-        let _shown = self.board.get().map(|board| Shown(board));
-        let due = self.ready();
-        let mut polls = 0;
-        while polls < due || self.may_go_on(&turn, polls, due) {
-            let Some(runnable) = self.next(&turn, polls) else {
-                break;
-            };
-            self.poll(runnable);
-            polls += 1;
-        }
-        if self.is_chosen.get() {
-            self.classes.end_slice();
-        }
-        polls
-    }
-
-    fn may_go_on(&self, turn: &TurnBudget, polls: usize, due: usize) -> bool {
-        if polls >= turn.polls_max {
-            return false;
-        }
-        let look = (polls - due).is_multiple_of(POLLS_PER_LOOK_AT_THE_CLOCK) && self.has_ready();
-        !(look && turn.until.is_some_and(|until| until.has_come()))
-    }
-
     /// The next task of a turn that has made so many polls. `None`: there is none, or the turn is over.
     fn next(&self, turn: &TurnBudget, polls: usize) -> Option<Runnable> {
         if self.is_chosen.get() {
@@ -330,6 +301,7 @@ impl Scheduler {
             .map_or(0, |order| draw_among(order, ready))
     }
 
+    #[inline]
     fn poll(&self, runnable: Runnable) {
         if let Some(board) = self.board.get() {
             board.begin(runnable.spawned_at());

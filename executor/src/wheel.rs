@@ -2,16 +2,18 @@
 //!
 //! Despite its name, which is what people look for, a [`Wheel`] is a *d*-ary heap with
 //! four children per node (D. B. Johnson, "Priority queues with update and finding
-//! minimum spanning trees", 1975), whose entries know their place in it so that a timer
-//! can be removed from the middle. A hierarchical timing wheel (Varghese and Lauck,
+//! minimum spanning trees", 1975). A hierarchical timing wheel (Varghese and Lauck,
 //! 1987) inserts in constant time, but rounds deadlines to ticks or moves entries down
 //! its levels, and knows the next deadline only roughly: it would wake an idle core in
-//! the middle of a one-hour sleep. The heap is exact and costs less than 100 ns for an
-//! insertion and a removal among 100 000 timers (`cargo test --release --lib wheel --
-//! --ignored --nocapture` measures it): new deadlines mostly belong at the bottom, where
-//! nothing needs to move.
+//! the middle of a one-hour sleep. The heap is exact, and new deadlines mostly belong at
+//! the bottom, where nothing needs to move.
 //!
-//! Memory grows to the largest number of timers that were live at once and is then
+//! Most timers are removed long before they are due. Such a removal leaves the node in the heap,
+//! which is thrown away when it is met at either end of the heap, or with all others of
+//! its kind when they are more than those that live: a removal costs as much as moving a
+//! few nodes, wherever the timer is, and nothing has to know where that is.
+//!
+//! Memory grows to about twice the largest number of timers that were live at once and is then
 //! reused: no allocation in steady state.
 
 use std::time::Instant;
@@ -31,18 +33,19 @@ pub(crate) struct TimerKey {
 /// Values with a deadline each, which [`expire`](Wheel::expire) gives out in order.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
+    /// Of all timers that live, and of some that were removed.
     heap: Vec<Node>,
     places: Vec<Place<T>>,
-    /// Head of the list of free places, which continues in [`Place::position`].
+    /// Head of the list of free places.
     free: u32,
+    live: usize,
     inserted: u64,
     /// Deadlines are counted from here: half the size of an `Instant`, and one comparison.
     origin: Instant,
 }
 
-/// Nodes hold what the heap compares, so that sifting touches no other memory but the
-/// position of what it moves. The order of the fields is the order of the heap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Nodes hold what the heap compares, so that sifting touches no other memory.
+#[derive(Clone, Copy, Debug)]
 struct Node {
     deadline_nanos: i64,
     /// Breaks ties: who came first fires first.
@@ -51,14 +54,16 @@ struct Node {
 }
 
 #[derive(Debug)]
-struct Place<T> {
-    /// Where in the heap the timer is; the next free place if there is none.
-    position: u32,
-    value: Option<T>,
+enum Place<T> {
+    Taken { generation: u64, value: T },
+    Free { next: u32 },
 }
 
 const CHILDREN: usize = 4;
 const NONE: u32 = u32::MAX;
+
+/// How many nodes of removed timers the heap may hold in any case.
+const REMOVED_MIN: usize = 64;
 
 impl<T> Wheel<T> {
     pub(crate) fn new(origin: Instant) -> Wheel<T> {
@@ -66,6 +71,7 @@ impl<T> Wheel<T> {
             heap: Vec::new(),
             places: Vec::new(),
             free: NONE,
+            live: 0,
             inserted: 0,
             origin,
         }
@@ -73,12 +79,18 @@ impl<T> Wheel<T> {
 
     /// Deadlines more than 292 years from the wheel's origin fire after 292 years.
     pub(crate) fn insert(&mut self, deadline: Instant, value: T) -> TimerKey {
-        let position = self.heap.len();
-        let index = self.take_place(value);
+        self.insert_at(self.nanos(deadline), value)
+    }
+
+    /// The same for a deadline that [`nanos`](Wheel::nanos) has given.
+    pub(crate) fn insert_at(&mut self, deadline_nanos: i64, value: T) -> TimerKey {
         let generation = self.inserted;
+        let index = self.take_place(generation, value);
         self.inserted += 1;
+        self.live += 1;
+        let position = self.heap.len();
         self.heap.push(Node {
-            deadline_nanos: self.nanos(deadline),
+            deadline_nanos,
             generation,
             index,
         });
@@ -88,28 +100,29 @@ impl<T> Wheel<T> {
 
     /// Takes the timer out; `None` if it has fired or was removed before.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
-        let position = self.position(key)?;
-        let last = self.heap.pop()?;
-        if position < self.heap.len() {
-            self.heap[position] = last;
-            if position > 0 && last < self.heap[parent(position)] {
-                self.sift_up(position);
-            } else {
-                self.sift_down(position);
-            }
+        let value = self.free_place(key.index, key.generation)?;
+        while let Some(last) = self.heap.last()
+            && !self.is_live(last)
+        {
+            self.heap.pop();
         }
-        self.free_place(key.index)
+        if self.heap.len() > 2 * self.live + REMOVED_MIN {
+            self.throw_removed_away();
+        }
+        Some(value)
     }
 
     /// The value of a timer that has neither fired nor been removed.
     pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
-        self.position(key)?;
-        self.places[key.index as usize].value.as_mut()
+        match self.places.get_mut(key.index as usize)? {
+            Place::Taken { generation, value } if *generation == key.generation => Some(value),
+            _ => None,
+        }
     }
 
     /// When the next timer is due, exactly.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let nanos = self.heap.first()?.deadline_nanos;
+    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+        let nanos = self.first()?.deadline_nanos;
         let distance = std::time::Duration::from_nanos(nanos.unsigned_abs());
         // What `nanos` was made from could be represented, so this can, too; only a
         // deadline cut to 292 years might not, and then nobody will wait for it.
@@ -123,23 +136,28 @@ impl<T> Wheel<T> {
     /// of their deadlines, and of their insertion where these are equal.
     pub(crate) fn expire(&mut self, now: Instant, expired: &mut Vec<T>) {
         let now = self.nanos(now);
-        while let Some(&first) = self.heap.first()
+        while let Some(first) = self.first()
             && first.deadline_nanos <= now
         {
-            self.heap.swap_remove(0);
-            if !self.heap.is_empty() {
-                self.sift_down(0);
-            }
-            expired.extend(self.free_place(first.index));
+            self.remove_first();
+            expired.extend(self.free_place(first.index, first.generation));
         }
+    }
+
+    /// Whether one is due so many nanoseconds after the wheel's origin.
+    pub(crate) fn is_due_at(&mut self, nanos: u64) -> bool {
+        let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
+        self.first()
+            .is_some_and(|first| first.deadline_nanos <= nanos)
     }
 
     /// How many timers there are.
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        self.live
     }
 
-    fn nanos(&self, instant: Instant) -> i64 {
+    /// How many nanoseconds after the wheel's origin an instant is; 292 years at the most.
+    pub(crate) fn nanos(&self, instant: Instant) -> i64 {
         // A deadline long past is due like any other in the past, but before those.
         match instant.checked_duration_since(self.origin) {
             Some(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -148,76 +166,131 @@ impl<T> Wheel<T> {
         }
     }
 
-    fn position(&self, key: TimerKey) -> Option<usize> {
-        let place = self.places.get(key.index as usize)?;
-        let node = self.heap.get(place.position as usize)?;
-        let same = node.index == key.index && node.generation == key.generation;
-        same.then_some(place.position as usize)
+    /// The node of the next timer that lives; those before it are thrown away.
+    fn first(&mut self) -> Option<Node> {
+        loop {
+            let first = *self.heap.first()?;
+            if self.is_live(&first) {
+                return Some(first);
+            }
+            self.remove_first();
+        }
     }
 
-    fn take_place(&mut self, value: T) -> u32 {
+    fn remove_first(&mut self) {
+        self.heap.swap_remove(0);
+        if !self.heap.is_empty() {
+            self.sift_down(0);
+        }
+    }
+
+    fn is_live(&self, node: &Node) -> bool {
+        match self.places[node.index as usize] {
+            Place::Taken { generation, .. } => generation == node.generation,
+            Place::Free { .. } => false,
+        }
+    }
+
+    #[inline(never)]
+    fn throw_removed_away(&mut self) {
+        let mut heap = std::mem::take(&mut self.heap);
+        heap.retain(|node| self.is_live(node));
+        self.heap = heap;
+        // Whoever has children, the last one first (R. W. Floyd, "Algorithm 245: Treesort 3", 1964).
+        let parents = match self.heap.len() {
+            0 | 1 => 0,
+            length => parent(length - 1) + 1,
+        };
+        for position in (0..parents).rev() {
+            self.sift_down(position);
+        }
+    }
+
+    fn take_place(&mut self, generation: u64, value: T) -> u32 {
         let index = self.free;
+        let taken = Place::Taken { generation, value };
         if let Some(place) = self.places.get_mut(index as usize) {
-            self.free = place.position;
-            place.value = Some(value);
+            let Place::Free { next } = std::mem::replace(place, taken) else {
+                unreachable!("the list leads to free places only");
+            };
+            self.free = next;
             return index;
         }
         let index = u32::try_from(self.places.len()).expect("fewer than 2^32 timers on one core");
         assert!(index != NONE, "fewer than 2^32 timers on one core");
-        self.places.push(Place {
-            position: NONE,
-            value: Some(value),
-        });
+        self.places.push(taken);
         index
     }
 
-    fn free_place(&mut self, index: u32) -> Option<T> {
-        let place = &mut self.places[index as usize];
-        place.position = self.free;
+    /// Ends the life of this timer; `None` if that has ended before.
+    fn free_place(&mut self, index: u32, generation: u64) -> Option<T> {
+        let place = self.places.get_mut(index as usize)?;
+        match place {
+            Place::Taken { generation: of, .. } if *of == generation => {}
+            _ => return None,
+        }
+        let free = Place::Free { next: self.free };
+        let Place::Taken { value, .. } = std::mem::replace(place, free) else {
+            unreachable!("it was looked at above");
+        };
         self.free = index;
-        place.value.take()
+        self.live -= 1;
+        Some(value)
     }
 
-    /// Moves the node at `position` up to where its parent is not later, and notes where it is.
+    /// Moves the node at `position` up to where its parent is not later.
     fn sift_up(&mut self, mut position: usize) {
         let node = self.heap[position];
         while position > 0 {
             let above = self.heap[parent(position)];
-            if above < node {
+            if above.rank() < node.rank() {
                 break;
             }
-            self.set(position, above);
+            self.heap[position] = above;
             position = parent(position);
         }
-        self.set(position, node);
+        self.heap[position] = node;
     }
 
-    /// Moves the node at `position` down to where no child is earlier, and notes where it is.
+    /// Moves the node at `position` down to where no child is earlier.
     fn sift_down(&mut self, mut position: usize) {
-        let node = self.heap[position];
-        while let Some((child, earliest)) = self.earliest_child(position) {
-            if node < earliest {
+        let heap = self.heap.as_mut_slice();
+        let node = heap[position];
+        while let Some((child, earliest)) = earliest_child(heap, position) {
+            if node.rank() < earliest.rank() {
                 break;
             }
-            self.set(position, earliest);
+            heap[position] = earliest;
             position = child;
         }
-        self.set(position, node);
+        heap[position] = node;
     }
+}
 
-    fn earliest_child(&self, position: usize) -> Option<(usize, Node)> {
-        let first = position * CHILDREN + 1;
-        let last = (first + CHILDREN).min(self.heap.len());
-        (first..last)
-            .map(|child| (child, self.heap[child]))
-            .min_by_key(|&(_, node)| node)
+impl Node {
+    /// The order of the heap, as one number.
+    #[inline(always)]
+    fn rank(&self) -> u128 {
+        // With the sign turned round the numbers below zero come first.
+        let deadline = self.deadline_nanos as u64 ^ (1 << 63);
+        u128::from(deadline) << 64 | u128::from(self.generation)
     }
+}
 
-    fn set(&mut self, position: usize, node: Node) {
-        self.heap[position] = node;
-        // There are at most as many nodes as places, and these are counted in `u32`.
-        self.places[node.index as usize].position = position as u32;
-    }
+#[inline(always)]
+fn earliest_child(heap: &[Node], position: usize) -> Option<(usize, Node)> {
+    let first = position * CHILDREN + 1;
+    let children = heap.get(first..)?;
+    let Some(four) = children.first_chunk::<CHILDREN>() else {
+        let children = (first..).zip(children.iter().copied());
+        return children.min_by_key(|(_, child)| child.rank());
+    };
+    let earlier = |one: usize, other: usize| match four[other].rank() < four[one].rank() {
+        true => other,
+        false => one,
+    };
+    let earliest = earlier(earlier(0, 1), earlier(2, 3));
+    Some((first + earliest, four[earliest]))
 }
 
 fn parent(position: usize) -> usize {

@@ -50,6 +50,38 @@ fn what_is_written_at_an_offset_is_what_the_standard_library_reads() {
 }
 
 #[test]
+fn what_the_kernel_has_in_its_cache_is_read_without_a_turn() {
+    run(|runtime| {
+        let (_folder, path) = place();
+        let content: Vec<u8> = (0..50_000u32).map(|index| index as u8).collect();
+        disk::write(&path, &content).unwrap();
+        runtime.block_on(async {
+            let file = File::open(&path).await.unwrap();
+            let before = runtime.metrics();
+            for at in (0..40_000).step_by(1000) {
+                let (count, buf) = file.read_at(vec![0; 1000], at as u64).await;
+                assert_eq!(count.unwrap(), 1000);
+                assert!(buf == content[at..at + 1000]);
+                let (result, buf) = file.read_exact(vec![0; 1000]).await;
+                result.unwrap();
+                assert!(buf == content[at..at + 1000], "the cursor moves on");
+            }
+            let after = runtime.metrics();
+            assert_eq!(after.operations - before.operations, 80);
+            // There is no cache in a simulation, and perhaps none where the folder is.
+            if after.attempts - before.attempts == 80 {
+                assert_eq!(after.turns, before.turns);
+                assert_eq!(after.enters, before.enters);
+            }
+            // What is behind the end, and what is cut off by it, is none of the cache's business.
+            let (count, buf) = file.read_at(vec![0; 1000], 49_900).await;
+            assert_eq!((count.unwrap(), &buf[..100]), (100, &content[49_900..]));
+            assert_eq!(file.read_at(vec![0; 10], 50_000).await.0.unwrap(), 0);
+        });
+    });
+}
+
+#[test]
 fn reads_start_where_they_are_told_and_end_at_the_end() {
     run(|runtime| {
         let (_folder, path) = place();

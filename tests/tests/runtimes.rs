@@ -794,11 +794,33 @@ fn spins(longest: Duration, sleeps: u32, each: Duration) -> (u64, u64) {
 
 #[test]
 fn a_core_that_looks_on_is_awake_when_a_timer_is_due() {
-    let (spins, caught) = spins(Duration::from_millis(1), 10, Duration::from_micros(100));
+    let (spins, caught) = spins(Duration::from_millis(1), 100, Duration::from_micros(10));
     // Without a ring nobody sees without a system call what comes.
     let looks_on = has_ring();
     assert_eq!((caught > 0, spins > 0), (looks_on, looks_on));
     assert!(spins >= caught, "{caught} of {spins}");
+}
+
+#[test]
+fn a_core_that_is_woken_soon_after_it_slept_looks_on_for_longer() {
+    // Without a ring it never looks on.
+    if !has_ring() {
+        return;
+    }
+    let builder = Runtime::builder().spin(Duration::from_millis(1));
+    let runtime = builder.build().unwrap();
+    // At first it looks on for a fifth of that.
+    let each = Duration::from_micros(100);
+    runtime.block_on(async {
+        for _ in 0..20_000 {
+            krug::time::sleep(each).await;
+            if runtime.metrics().spins_caught >= 100 {
+                break;
+            }
+        }
+    });
+    let metrics = runtime.metrics();
+    assert!(metrics.spins_caught >= 100, "{metrics:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 use io_uring::squeue::Entry;
 use io_uring::{Builder, IoUring, opcode};
@@ -117,22 +118,55 @@ impl Ring {
 
     /// Submits everything, waits for `wanted` completions, and takes all that there are.
     pub(crate) fn turn(&mut self, wanted: usize, completed: &mut Vec<Completed>) -> io::Result<()> {
-        self.enters += 1;
-        match self.ring.submit_and_wait(wanted) {
-            Ok(_) => {}
-            // Nothing is lost: what was not submitted or awaited is so the next time.
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)
-                ) => {}
-            Err(error) => return Err(error),
+        self.enter(wanted)?;
+        self.take(completed);
+        Ok(())
+    }
+
+    /// The same for one completion, for which it looks on for up to so long before it waits.
+    pub(crate) fn turn_looking_on(
+        &mut self,
+        longest: Duration,
+        completed: &mut Vec<Completed>,
+    ) -> io::Result<()> {
+        self.enter(0)?;
+        let begin = Instant::now();
+        while !self.has_news() && begin.elapsed() < longest {
+            std::hint::spin_loop();
         }
+        if self.ring.completion().is_empty() {
+            return self.turn(1, completed);
+        }
+        self.take(completed);
+        Ok(())
+    }
+
+    fn take(&mut self, completed: &mut Vec<Completed>) {
         completed.extend(
             self.ring
                 .completion()
                 .map(|entry| (entry.user_data(), entry.result())),
         );
-        Ok(())
+    }
+
+    /// There are completions, or some wait for a system call that hands them out.
+    fn has_news(&mut self) -> bool {
+        !self.ring.completion().is_empty() || self.ring.submission().taskrun()
+    }
+
+    fn enter(&mut self, wanted: usize) -> io::Result<()> {
+        self.enters += 1;
+        match self.ring.submit_and_wait(wanted) {
+            // Nothing is lost: what was not submitted or awaited is so the next time.
+            Err(error)
+                if !matches!(
+                    error.raw_os_error(),
+                    Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
     }
 }

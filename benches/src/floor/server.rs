@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use super::connections::{Connections, Kind};
-use super::ring::Ring;
+use super::ring::{Completed, Ring};
 use crate::peers::{Job, Served};
 
 /// Accepts the connections of the job, sends back what comes, and returns when all are closed: the
@@ -19,6 +20,21 @@ pub fn serve(job: &Job) -> io::Result<Served> {
 
 /// The same with buffers of another size.
 pub(crate) fn serve_in_pieces(job: &Job, bytes: usize) -> io::Result<Served> {
+    serve_by(job, bytes, |ring, completed| ring.turn(1, completed))
+}
+
+/// The same, and it looks on for up to so long before each sleep, whatever comes of it.
+pub(crate) fn serve_looking_on(job: &Job, longest: Duration) -> io::Result<Served> {
+    serve_by(job, job.bytes, |ring, completed| {
+        ring.turn_looking_on(longest, completed)
+    })
+}
+
+fn serve_by(
+    job: &Job,
+    bytes: usize,
+    turn: impl Fn(&mut Ring, &mut Vec<Completed>) -> io::Result<()>,
+) -> io::Result<Served> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     job.listening(listener.local_addr()?);
     let mut streams = Vec::with_capacity(job.connections);
@@ -36,7 +52,7 @@ pub(crate) fn serve_in_pieces(job: &Job, bytes: usize) -> io::Result<Served> {
     }
     let mut completed = Vec::new();
     while connections.in_flight() > 0 {
-        ring.turn(1, &mut completed)?;
+        turn(&mut ring, &mut completed)?;
         for completion in completed.drain(..) {
             let (index, kind, result) = connections.completed(completion);
             let count = result?;

@@ -86,11 +86,19 @@ pub(crate) const PEERS: &[Peer] = &[
         nops: Some(floor::nops::run),
     },
     Peer {
+        name: "floor-spin",
+        echo: |job| floor::server::serve_looking_on(job, SPIN),
+        nops: None,
+    },
+    Peer {
         name: "tokio",
         echo: tokio::serve,
         nops: None,
     },
 ];
+
+/// For how long a pinned core of krug looks on at most unless it is told otherwise.
+const SPIN: Duration = Duration::from_micros(100);
 
 /// The timeout of every receive, where it has one: it never ends.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -59,8 +59,10 @@ impl Done {
 /// Why this machine does not let somebody take part, if so.
 pub(super) fn refusal(name: &str) -> Option<String> {
     let ring = match name {
-        "krug-uring" => Runtime::builder().driver(Driver::Uring).build().err(),
-        "floor" => Ring::new(8).err(),
+        "krug-uring" | "krug-uring-nospin" => {
+            Runtime::builder().driver(Driver::Uring).build().err()
+        }
+        "floor" | "floor-spin" => Ring::new(8).err(),
         _ => None,
     };
     ring.map(|error| error.to_string())

@@ -243,7 +243,7 @@ mod tests {
         let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
             panic!("{line}")
         };
-        for name in ["krug-uring", "krug-epoll", "tokio", "floor"] {
+        for name in ["krug-uring", "krug-epoll", "tokio", "floor", "floor-spin"] {
             for arrival in [Arrival::Closed, Arrival::Open(500)] {
                 let run = run_once(named(name).unwrap(), &options, arrival).unwrap();
                 assert!(!run.times.is_empty(), "{name}: nothing came back");

@@ -19,6 +19,21 @@ pub(super) enum Mode {
     Refuses,
 }
 
+/// The result of a read at an offset, if the kernel's cache has all of it. If it has only a part, that may be in the
+/// memory of the operation already.
+pub(super) fn read_from_cache(operation: &Operation) -> Option<i32> {
+    match *operation {
+        Operation::Read { length, offset, .. } | Operation::ReadFixed { length, offset, .. }
+            if offset != CURSOR =>
+        {
+            let result = perform(operation, Mode::Refuses);
+            // A short one may be the end of the file, or of what is in the cache: whoever waits for it knows.
+            (result >= 0 && result.cast_unsigned() == length).then_some(result)
+        }
+        _ => None,
+    }
+}
+
 /// The result of `operation`, in the manner of the ring: a count, a descriptor, or a negated errno. What needs
 /// the driver's own memory (provided buffers, several completions) is answered with EINVAL.
 #[rustfmt::skip] // A table, one line for each: to be read downwards.
@@ -260,6 +275,31 @@ fn flags(mode: Mode) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_cache_cannot_give_whole_is_not_taken_from_it() {
+        let file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut &file, b"0123456789").expect("a write");
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let mut memory = [0_u8; 8];
+        let address = Address::of_mut(memory.as_mut_ptr());
+        let read = |length, offset| {
+            read_from_cache(&Operation::Read {
+                fd,
+                address,
+                length,
+                offset,
+            })
+        };
+        assert_eq!(read(4, 8), None, "cut off by the end");
+        assert_eq!(read(4, 10), None, "behind the end");
+        assert_eq!(read(4, CURSOR), None, "where only the kernel knows");
+        assert_eq!(read(4, u64::MAX - 1), None, "an error");
+        // A file system that cannot say whether it would wait answers none of these.
+        if let Some(count) = read(4, 3) {
+            assert_eq!((count, &memory[..4]), (4, &b"3456"[..]));
+        }
+    }
 
     #[test]
     fn what_is_left_after_a_step_is_the_rest_of_every_vector() {

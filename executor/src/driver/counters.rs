@@ -21,7 +21,8 @@ pub(crate) struct DriverCounters {
     pub(crate) bells: u64,
     /// Operations done as plain system calls because the ring lacks them.
     pub(crate) fallbacks: u64,
-    /// Without a ring: calls that were tried because their descriptors might be ready.
+    /// Calls that were tried because they might need no waiting: reads of files that the kernel may have in its cache; without a
+    /// ring whatever descriptor might be ready.
     pub(crate) attempts: u64,
     /// Without a ring: times the kernel was told to watch a descriptor, or to watch it for more.
     pub(crate) watches: u64,

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{
-    Address, Answer, Bell, Capabilities, Choice, Completion, Config, Control, Descriptor, Driver,
-    DriverCounters, Key, Operation, Refusal, SignalWatch, TimeSource, Wait, Work,
+    Address, Answer, AtOnce, Bell, Capabilities, Choice, Completion, Config, Control, Descriptor,
+    Driver, DriverCounters, Key, Operation, Refusal, SignalWatch, TimeSource, Wait, Work,
 };
 use crate::random::Random;
 use affected::shorten;
@@ -280,7 +280,7 @@ impl Faulty {
         self.driver.submit(key, operation);
     }
 
-    pub(crate) fn tries_at_once(&self) -> bool {
+    pub(crate) fn tries_at_once(&self) -> AtOnce {
         self.driver.tries_at_once()
     }
 

@@ -20,10 +20,10 @@
 //!    case; if nothing is staged and nothing waits, none.
 //! 3. [`reap`](Driver::reap) adds what has completed in the meantime, without a system call.
 //!
-//! A receive or a send may be offered to [`try_at_once`](Driver::try_at_once) instead of being submitted. A driver that makes calls of
-//! its own, and expects that this one needs no waiting, makes it, and answers with the result: nothing of it remains with the
-//! driver. It overtakes what is staged, but no other operation on the same direction of the same descriptor: whoever offers it has
-//! none under way. On a ring the answer is always that it is to be submitted.
+//! An operation may be offered to [`try_at_once`](Driver::try_at_once) instead of being submitted, if it is of those that
+//! [`AtOnce`] names. A driver that makes the call, and needs no waiting for it, answers with the result: nothing of it remains with the
+//! driver. It overtakes what is staged, but no other operation on the same direction of the same stream: whoever offers it has
+//! none under way.
 //!
 //! `enter` sleeps only if nothing has completed, and until something does, the bell rings, or the moment has come: never
 //! less, whatever signals come. What needs no waiting is answered at once by [`control`](Driver::control).
@@ -142,6 +142,7 @@
 
 mod address;
 mod again;
+mod at_once;
 mod bell;
 mod blocking;
 mod calls;
@@ -172,6 +173,7 @@ use std::io;
 use crate::random::Random;
 
 pub(crate) use address::RawAddress;
+pub(crate) use at_once::AtOnce;
 pub(crate) use bell::Bell;
 #[cfg(test)]
 pub(crate) use blocking::IDLE_MAX;
@@ -310,19 +312,23 @@ impl Driver {
         whichever!(self, driver => driver.submit(key, operation))
     }
 
-    /// Whether [`try_at_once`](Driver::try_at_once) is worth a question.
+    /// What is worth offering to [`try_at_once`](Driver::try_at_once).
     #[inline]
-    pub(crate) fn tries_at_once(&self) -> bool {
-        matches!(self, Driver::Epoll(_))
+    pub(crate) fn tries_at_once(&self) -> AtOnce {
+        AtOnce {
+            transfers: matches!(self, Driver::Epoll(_)),
+            cached_reads: !matches!(self, Driver::Sim(_)),
+        }
     }
 
-    /// Does a receive or a send that needs no waiting and has no other before it, instead of
+    /// Does what needs no waiting, and of a stream has no other before it, instead of
     /// [`submit`](Driver::submit): the result. `None`: it is to be submitted.
     #[inline]
     pub(crate) fn try_at_once(&mut self, operation: &Operation) -> Option<i32> {
         match self {
-            Driver::Uring(_) | Driver::Sim(_) => None,
+            Driver::Uring(uring) => uring.try_at_once(operation),
             Driver::Epoll(epoll) => epoll.try_at_once(operation),
+            Driver::Sim(_) => None,
         }
     }
 

@@ -97,13 +97,13 @@ impl File {
 
     pub(super) fn adopt(fd: OwnedDescriptor) -> io::Result<File> {
         let number = fd.as_raw_fd();
-        let appends = match control(Control::StatusFlags { fd: number })? {
-            Answer::Number(flags) => flags & libc::O_APPEND != 0,
+        let flags = match control(Control::StatusFlags { fd: number })? {
+            Answer::Number(flags) => flags,
             other => unreachable!("flags were asked for, the answer is {other:?}"),
         };
         match control(Control::Position { fd: number }) {
             Ok(Answer::Offset(position)) => {
-                let source = source::add_file(fd, appends, position)?;
+                let source = source::add_file(fd, flags, position)?;
                 Ok(File::of(source, true))
             }
             Ok(other) => unreachable!("an offset was asked for, the answer is {other:?}"),

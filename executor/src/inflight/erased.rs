@@ -141,6 +141,25 @@ impl Erased {
         }
     }
 
+    /// Moves `op` to where it is to stay, straight and not by way of an `Erased` of its own, and asks it what it is.
+    #[inline]
+    pub(super) fn put<T: Op>(place: &mut Option<Erased>, op: T) -> Operation {
+        if !is_inline::<T>() {
+            return place.insert(Erased::new(op)).operation();
+        }
+        // Only the table, until the space is filled: nothing in between can panic.
+        let space = &raw mut place
+            .insert(Erased {
+                table: &const { TableOf::<T>::TABLE },
+                space: Inline(MaybeUninit::uninit()),
+            })
+            .space;
+        // SAFETY: `is_inline` says that it fits and is aligned; `space` points to it at its place.
+        unsafe { space.cast::<T>().write(op) };
+        // SAFETY: a `T` has just been put there.
+        unsafe { get_mut::<T>(space) }.operation()
+    }
+
     /// Moves the operation out of where it is, which is empty afterwards. Nothing else of
     /// the 64 bytes is copied: this is the hot way out of a slot.
     ///

@@ -16,8 +16,8 @@
 //! `Submitted` covers two cases that only the driver tells apart: *staged* (in a list
 //! of this turn; the kernel has not seen it) and *in flight*.
 //!
-//! A third thing happens only without a ring: what moves bytes and needs no waiting is over *before* it would have been
-//! staged ([`try_at_once`]). It never enters a slot, and its future is ready at its first poll. If only a part of
+//! A third thing is that what moves bytes and needs no waiting is over *before* it would have been staged
+//! ([`try_at_once`]): reads of files that the kernel has in its cache, and without a ring what streams move. It never enters a slot, and its future is ready at its first poll. If only a part of
 //! it was done, it is staged as one that has begun.
 //!
 //! # The future is dropped (also by `abort`, `timeout` and `select!`)

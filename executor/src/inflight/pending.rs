@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use super::afterlife;
 use super::cancel;
-use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Step};
@@ -40,10 +39,10 @@ pub(crate) struct Ticket {
 
 /// The last completion of `op`, if its driver can bring it about at once. If not, `op` can be started as if
 /// nothing had been tried, also if a part of it was done.
-/// Only for what moves bytes.
+/// Only for what moves bytes, and where the driver [`tries`](crate::driver::AtOnce) it.
 #[inline]
 pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> {
-    if !core.tries_at_once || core.stopping.get() {
+    if core.stopping.get() {
         return None;
     }
     // Nothing points into `op` any more when this returns, so that it may move afterwards.
@@ -87,7 +86,7 @@ impl<T: Op> InFlight<T> {
             return Err((op, cancel::cancelled_error()));
         }
         let started = super::with(|slots| {
-            let key = slots.start_on(core, Erased::new(op), attachment);
+            let key = slots.start_on(core, op, attachment);
             cancel::note(slots, key);
             Ticket {
                 home: slots.home(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::erased::Erased;
 use super::foreign::Foreign;
 use super::op::Op;
-use crate::driver::Completion;
+use crate::driver::{Completion, Operation};
 use crate::observe::OperationKind;
 use crate::task::Waiter;
 
@@ -118,6 +118,13 @@ impl Slot {
         // SAFETY: as in `with_op`. Called only where nothing is in flight any more.
         let op = unsafe { &mut *self.op.get() };
         op.take().expect("a slot in use holds its operation")
+    }
+
+    /// As `put_op`, straight from its type; and what it asks of the driver.
+    #[inline]
+    pub(super) fn put_typed<T: Op>(&self, op: T) -> Operation {
+        // SAFETY: as in `with_op`; the slot is free, so nothing is overwritten.
+        Erased::put(unsafe { &mut *self.op.get() }, op)
     }
 
     pub(super) fn put_op(&self, op: Erased) {

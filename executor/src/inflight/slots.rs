@@ -161,8 +161,9 @@ impl Slots {
         }
     }
 
+    /// Makes more slots, and takes the first of them.
     #[cold]
-    fn grow(&self) {
+    fn grow(&self) -> u32 {
         // SAFETY: no reference to the vector itself is alive: `slot` is the only other place that makes
         // one, and drops it before it returns.
         let chunks = unsafe { &mut *self.chunks.get() };
@@ -172,9 +173,9 @@ impl Slots {
             "more than {SLOTS_MAX} operations in flight on one core"
         );
         chunks.push(Box::new(std::array::from_fn(|_| Slot::free())));
-        self.free
-            .borrow_mut()
-            .extend((base..base + CHUNK).rev().map(|index| index as u32));
+        let mut free = self.free.borrow_mut();
+        free.extend((base + 1..base + CHUNK).rev().map(|index| index as u32));
+        base as u32
     }
 
     /// Moves `op` to its final address and hands it to the driver. `owned_by_source`: no future waits.
@@ -184,53 +185,54 @@ impl Slots {
         attachment: Option<Attachment>,
         owned_by_source: bool,
     ) -> Key {
-        let (key, operation) = self.put(op, attachment, owned_by_source);
+        let owner = match owned_by_source {
+            true => Owner::Source,
+            false => Owner::Future,
+        };
+        let (key, slot) = self.take_free(owner, attachment);
+        let kind = op.kind();
+        slot.put_op(op);
+        let operation = slot.with_op(Erased::operation);
+        let kind = kind.unwrap_or_else(|| kind_of(&operation, attachment));
+        slot.kind.set(kind);
         context::with(|core| self.submit(core, key, operation));
         key
     }
 
     /// The same for a future, on a core that the caller has found already.
     #[inline]
-    pub(super) fn start_on(&self, core: &Core, op: Erased, attachment: Option<Attachment>) -> Key {
-        let (key, operation) = self.put(op, attachment, false);
+    pub(super) fn start_on<T: Op>(
+        &self,
+        core: &Core,
+        op: T,
+        attachment: Option<Attachment>,
+    ) -> Key {
+        let (key, slot) = self.take_free(Owner::Future, attachment);
+        let operation = slot.put_typed(op);
+        let kind = T::KIND.unwrap_or_else(|| kind_of(&operation, attachment));
+        slot.kind.set(kind);
         self.submit(core, key, operation);
         key
     }
 
-    /// Moves `op` to its final address.
+    /// A slot for an operation that begins now.
     #[inline]
-    fn put(
-        &self,
-        op: Erased,
-        attachment: Option<Attachment>,
-        owned_by_source: bool,
-    ) -> (Key, Operation) {
-        if self.free.borrow().is_empty() {
-            self.grow();
-        }
-        let index = self.free.borrow_mut().pop().expect("just grown");
+    fn take_free(&self, owner: Owner, attachment: Option<Attachment>) -> (Key, &Slot) {
+        let index = self.free.borrow_mut().pop();
+        let index = index.unwrap_or_else(|| self.grow());
         let slot = self.slot(index).expect("a free index lies in a chunk");
         slot.state.set(State::Submitted);
-        slot.owner.set(if owned_by_source {
-            Owner::Source
-        } else {
-            Owner::Future
-        });
+        slot.owner.set(owner);
         slot.cancel_asked.set(false);
         slot.attachment.set(attachment);
-        let kind = op.kind();
-        slot.put_op(op);
+        slot.started.set(self.times.nanos());
         self.in_use.set(self.in_use.get() + 1);
         self.in_flight.set(self.in_flight.get() + 1);
         let key = Key {
             index,
             generation: slot.generation.get(),
         };
-        let operation = slot.with_op(Erased::operation);
-        let kind = kind.unwrap_or_else(|| kind_of(&operation, attachment));
-        slot.kind.set(kind);
-        slot.started.set(self.times.nanos());
-        (key, operation)
+        (key, slot)
     }
 
     #[inline]

@@ -15,10 +15,10 @@ macro_rules! read_methods {
         ///
         /// What the kernel answers, for example `ECONNRESET`; also if the stream is used on a core
         /// that is not its own, or was closed.
-        pub async fn read<B: $crate::buf::IoBufMut>(
+        pub fn read<B: $crate::buf::IoBufMut>(
             &self,
             buf: B,
-        ) -> $crate::buf::BufResult<usize, B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<B> {
             let incoming = $crate::source::Incoming {
                 buf,
                 whole: false,
@@ -28,7 +28,6 @@ macro_rules! read_methods {
                 self.source(),
                 incoming,
             )
-            .await
         }
 
         /// Reads until `buf` is full, up to its capacity: give a `buf.slice(..n)` to read
@@ -41,21 +40,20 @@ macro_rules! read_methods {
         ///
         /// As `read`, and `UnexpectedEof` if the stream ends before; the bytes that
         /// came are in the buffer then.
-        pub async fn read_exact<B: $crate::buf::IoBufMut>(
+        pub fn read_exact<B: $crate::buf::IoBufMut>(
             &self,
             buf: B,
-        ) -> $crate::buf::BufResult<(), B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<B> {
             let incoming = $crate::source::Incoming {
                 buf,
                 whole: true,
                 done: 0,
             };
-            let (result, buf) = $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(
+            let transfer = $crate::source::Transfer::<$crate::op::receive::Receive<B>>::new(
                 self.source(),
                 incoming,
-            )
-            .await;
-            (result.map(|_| ()), buf)
+            );
+            $crate::io::Whole::new(transfer, 0)
         }
 
         /// Receives some bytes without giving a buffer: what arrives is in memory of the runtime, and the
@@ -82,15 +80,14 @@ macro_rules! read_methods {
         /// # Errors
         ///
         /// As `read`.
-        pub async fn read_vectored<B: $crate::buf::IoVectoredBufMut>(
+        pub fn read_vectored<B: $crate::buf::IoVectoredBufMut>(
             &self,
             bufs: B,
-        ) -> $crate::buf::BufResult<usize, B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<B> {
             $crate::source::Transfer::<$crate::op::vectored::ReceiveVectored<B>>::new(
                 self.source(),
                 bufs,
             )
-            .await
         }
     };
 }
@@ -111,17 +108,16 @@ macro_rules! write_methods {
         /// What the kernel answers, for example `EPIPE` (never a signal); the error of an earlier
         /// write whose future was dropped; also if the stream is used on a core that is not its own, or
         /// was closed.
-        pub async fn write<B: $crate::buf::IoBuf>(
+        pub fn write<B: $crate::buf::IoBuf>(
             &self,
             buf: B,
-        ) -> $crate::buf::BufResult<usize, B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<B> {
             let outgoing = $crate::source::Outgoing {
                 buf,
                 whole: false,
                 committed: None,
             };
             $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
-                .await
         }
 
         /// Writes all of `buf`.
@@ -131,20 +127,19 @@ macro_rules! write_methods {
         /// # Errors
         ///
         /// As `write`. How many bytes were sent before an error is not known.
-        pub async fn write_all<B: $crate::buf::IoBuf>(
+        pub fn write_all<B: $crate::buf::IoBuf>(
             &self,
             buf: B,
-        ) -> $crate::buf::BufResult<(), B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<B> {
             let len = buf.initialized_len();
             let outgoing = $crate::source::Outgoing {
                 buf,
                 whole: true,
                 committed: None,
             };
-            let (result, buf) =
-                $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing)
-                    .await;
-            ($crate::op::send::whole_or_error(result, len), buf)
+            let transfer =
+                $crate::source::Transfer::<$crate::op::send::Send<B>>::new(self.source(), outgoing);
+            $crate::io::Whole::new(transfer, len)
         }
 
         /// As [`write`](Self::write), from several buffers, as if they were joined.
@@ -154,10 +149,10 @@ macro_rules! write_methods {
         /// # Errors
         ///
         /// As `write`.
-        pub async fn write_vectored<B: $crate::buf::IoVectoredBuf>(
+        pub fn write_vectored<B: $crate::buf::IoVectoredBuf>(
             &self,
             bufs: B,
-        ) -> $crate::buf::BufResult<usize, B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<B> {
             let outgoing = $crate::source::Outgoing {
                 buf: bufs,
                 whole: false,
@@ -167,7 +162,6 @@ macro_rules! write_methods {
                 self.source(),
                 outgoing,
             )
-            .await
         }
 
         /// As [`write_all`](Self::write_all), from several buffers, as if they were joined.
@@ -177,23 +171,21 @@ macro_rules! write_methods {
         /// # Errors
         ///
         /// As `write_all`.
-        pub async fn write_all_vectored<B: $crate::buf::IoVectoredBuf>(
+        pub fn write_all_vectored<B: $crate::buf::IoVectoredBuf>(
             &self,
             bufs: B,
-        ) -> $crate::buf::BufResult<(), B> {
+        ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<B> {
             let len = bufs.total_len();
             let outgoing = $crate::source::Outgoing {
                 buf: bufs,
                 whole: true,
                 committed: None,
             };
-            let (result, bufs) =
-                $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
-                    self.source(),
-                    outgoing,
-                )
-                .await;
-            ($crate::op::send::whole_or_error(result, len), bufs)
+            let transfer = $crate::source::Transfer::<$crate::op::vectored::SendVectored<B>>::new(
+                self.source(),
+                outgoing,
+            );
+            $crate::io::Whole::new(transfer, len)
         }
 
         /// Waits until the kernel has everything that was written before, also by writes whose

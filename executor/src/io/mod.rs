@@ -39,6 +39,7 @@ mod readiness;
 #[cfg_attr(not(feature = "futures-io"), allow(dead_code))]
 pub(crate) mod streams;
 mod to_end;
+mod whole;
 
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
@@ -51,6 +52,7 @@ pub use to_end::{read_to_end, read_to_string};
 
 pub(crate) use methods::{read_methods, stream_end_methods, write_methods};
 pub(crate) use streams::{read_stream, write_stream};
+pub(crate) use whole::Whole;
 
 use std::io;
 

@@ -95,9 +95,9 @@ impl Times {
         }
     }
 
-    /// It sleeps no longer.
+    /// It sleeps no longer. Returns how long it has, as far as that is known.
     #[inline]
-    pub(crate) fn unpark(&self, now: u64) {
+    pub(crate) fn unpark(&self, now: u64) -> Duration {
         self.is_parked.set(false);
         let passed = self.look(now);
         let work = if self.is_measured.take() {
@@ -105,8 +105,9 @@ impl Times {
         } else {
             self.work.get()
         };
-        self.parked
-            .set(self.parked.get() + passed.saturating_sub(work));
+        let slept = passed.saturating_sub(work);
+        self.parked.set(self.parked.get() + slept);
+        Duration::from_nanos(slept)
     }
 
     /// Returns what has passed since the last look.

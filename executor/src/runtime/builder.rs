@@ -157,19 +157,21 @@ impl Builder {
     }
 
     /// For how long at most, up to 1 ms, a core that has nothing to do looks on for something to come before it sleeps. Zero: it sleeps at once. Unless set:
-    /// 20 µs where each core has a processor for itself, which is where they are [pinned](Builder::pin), not more than there are processors, and not bounded by
+    /// 100 µs where each core has a processor for itself, which is where they are [pinned](Builder::pin), not more than there are processors, and not bounded by
     /// a quota of a control group; elsewhere zero.
     ///
     /// To wake a core that sleeps takes tens of microseconds, which is most of what a lone request takes, or a message from another core. A core
-    /// that looks on uses its processor meanwhile, so it learns: if nothing comes it lets one sleep pass before it looks on again, then 3, 7, up to 255;
-    /// if something has come it looks on before each. An idle core sleeps. [`Metrics::spinning`](super::Metrics::spinning) says
+    /// that looks on uses its processor meanwhile, so it learns how often: if nothing comes it lets one sleep pass before it looks on again, then 3, 7,
+    /// up to 255; if something has come it looks on before each. And it learns for how long: at first for 20 µs; a sleep after which that would have
+    /// been too short, but not what is set here, doubles it, and a longer sleep halves it, to no less than at first. It sleeps at once after a turn in which more than two
+    /// operations have completed. An idle core sleeps. [`Metrics::spinning`](super::Metrics::spinning) says
     /// how long it was. On epoll, where it takes a system call to see whether something has come, and in a simulation a core never looks on.
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// // The lowest latency that there is, also for what comes every tenth of a millisecond; at the cost of the processor.
-    /// let runtime = krug::Runtime::builder().pin(true).spin(Duration::from_micros(200)).build()?;
+    /// // The lowest latency that there is, also for what comes twice in a millisecond; at the cost of the processor.
+    /// let runtime = krug::Runtime::builder().pin(true).spin(Duration::from_millis(1)).build()?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn spin(mut self, longest: Duration) -> Builder {

@@ -50,6 +50,9 @@ pub struct Metrics {
     pub spins_caught: u64,
     /// System calls that submitted or waited (`io_uring_enter`).
     pub enters: u64,
+    /// System calls that were made because they were expected to need no waiting: a read of a file that the kernel may have in its cache; without a
+    /// ring whatever descriptor might be ready.
+    pub attempts: u64,
     /// Operations started.
     pub operations: u64,
     /// Entries that the kernel took, the runtime's own (cancels, closes) among them.
@@ -130,6 +133,7 @@ impl Metrics {
             spins: core.counters.spins.get(),
             spins_caught: core.counters.spins_caught.get(),
             enters: driver.enters,
+            attempts: driver.attempts,
             operations: core.counters.operations.get(),
             submitted: driver.submitted,
             batches: driver.batches.histogram(),
@@ -152,7 +156,7 @@ impl Metrics {
     }
 
     /// What is one number each, with its name.
-    fn numbers(&self) -> [(&'static str, u64); 22] {
+    fn numbers(&self) -> [(&'static str, u64); 23] {
         [
             ("turns", self.turns),
             ("polls", self.polls),
@@ -162,6 +166,7 @@ impl Metrics {
             ("spins", self.spins),
             ("spins caught", self.spins_caught),
             ("enters", self.enters),
+            ("attempts", self.attempts),
             ("operations", self.operations),
             ("submitted", self.submitted),
             ("completions", self.completions),

@@ -20,6 +20,9 @@ pub(crate) trait FileOp: Op {
     /// [`Role::Look`] or [`Role::Change`].
     const ROLE: Role;
 
+    /// Whether the kernel's cache is asked before it is submitted.
+    const READS: bool = false;
+
     /// What it touches if it begins at `offset`.
     fn span(file: &File, resource: &Self::Resource, offset: u64) -> Span;
 
@@ -152,25 +155,38 @@ impl<T: FileOp> Access<T> {
         let appends = self.at == At::Cursor && T::ROLE == Role::Change && file.appends();
         let from = if appends { CURSOR } else { offset };
         let output = match T::begin(file, resource, from) {
-            Begin::Ready(output) => output,
-            Begin::Submit(op) => match InFlight::start(op, Some(file.attachment(T::ROLE))) {
-                Ok(in_flight) => {
-                    file.started(T::ROLE);
-                    self.state = State::Submitted {
-                        in_flight,
-                        offset,
-                        span,
-                    };
-                    return None;
-                }
-                Err((op, error)) => T::failed(error, op.into_resource()),
-            },
+            Begin::Ready(output) => Some(output),
+            Begin::Submit(op) => self.start(file, op, offset, span),
             Begin::Wait(never) => match never {},
         };
-        if self.at == At::Cursor {
+        if output.is_some() && self.at == At::Cursor {
             file.end_turn();
         }
-        Some(output)
+        output
+    }
+
+    /// `Some` if it is over already.
+    fn start(&mut self, file: &File, mut op: T, offset: u64, span: Span) -> Option<T::Output> {
+        if T::READS
+            && let Some(completion) = file.try_cache(&mut op)
+        {
+            if self.at == At::Cursor {
+                file.set_position(offset + op.moved() as u64);
+            }
+            return Some(op.complete(completion));
+        }
+        match InFlight::start(op, Some(file.attachment(T::ROLE))) {
+            Ok(in_flight) => {
+                file.started(T::ROLE);
+                self.state = State::Submitted {
+                    in_flight,
+                    offset,
+                    span,
+                };
+                None
+            }
+            Err((op, error)) => Some(T::failed(error, op.into_resource())),
+        }
     }
 
     fn fail(&mut self, error: io::Error) -> Option<T::Output> {

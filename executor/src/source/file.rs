@@ -25,7 +25,8 @@ use crate::buf::OPERATION_LENGTH_MAX;
 use crate::context;
 use crate::cores::quietly;
 use crate::driver::{Answer, Completion, Control, Descriptor, Key, OwnedDescriptor};
-use crate::inflight::{Attachment, Finished, Role};
+use crate::inflight::{self, Attachment, Finished, Op, Role};
+use crate::tries::Tries;
 
 /// Where the cursor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,10 @@ pub(crate) struct File {
     /// Everything is written to the end.
     appends: bool,
     piece_max: Cell<u32>,
+    /// Reads past the kernel's cache.
+    is_direct: bool,
+    /// Whether the next read may find all it wants in the kernel's cache.
+    tries_cache: Tries,
     /// Of those who use the cursor, one at a time.
     pub(super) lane: Lane,
     cursor: Cell<Cursor>,
@@ -77,13 +82,15 @@ pub(crate) struct File {
 }
 
 impl File {
-    pub(super) fn new(id: SourceId, fd: OwnedDescriptor, appends: bool, position: u64) -> File {
+    pub(super) fn new(id: SourceId, fd: OwnedDescriptor, flags: i32, position: u64) -> File {
         File {
             id,
             fd: fd.as_raw_fd(),
             owned: Cell::new(Some(fd)),
-            appends,
+            appends: flags & libc::O_APPEND != 0,
             piece_max: Cell::new(OPERATION_LENGTH_MAX as u32),
+            is_direct: flags & libc::O_DIRECT != 0,
+            tries_cache: Tries::default(),
             lane: Lane::default(),
             cursor: Cell::new(Cursor::At(position)),
             in_flight: Cell::new(0),
@@ -187,6 +194,20 @@ impl File {
 
     pub(super) fn set_behind_appended(&self) {
         self.cursor.set(Cursor::BehindAppended);
+    }
+
+    /// The end of a read, if the kernel's cache has all it wants: then it takes no way through the driver, which costs more than the
+    /// call. A file that is not in the cache is soon asked only now and then.
+    pub(super) fn try_cache<T: Op>(&self, op: &mut T) -> Option<Completion> {
+        context::with(|core| {
+            if !core.tries_at_once.cached_reads || self.is_direct || !self.tries_cache.is_due() {
+                return None;
+            }
+            let completion = inflight::try_at_once(core, op);
+            self.tries_cache.learn(completion.is_some());
+            completion
+        })
+        .flatten()
     }
 
     pub(super) fn started(&self, role: Role) {

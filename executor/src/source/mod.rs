@@ -380,9 +380,9 @@ pub(crate) fn add_datagrams(fd: OwnedDescriptor, traits: Traits) -> io::Result<S
     .ok_or_else(outside_error)
 }
 
-/// Makes a file of a descriptor that has a position. Outside a runtime it is closed.
-pub(crate) fn add_file(fd: OwnedDescriptor, appends: bool, position: u64) -> io::Result<SourceId> {
-    let file = |id| Source::File(Rc::new(File::new(id, fd, appends, position)));
+/// Makes a file of a descriptor that has a position, and these flags (`O_…`). Outside a runtime it is closed.
+pub(crate) fn add_file(fd: OwnedDescriptor, flags: i32, position: u64) -> io::Result<SourceId> {
+    let file = |id| Source::File(Rc::new(File::new(id, fd, flags, position)));
     with(|sources| sources.insert(file)).ok_or_else(outside_error)
 }
 

@@ -145,6 +145,7 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
         let core = context::current();
         if T::AT_ONCE
             && let Some(core) = &core
+            && core.tries_at_once.transfers
             && let Some(completion) = inflight::try_at_once(core, &mut op)
         {
             source.observe(T::ROLE, completion);

@@ -109,6 +109,7 @@ impl<T> Sender<T> {
             |state| &mut state.closing,
             cx,
             |state| state.receiver != Side::Alive,
+            |_| (),
         )
     }
 }
@@ -171,20 +172,21 @@ impl<T> Future for Receiver<T> {
         let is_ready = |state: &State<T>| {
             state.value.is_some() || state.sender != Side::Alive || state.receiver != Side::Alive
         };
-        ready!(poll_wait_alone(
+        let take = |state: &mut State<T>| {
+            assert!(
+                state.receiver != Side::Taken,
+                "a oneshot receiver was polled after it had resolved"
+            );
+            state.receiver = Side::Taken;
+            state.value.take()
+        };
+        let value = ready!(poll_wait_alone(
             shared,
             |state| &mut state.receiving,
             cx,
-            is_ready
+            is_ready,
+            take
         ));
-        let mut state = shared.borrow_mut();
-        assert!(
-            state.receiver != Side::Taken,
-            "a oneshot receiver was polled after it had resolved"
-        );
-        let value = state.value.take();
-        state.receiver = Side::Taken;
-        drop(state);
         Poll::Ready(value.ok_or(RecvError))
     }
 }

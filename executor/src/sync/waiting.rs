@@ -73,7 +73,11 @@ impl<G: Copy, R: Copy> WaitQueue<G, R> {
     }
 
     /// Grants `grant` to the first in line and returns whom to wake when nothing is borrowed.
+    #[inline]
     pub(super) fn grant_first(&mut self, grant: G) -> Option<Waiter> {
+        if self.is_empty() {
+            return None;
+        }
         self.grant_first_before(u64::MAX, grant)
     }
 
@@ -280,20 +284,42 @@ pub(super) fn wake_all<S>(cell: &RefCell<S>, queue: fn(&mut S) -> &mut WaitQueue
 }
 
 /// One poll of the only future that can wait in the slot that `slot` finds in `cell`, for
-/// what `is_ready` looks at.
+/// what `is_ready` looks at. When that is there, `take` takes it out.
 #[inline]
-pub(super) fn poll_wait_alone<S>(
+pub(super) fn poll_wait_alone<S, T>(
     cell: &RefCell<S>,
     slot: impl Fn(&mut S) -> &mut Option<Waiter>,
     cx: &mut Context<'_>,
     is_ready: impl Fn(&S) -> bool,
-) -> Poll<()> {
+    take: impl FnOnce(&mut S) -> T,
+) -> Poll<T> {
     loop {
-        if is_ready(&cell.borrow()) {
-            return budget::consume(cx);
+        let mut state = cell.borrow_mut();
+        if is_ready(&state) {
+            if budget::take() {
+                return Poll::Ready(take(&mut state));
+            }
+            drop(state);
+            return budget::give_way(cx);
         }
+        if waits(slot(&mut state), cx) {
+            return Poll::Pending;
+        }
+        drop(state);
         if wait_alone(cell, &slot, cx, &is_ready) {
             return Poll::Pending;
+        }
+    }
+}
+
+/// True if the slot wakes whoever polls with `cx`, or does so from now on. Runs no code of the user.
+#[inline]
+fn waits(slot: &mut Option<Waiter>, cx: &Context<'_>) -> bool {
+    match slot {
+        Some(waiter) => waiter.is_for(cx),
+        None => {
+            *slot = Waiter::of_task(cx);
+            slot.is_some()
         }
     }
 }
@@ -306,10 +332,6 @@ fn wait_alone<S>(
     cx: &Context<'_>,
     is_ready: impl Fn(&S) -> bool,
 ) -> bool {
-    let is_for = |waiter: &Option<Waiter>| waiter.as_ref().is_some_and(|waiter| waiter.is_for(cx));
-    if is_for(slot(&mut cell.borrow_mut())) {
-        return true;
-    }
     // Declared before the borrow, so that what it holds in the end is dropped after it.
     let mut fresh = Some(Waiter::new(cx));
     let mut state = cell.borrow_mut();

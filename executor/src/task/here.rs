@@ -155,16 +155,30 @@ pub(crate) mod budget {
     /// Outside a task it is always ready.
     #[inline]
     pub(crate) fn consume(cx: &mut Context<'_>) -> Poll<()> {
+        match take() {
+            true => Poll::Ready(()),
+            false => give_way(cx),
+        }
+    }
+
+    /// As `consume`, but runs no code of the user. False: the task has to [`give_way`].
+    #[inline]
+    #[must_use]
+    pub(crate) fn take() -> bool {
         HERE.with(|here| match here.budget.get() {
-            UNLIMITED => Poll::Ready(()),
-            0 => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            UNLIMITED => true,
+            0 => false,
             left => {
                 here.budget.set(left - 1);
-                Poll::Ready(())
+                true
             }
         })
+    }
+
+    /// What a task returns that has used up its budget.
+    #[cold]
+    pub(crate) fn give_way<T>(cx: &mut Context<'_>) -> Poll<T> {
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

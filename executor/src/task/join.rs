@@ -123,11 +123,14 @@ impl<T> Future for JoinHandle<T> {
     /// # Panics
     ///
     /// If it is polled again after it was ready.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(task) = self.task else {
             panic!("a `JoinHandle` was polled after it had given its output");
         };
-        if !self.register(cx) {
+        // No code of the user runs between this and the release.
+        let is_known = here::is_home(task.home()) && task.has(COMPLETE);
+        if !is_known && !self.register(cx) {
             return Poll::Pending;
         }
         self.task = None;
@@ -136,8 +139,14 @@ impl<T> Future for JoinHandle<T> {
         // which has just forgotten the task and so takes it once. `T` is the task's output
         // (`new`), and if it is not `Send` this is the thread of the task.
         let output = unsafe { ptr::read(task.output().cast::<Result<T, JoinError>>()) };
-        forget_remote_joiner(task);
-        waker::release(task);
+        let left = task.take_remote_joiner_if_any();
+        match is_known {
+            true => home::release(task),
+            false => waker::release(task),
+        }
+        if let Some(waker) = left {
+            quietly(|| drop(waker));
+        }
         Poll::Ready(output)
     }
 }
@@ -150,21 +159,26 @@ fn forget_remote_joiner(task: RawTask) {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(task) = self.task.take() else {
-            return;
-        };
-        forget_remote_joiner(task);
-        if here::is_home(task.home()) {
-            home::detach(task);
-            home::release(task);
-        } else if task.is_finished() || !afar::announce_and_release(task, DETACH) {
-            // Nobody else will drop it: the home leaves the output of a finished task to its
-            // handle, and a merged task is finished.
-            // SAFETY: as in `poll`.
-            unsafe { (task.vtable.drop_output)(task) };
-            afar::release(task);
+        if let Some(task) = self.task.take() {
+            detach(task);
         }
+    }
+}
+
+/// The handle is gone without the output.
+fn detach(task: RawTask) {
+    forget_remote_joiner(task);
+    if here::is_home(task.home()) {
+        home::detach(task);
+        home::release(task);
+    } else if task.is_finished() || !afar::announce_and_release(task, DETACH) {
+        // Nobody else will drop it: the home leaves the output of a finished task to its
+        // handle, and a merged task is finished.
+        // SAFETY: as in `poll`.
+        unsafe { (task.vtable.drop_output)(task) };
+        afar::release(task);
     }
 }
 

@@ -50,7 +50,8 @@
 //! - A turn also ends when the tasks of [`Class::Latency`] have been polled that were ready: what they have asked of the kernel begins before the next poll
 //!   of another task, however long that takes.
 //! - Of a core whose tasks are all of the default class, nothing of this costs anything.
-//! - The future that [`block_on`](crate::Runtime::block_on) runs is no task: if it was woken, it is polled once a turn.
+//! - The future that [`block_on`](crate::Runtime::block_on) runs is no task: if it was woken, it is polled once a turn, after the tasks;
+//!   more often within the turn while a task has woken it and no other is ready.
 //!
 //! The shares are set with [`Builder::class_shares`](crate::runtime::Builder::class_shares). In a simulation
 //! polls are counted, not their time.

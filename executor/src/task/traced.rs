@@ -53,6 +53,12 @@ fn key(task: RawTask) -> usize {
     task.as_ptr().addr().get()
 }
 
+/// Whether somebody is told of what is done with wakers, by code of the user.
+#[inline(always)]
+pub(super) fn tells_of_wakers() -> bool {
+    cfg!(feature = "console") && crate::observe::is_traced()
+}
+
 /// Tells what is done with a waker of the task. Anywhere; runs code of the user.
 #[cfg(feature = "console")]
 #[inline]

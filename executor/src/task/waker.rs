@@ -8,7 +8,7 @@ use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::header::{Header, RawTask};
 use super::remote::WAKE;
-use super::traced::tell_waker;
+use super::traced::{self, tell_waker};
 use super::{afar, here, home};
 use crate::cores::quietly;
 
@@ -144,6 +144,15 @@ impl Waiter {
             Some(task) => Waiter::Task(task),
             None => Waiter::Waker(cx.waker().clone()),
         }
+    }
+
+    /// As `new`, for a task of this core, and where that runs no code of the user: that may be done while something is borrowed.
+    #[inline]
+    pub(crate) fn of_task(cx: &Context<'_>) -> Option<Waiter> {
+        if traced::tells_of_wakers() {
+            return None;
+        }
+        TaskRef::of(cx.waker()).map(Waiter::Task)
     }
 
     /// May run code of the user, like its drop: call it when nothing is borrowed.

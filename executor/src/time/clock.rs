@@ -9,7 +9,7 @@ use crate::task::yield_now;
 /// What the current core's clock shows: [`Instant::now`], unless it was paused or set.
 /// Outside a runtime it is always [`Instant::now`].
 pub fn now() -> Instant {
-    context::with(|core| core.clock.now()).unwrap_or_else(Instant::now)
+    context::look(|core| core.clock.now()).unwrap_or_else(Instant::now)
 }
 
 /// Stops this core's clock: a test can then wait for hours in no time.
@@ -75,7 +75,7 @@ pub async fn advance(duration: Duration) {
         target
     });
     let is_due = || {
-        let next = on_core("advance", |core| core.wheel.borrow().next_deadline());
+        let next = on_core("advance", |core| core.wheel.borrow_mut().next_deadline());
         next.is_some_and(|next| next <= target)
     };
     while is_due() {

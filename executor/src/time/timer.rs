@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::Instant;
 use crate::context::{self, Core, Expiry};
@@ -27,6 +28,10 @@ struct Entry {
     core: CoreId,
     key: TimerKey,
 }
+
+/// A deadline that was so far away when the turn began is not due within the turn, so the clock need not be asked. If a poll takes
+/// longer than that, it is due in the next turn.
+const FAR: Duration = Duration::from_millis(1);
 
 /// What one look at the wheel came to.
 enum Look {
@@ -86,33 +91,44 @@ impl Timer {
         if self.entry.is_some_and(|entry| !entry.is_here()) {
             self.leave();
         }
-        let look = context::with(|core| match self.entry {
+        let look = context::look(|core| {
             // No need to ask the clock: until it fires, it is not due.
-            Some(entry) if let Some(look) = entry.refresh(core, cx, fresh) => look,
-            _ if core.clock.now() >= self.deadline => {
-                self.entry = None;
-                Look::Elapsed
+            if let Some(entry) = self.entry
+                && let Some(look) = entry.refresh(core, cx, fresh)
+            {
+                return look;
             }
-            _ => match fresh.take() {
-                Some(waiter) => {
-                    self.entry = Some(Entry::new(core, self.deadline, waiter));
-                    Look::Entered
-                }
-                None => Look::NeedsWaiter,
-            },
+            self.entry = None;
+            let nanos = core.wheel.borrow().nanos(self.deadline);
+            if self.is_due(core, nanos) {
+                return Look::Elapsed;
+            }
+            let Some(waiter) = fresh.take().or_else(|| Waiter::of_task(cx)) else {
+                return Look::NeedsWaiter;
+            };
+            self.entry = Some(Entry::new(core, nanos, waiter));
+            Look::Entered
         });
         look.expect(
             "a krug timer was polled outside a krug runtime: await it inside `block_on` or a task",
         )
     }
 
+    /// Whether its deadline has passed, which is so many nanoseconds after the origin of the wheel.
+    fn is_due(&self, core: &Core, nanos: i64) -> bool {
+        let began = core.times.of_turn(|| core.clock.system_nanos());
+        let is_far =
+            |age: u64| nanos > 0 && nanos as u64 > age.saturating_add(FAR.as_nanos() as u64);
+        !core.clock.age_at_most(began).is_some_and(is_far) && core.clock.now() >= self.deadline
+    }
+
     /// Takes the entry out of the wheel, here or by letter.
+    #[inline]
     fn leave(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            match entry.is_here() {
-                true => entry.remove(),
-                false => entry.remove_from_afar(),
-            }
+        if let Some(entry) = self.entry.take()
+            && !entry.remove()
+        {
+            entry.remove_from_afar();
         }
     }
 }
@@ -128,11 +144,11 @@ fn tell() -> AsyncOperation {
 }
 
 impl Entry {
-    fn new(core: &Core, deadline: Instant, waiter: Waiter) -> Entry {
+    fn new(core: &Core, nanos: i64, waiter: Waiter) -> Entry {
         let mut wheel = core.wheel.borrow_mut();
         Entry {
             core: core.id,
-            key: wheel.insert(deadline, Expiry::Wake(waiter)),
+            key: wheel.insert_at(nanos, Expiry::Wake(waiter)),
         }
     }
 
@@ -156,10 +172,15 @@ impl Entry {
         Some(Look::Entered)
     }
 
-    fn remove(&self) {
-        // The waiter may run code of the user when it is dropped: outside of `with`.
-        let removed = context::with(|core| core.wheel.borrow_mut().remove(self.key));
-        drop(removed);
+    /// False if this is another core.
+    fn remove(&self) -> bool {
+        let take = |core: &Core| {
+            let is_here = core.id == self.core;
+            is_here.then(|| core.wheel.borrow_mut().remove(self.key))
+        };
+        // The waiter may run code of the user when it is dropped: outside of `look`.
+        let removed = context::look(take).flatten();
+        removed.is_some()
     }
 
     /// Left alone, the entry would hold on to its task and wake it for nothing, perhaps hours
@@ -167,9 +188,7 @@ impl Entry {
     #[cold]
     fn remove_from_afar(self) {
         let letter = move || {
-            if self.is_here() {
-                self.remove();
-            }
+            self.remove();
         };
         // If that core's life is over, so is its wheel's.
         let _ = self.core.post(Box::new(letter));

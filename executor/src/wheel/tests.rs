@@ -126,16 +126,49 @@ fn what_expires_is_appended() {
     assert_eq!(values, [1, 2]);
 }
 
-/// Every step must leave parents before children and every place knowing its position.
+/// Every step must leave parents before children, a node for each timer, and not too many others.
 fn check(wheel: &Wheel<u64>) {
     for (position, node) in wheel.heap.iter().enumerate() {
-        assert!(position == 0 || wheel.heap[parent(position)] < *node);
-        let place = &wheel.places[node.index as usize];
-        assert_eq!(place.position as usize, position);
-        assert!(place.value.is_some());
+        assert!(position == 0 || wheel.heap[parent(position)].rank() < node.rank());
     }
-    let live = wheel.places.iter().filter(|place| place.value.is_some());
-    assert_eq!(live.count(), wheel.heap.len());
+    let live = wheel.heap.iter().filter(|node| wheel.is_live(node)).count();
+    let taken = wheel
+        .places
+        .iter()
+        .filter(|place| matches!(place, Place::Taken { .. }));
+    assert_eq!(live, taken.count());
+    assert_eq!(live, wheel.len());
+}
+
+#[test]
+fn what_was_removed_is_thrown_away_in_the_end() {
+    let (mut wheel, origin) = wheel();
+    let mut random = Random::seeded("what_was_removed_is_thrown_away_in_the_end");
+    let mut keys: Vec<TimerKey> = (0..10_000)
+        .map(|id| wheel.insert(origin + Duration::from_nanos(random.below(1000)), id))
+        .collect();
+    while !keys.is_empty() {
+        let nth = random.below(keys.len() as u64) as usize;
+        assert!(wheel.remove(keys.swap_remove(nth)).is_some());
+        assert!(wheel.heap.len() <= 2 * keys.len() + REMOVED_MIN);
+        if keys.len().is_multiple_of(500) {
+            check(&wheel);
+        }
+    }
+    assert!(wheel.heap.is_empty());
+}
+
+#[test]
+fn a_timer_that_is_armed_and_dropped_leaves_nothing_behind() {
+    let (mut wheel, origin) = wheel();
+    let sleeper = wheel.insert(origin + Duration::from_secs(1), 0);
+    for secs in 2..100 {
+        let key = wheel.insert(origin + Duration::from_secs(secs), secs);
+        assert_eq!(wheel.remove(key), Some(secs));
+        assert_eq!(wheel.heap.len(), 1);
+    }
+    assert_eq!(wheel.remove(sleeper), Some(0));
+    assert_eq!(wheel.heap.len(), 0);
 }
 
 #[test]

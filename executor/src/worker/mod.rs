@@ -10,6 +10,7 @@
 
 mod ending;
 mod inside;
+mod running;
 mod siblings;
 mod spin;
 mod stepping;
@@ -34,13 +35,11 @@ use crate::buf::arena::Arena;
 use crate::buf::{Pool, ReceiveSettings};
 use crate::context::{Clock, Core, Counters, Expiry};
 use crate::cores::{CoreId, MailboxLease, Team, quietly};
-use crate::driver::{
-    self, Choice, Completion, Config, DriverCounters, Key, Outside, Wait, monotonic_nanos,
-};
+use crate::driver::{self, Choice, Completion, Config, DriverCounters, Key, Outside, Wait};
 use crate::inflight::{Delivery, Slots};
 use crate::observe::{self, Board, Latencies, Times};
 use crate::random::Random;
-use crate::scheduler::{Scheduler, TurnBudget, Until};
+use crate::scheduler::Scheduler;
 use crate::source::Sources;
 use crate::task::{MainTask, PanicResponse, budget};
 use crate::wheel::Wheel;
@@ -121,7 +120,7 @@ impl Worker {
         let core = Core {
             id,
             scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
-            wheel: RefCell::new(Wheel::new(clock.now())),
+            wheel: RefCell::new(Wheel::new(clock.origin())),
             clock,
             tries_at_once: driver.tries_at_once(),
             driver: RefCell::new(driver),
@@ -191,13 +190,21 @@ impl Worker {
     fn run_until_ready<F: Future>(&self, future: F, main: &MainTask) -> F::Output {
         let waker = main.waker();
         let mut future = pin!(future);
+        let mut poll = || self.poll_main(future.as_mut(), main, &waker);
         self.look_at_clock();
         waker.wake_by_ref();
         loop {
-            if let Poll::Ready(output) = self.poll_main(future.as_mut(), main, &waker) {
+            if let Poll::Ready(output) = poll() {
                 return output;
             }
-            self.turn(main);
+            let gives_way = main.is_notified();
+            self.begin_turn();
+            if gives_way {
+                self.run();
+            } else if let Poll::Ready(output) = self.run_with(main, &mut poll) {
+                return output;
+            }
+            self.submit_and_wait(main);
         }
     }
 
@@ -217,16 +224,22 @@ impl Worker {
     }
 
     fn turn(&self, main: &MainTask) {
+        self.begin_turn();
+        self.run();
+        self.submit_and_wait(main);
+    }
+
+    /// Takes in all that has come.
+    fn begin_turn(&self) {
         belongs_to_this_process();
         Counters::add(&self.core.counters.turns, 1);
         if self.core.times.begin_turn() {
-            self.core.times.unpark(self.core.clock.system_nanos());
+            let slept = self.core.times.unpark(self.core.clock.system_nanos());
+            self.spin.slept(slept);
         }
         self.reap();
         self.receive();
         self.fire_timers();
-        self.run();
-        self.submit_and_wait(main);
     }
 
     /// For what happens to the core while nobody runs it.
@@ -312,7 +325,7 @@ impl Worker {
     }
 
     fn fire_timers(&self) {
-        if self.core.wheel.borrow().len() == 0 {
+        if self.core.wheel.borrow().len() == 0 || self.no_timer_is_due() {
             return;
         }
         let mut expired = self.expired.take();
@@ -327,21 +340,6 @@ impl Worker {
         self.expired.replace(expired);
     }
 
-    fn run(&self) {
-        if !self.core.scheduler.has_ready() {
-            return;
-        }
-        let now = self.time_of_turn();
-        let polls = self.core.scheduler.run(TurnBudget {
-            polls_max: POLLS_MAX,
-            until: self.core.clock.is_system().then_some(Until {
-                nanos: now + RUN_MAX.as_nanos() as u64,
-                clock: monotonic_nanos,
-            }),
-        });
-        Counters::add(&self.core.counters.polls, polls as u64);
-    }
-
     fn has_to_poll(&self, main: &MainTask) -> bool {
         main.is_notified() || self.core.scheduler.has_ready()
     }
@@ -350,7 +348,7 @@ impl Worker {
         if self.has_to_poll(main) {
             return self.submit(Wait::No);
         }
-        let deadline = self.core.wheel.borrow().next_deadline();
+        let deadline = self.core.wheel.borrow_mut().next_deadline();
         if self.core.clock.is_paused() && deadline.is_some() {
             return self.skip_to(deadline);
         }
@@ -393,7 +391,7 @@ impl Worker {
             }
         };
         core.times.spin(began, now, has_come);
-        self.spin.learn(has_come);
+        self.spin.learn(has_come, Duration::from_nanos(now - began));
         Counters::add(&core.counters.spins, 1);
         if has_come {
             Counters::add(&core.counters.spins_caught, 1);
@@ -419,7 +417,7 @@ impl Worker {
 
     /// The next moment of a timer, on the system's clock.
     fn next_timer(&self) -> Option<Instant> {
-        let timer = self.core.wheel.borrow().next_deadline()?;
+        let timer = self.core.wheel.borrow_mut().next_deadline()?;
         Some(self.core.clock.to_system(timer))
     }
 

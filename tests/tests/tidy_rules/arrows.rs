@@ -4,7 +4,7 @@ use super::text::{Source, line_of};
 
 /// From the bottom up: what shares a number may name each other.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["primitives", "random", "sys", "observe"]),
+    (0, &["primitives", "random", "sys", "tries", "observe"]),
     (1, &["driver"]),
     (2, &["task", "scheduler", "wheel", "cores"]),
     (3, &["context"]),

@@ -50,7 +50,8 @@ impl Opened {
 pub(super) fn read(driver: Driver, job: &Job) -> io::Result<Measured> {
     let runtime = Builder::new().driver(driver).build()?;
     let measured = runtime.block_on(read_all(job.clone()))?;
-    let calls = (driver == Driver::Uring).then(|| runtime.metrics().enters);
+    let metrics = runtime.metrics();
+    let calls = (driver == Driver::Uring).then_some(metrics.enters + metrics.attempts);
     Ok(Measured { calls, ..measured })
 }
 

@@ -43,7 +43,7 @@ use super::bell::{Bell, Wire};
 use super::blocking::{BlockingPool, Work};
 use super::staging::Staging;
 use super::{
-    Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Refusal, Wait, control,
+    Capabilities, Config, Descriptor, DriverCounters, Key, Operation, Refusal, Wait, calls, control,
 };
 use crate::sys;
 use armed_bell::ArmedBell;
@@ -137,6 +137,13 @@ impl Uring {
     #[inline]
     pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
         self.staging.submit(key, operation);
+    }
+
+    /// See [`Driver::try_at_once`](crate::driver::Driver::try_at_once).
+    #[inline]
+    pub(crate) fn try_at_once(&mut self, operation: &Operation) -> Option<i32> {
+        self.counters.attempts += 1;
+        calls::read_from_cache(operation)
     }
 
     pub(crate) fn take_back(&mut self, key: Key) -> bool {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use super::super::budget;
 use super::super::waiting::poll_wait;
 use super::{
     ReserveError, SendError, Shared, TrySendError, closed, join_senders, leave_line, leave_senders,
@@ -144,6 +145,15 @@ impl<T> Sender<T> {
         self.shared.borrow().free
     }
 
+    /// True if there was a place that nobody waits for, and budget to take it.
+    #[inline]
+    fn take_place(&self) -> bool {
+        let mut state = self.shared.borrow_mut();
+        let is_taken = state.free > 0 && !state.closed && budget::take();
+        state.free -= usize::from(is_taken);
+        is_taken
+    }
+
     fn place(&self) -> Place<'_, T> {
         Place {
             sender: self,
@@ -154,7 +164,16 @@ impl<T> Sender<T> {
 
 impl<T> Place<'_, T> {
     /// Ready with true when a place is ours, with false when the channel is closed.
+    #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.entry.is_none() && self.sender.take_place() {
+            return Poll::Ready(true);
+        }
+        self.poll_in_line(cx)
+    }
+
+    #[inline(never)]
+    fn poll_in_line(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let cell = &self.sender.shared;
         let granted = ready!(poll_wait(
             cell,
@@ -187,6 +206,7 @@ impl<T> Drop for Place<'_, T> {
 impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         assert!(this.message.is_some(), "polled after it had resolved");

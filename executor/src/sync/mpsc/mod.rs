@@ -96,18 +96,21 @@ impl<T> State<T> {
     }
 
     /// Queues a message that has a place, and returns whom to wake.
+    #[inline]
     fn push(&mut self, message: T) -> Option<Waiter> {
         self.messages.push_back(message);
         self.receiving.take()
     }
 
     /// Takes a message out and returns it with whom to wake: the sender that gets its place.
+    #[inline]
     fn pop(&mut self) -> Option<(T, Option<Waiter>)> {
         let message = self.messages.pop_front()?;
         Some((message, self.free_place()))
     }
 
     /// Gives a place to the sender that waits longest and returns whom to wake.
+    #[inline]
     fn free_place(&mut self) -> Option<Waiter> {
         self.bound?;
         let first = self.sending.grant_first(());

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::super::waiting::poll_wait_alone;
-use super::{Shared, TryRecvError, close};
+use super::{Shared, TryRecvError, Waiter, close};
 
 /// The receiving half of a [`channel`](super::channel) or of an
 /// [`unbounded`](super::unbounded()) one. A [`Stream`] of the messages, too.
@@ -28,19 +28,22 @@ impl<T> Receiver<T> {
     /// # Cancellation
     ///
     /// Dropping this future loses no message: it takes one only when it resolves.
-    pub async fn recv(&mut self) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    // No `async fn`: a state of its own for each message would cost as much as the channel does.
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+        poll_fn(|cx| self.poll_recv(cx))
     }
 
     /// [`recv`](Receiver::recv) for futures written by hand; wakes the task that polled last.
+    #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        ready!(poll_wait_alone(
+        let popped = ready!(poll_wait_alone(
             &self.shared,
             |state| &mut state.receiving,
             cx,
             |state| !state.messages.is_empty() || state.is_finished(),
+            |state| state.pop(),
         ));
-        Poll::Ready(self.pop())
+        Poll::Ready(give_place(popped))
     }
 
     /// Takes the next message if there is one.
@@ -72,12 +75,19 @@ impl<T> Receiver<T> {
     }
 
     fn pop(&mut self) -> Option<T> {
-        let (message, next) = self.shared.borrow_mut().pop()?;
-        if let Some(waiter) = next {
-            waiter.wake();
-        }
-        Some(message)
+        let popped = self.shared.borrow_mut().pop();
+        give_place(popped)
     }
+}
+
+/// The message, after whoever gets its place was woken.
+#[inline]
+fn give_place<T>(popped: Option<(T, Option<Waiter>)>) -> Option<T> {
+    let (message, next) = popped?;
+    if let Some(waiter) = next {
+        waiter.wake();
+    }
+    Some(message)
 }
 
 impl<T> Stream for Receiver<T> {
