@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    krug_benches::run_as_bench("echo")
+    krug_benches::run_as_bench("echo", krug_built::how!())
 }

@@ -2,16 +2,16 @@
 //!
 //! ```console
 //! cargo run --release -p krug-benches -- all --quick                        # does it run?
-//! cargo bench -p krug-benches --bench echo -- --peer tokio --pairs 7        # a number worth telling
-//! cargo bench -p krug-benches --bench echo -- --driver epoll --peer tokio   # readiness against readiness
-//! cargo bench -p krug-benches --bench echo -- --peer krug-epoll             # our drivers against each other
+//! cargo run --profile bench -p krug-benches -- echo --peer tokio            # a number worth telling
+//! cargo run --profile bench -p krug-benches -- echo --driver epoll          # readiness against readiness
+//! cargo run --profile bench -p krug-benches -- echo --peer krug-epoll       # our drivers against each other
 //! cargo bench -p krug-benches --bench nop -- --instructions                 # repeatable to the instruction
-//! cargo run --release -p krug-benches -- tasks --peer tokio                 # what tasks cost before there is any I/O
-//! cargo run --release -p krug-benches -- latency --rate 2000                # of one connection, also at a fixed rate
+//! cargo run --profile bench -p krug-benches -- tasks --peer tokio           # what tasks cost before there is any I/O
+//! cargo run --profile bench -p krug-benches -- latency --rate 2000          # of one connection, also at a fixed rate
 //! cargo bench -p krug-benches --bench sim                                   # what a simulation costs
-//! cargo run --release -p krug-benches -- files                              # ways to read a file
-//! cargo run --release -p krug-benches -- log                                # ways to append to a log
-//! cargo run --release -p krug-benches -- many-pipes                         # ways to read many pipes
+//! cargo run --profile bench -p krug-benches -- files                        # ways to read a file
+//! cargo run --profile bench -p krug-benches -- log                          # ways to append to a log
+//! cargo run --profile bench -p krug-benches -- many-pipes                   # ways to read many pipes
 //! cargo run --release -p krug-benches -- report out.jsonl                   # tables and pictures of what --json has kept
 //! cargo run --release -p krug-benches -- instructions --check               # the gate
 //! ```
@@ -37,13 +37,14 @@
 //! Files and pipes are read by *models*: each of the ways that Linux has had for it, from a thread that waits to a
 //! ring, as a small program of its own that goes on after short reads and signals, and whose data is checked. Where a model
 //! cannot go on, the output says so.
+//!
 //! # How it shows
 //!
 //! Tables go to standard output. With `--json` every result is kept as a line, and `report` makes Markdown and SVG of such lines. While scenarios run, a
 //! line on the terminal says how far they are. `benches/README.md` says how to read all of it.
 //!
-//! `cargo bench` builds with fat link-time optimisation and one codegen unit; `cargo run --release`
-//! does not. The first is for numbers, the second for looking.
+//! `--profile bench`, which `cargo bench` takes, too, builds with fat link-time optimisation and one codegen unit; `--release` does not.
+//! The first is for numbers, the second for looking; every result says how it was built.
 
 mod file_models;
 mod floor;
@@ -60,10 +61,10 @@ use std::process::ExitCode;
 use options::{Options, Parsed};
 use report::Refusal;
 
-/// Runs what the arguments name; they are described by `--help`.
-pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+/// Runs what the arguments name; they are described by `--help`. `built` says how the program was compiled.
+pub fn run(arguments: impl Iterator<Item = String>, built: &str) -> ExitCode {
     match options::parse(arguments) {
-        Ok(Parsed::Run(options)) => run_scenarios(&options),
+        Ok(Parsed::Run(options)) => run_scenarios(&options, built),
         Ok(Parsed::Report(request)) => write_report(&request),
         Ok(Parsed::Help) => {
             print!("{}", options::help());
@@ -78,7 +79,7 @@ pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
 
 /// The entry of a bench target: the scenario is fixed, and only `cargo bench` (which passes
 /// `--bench`) measures at length.
-pub fn run_as_bench(scenario: &str) -> ExitCode {
+pub fn run_as_bench(scenario: &str, built: &str) -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let measures = arguments.iter().any(|argument| argument == "--bench");
     arguments.retain(|argument| argument != "--bench");
@@ -92,7 +93,7 @@ pub fn run_as_bench(scenario: &str) -> ExitCode {
     if !measures {
         arguments.push("--quick".to_owned());
     }
-    run(std::iter::once(scenario.to_owned()).chain(arguments))
+    run(std::iter::once(scenario.to_owned()).chain(arguments), built)
 }
 
 fn write_report(request: &report::Request) -> ExitCode {
@@ -116,8 +117,8 @@ fn write_report(request: &report::Request) -> ExitCode {
     }
 }
 
-fn run_scenarios(options: &Options) -> ExitCode {
-    let outcome = scenarios::run(options);
+fn run_scenarios(options: &Options, built: &str) -> ExitCode {
+    let outcome = scenarios::run(options, built);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

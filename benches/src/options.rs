@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::harness::arguments::{self, positive, seconds};
 use crate::report;
 use crate::scenarios::{self, Scenario};
 
@@ -34,10 +35,12 @@ options
                       the noise); models: names of models, default all
   --subject NAME      compare what: krug (default) or one of the above
   --seconds S         measured time of one run, default 1
-  --connections N     echo, sim: default 50; hog: at most 16
+  --connections N     default 50; hog: at most 16; echo: only with so many
   --users N           models: only with so many users
-  --bytes N           echo, hog, sim: size of a message, default 64
-  --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
+  --bytes N           size of a message, default 64; echo: only of this size
+  --in-flight N       echo: messages sent at once on each connection, default first 1, then 16.
+                      Without these three echo measures 50 connections so, then 1000, 10000 and 1,
+                      and then 50 with 16 KiB
   --file-bytes N      files: size of the file, default 268435456 (--quick: 8388608)
   --dir PATH          files, log: where to make files for a while, default beside this program
   --operations N      of one run, default 1000000; scenarios of slower ones do one for so many
@@ -50,6 +53,7 @@ options
 
 columns of echo
   server load, generator  shares of the time for which each was on its core
+  p50, p99                from when the messages of a connection could be sent until all are back
   threads                 of a process that does nothing but serve, at work
   calls per msg           system calls of that process, for each message, once connected; exact, but
                           counted in a pass of its own, in which the process is stopped at each of
@@ -73,6 +77,8 @@ pub(crate) struct Options {
     /// Of a curve over the number of users: only this point.
     pub(crate) users: Option<usize>,
     pub(crate) bytes: usize,
+    /// Whether connections, size or messages in flight were asked for.
+    pub(crate) is_traffic_given: bool,
     /// Messages sent at once on each connection; one comparison for each.
     pub(crate) in_flight: Vec<usize>,
     pub(crate) operations: u64,
@@ -103,6 +109,9 @@ pub(crate) enum Parsed {
     Help,
 }
 
+/// Options without a value.
+const SWITCHES: &[&str] = &["--quick", "--instructions", "--check", "--bless"];
+
 const DRIVERS: &[&str] = &["uring", "epoll"];
 
 impl Options {
@@ -118,6 +127,7 @@ impl Options {
             connections: 50,
             users: None,
             bytes: 64,
+            is_traffic_given: false,
             in_flight: vec![1, 16],
             operations: 1_000_000,
             file_bytes: 256 << 20,
@@ -153,6 +163,7 @@ impl Options {
     }
 
     fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        self.is_traffic_given |= ["--connections", "--bytes", "--in-flight"].contains(&name);
         match name {
             "--pairs" => self.pairs = positive(name, &value)?,
             "--peer" => self.peers.push(value),
@@ -162,7 +173,7 @@ impl Options {
                 let drivers = DRIVERS.join(" or ");
                 return Err(format!("`--driver` wants {drivers}, not `{value}`"));
             }
-            "--seconds" => self.measured = seconds(&value)?,
+            "--seconds" => self.measured = seconds(name, &value)?,
             "--connections" => self.connections = positive(name, &value)?,
             "--users" => self.users = Some(positive(name, &value)?),
             "--bytes" => self.bytes = positive(name, &value)?,
@@ -183,8 +194,17 @@ impl Options {
         Ok(())
     }
 
+    /// One of [`SWITCHES`].
+    fn switch(&mut self, name: &str) {
+        match name {
+            "--instructions" => self.instructions = true,
+            "--check" => self.check = true,
+            "--bless" => self.bless = true,
+            _ => self.quick = true,
+        }
+    }
+
     fn make_quick(&mut self) {
-        self.quick = true;
         self.pairs = self.pairs.min(2);
         self.measured = self.measured.min(Duration::from_millis(150));
         self.warm_up = Duration::from_millis(50);
@@ -195,60 +215,27 @@ impl Options {
 
 pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> {
     let mut arguments = arguments.peekable();
-    let Some(scenario) = arguments.next() else {
-        return Err("no scenario given".to_owned());
-    };
-    if scenario == "--help" || scenario == "-h" {
-        return Ok(Parsed::Help);
-    }
-    if scenario == REPORT {
+    if arguments.next_if(|word| word == REPORT).is_some() {
         let request = report::Request::parse(arguments)?;
         return Ok(request.map_or(Parsed::Help, Parsed::Report));
     }
     let names = scenarios::ALL.iter().map(|known| known.name);
     let names: Vec<_> = names.chain([scenarios::EVERY]).collect();
-    if !names.contains(&scenario.as_str()) {
-        return Err(format!(
-            "no scenario is called `{scenario}`: there are {}",
-            names.join(", ")
-        ));
-    }
-    let mut options = Options::of(scenario);
-    let mut quick = false;
-    while let Some(name) = arguments.next() {
-        match name.as_str() {
-            "--help" | "-h" => return Ok(Parsed::Help),
-            "--quick" => quick = true,
-            "--instructions" => options.instructions = true,
-            "--check" => options.check = true,
-            "--bless" => options.bless = true,
-            _ => {
-                let value = arguments
-                    .next()
-                    .ok_or_else(|| format!("`{name}` wants a value"))?;
-                options.set(&name, value)?;
-            }
+    let Some(arguments) = arguments::read(arguments, &names, SWITCHES)? else {
+        return Ok(Parsed::Help);
+    };
+    let mut options = Options::of(arguments.scenario);
+    for (name, value) in arguments.options {
+        match value {
+            Some(value) => options.set(&name, value)?,
+            None => options.switch(&name),
         }
     }
-    if quick {
+    // It has the last word, wherever it stands.
+    if options.quick {
         options.make_quick();
     }
     Ok(Parsed::Run(Box::new(options)))
-}
-
-fn positive(name: &str, value: &str) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("`{name}` wants a number above 0, not `{value}`"))
-}
-
-fn seconds(value: &str) -> Result<Duration, String> {
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| *number > 0.0 && *number <= 3600.0);
-    number
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("`--seconds` wants a number up to 3600, not `{value}`"))
 }
 
 #[cfg(test)]

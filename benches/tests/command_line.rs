@@ -47,6 +47,30 @@ fn threads_and_system_calls_stand_beside_the_speed_of_all() {
     }
 }
 
+#[test]
+fn more_connections_than_one_process_may_have_both_ends_of_are_served_by_another_one() {
+    let line = "echo --quick --pairs 1 --in-flight 1 --driver epoll --peer tokio --connections";
+    let limited = |descriptors: usize, connections: usize| {
+        let shell = format!(
+            "ulimit -n {descriptors}; exec {} {line} {connections}",
+            env!("CARGO_BIN_EXE_krug-benches")
+        );
+        let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let complaints = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}{complaints}");
+        told
+    };
+    let told = limited(300, 150);
+    for words in ["processes of their own", "× 150 connections", "/ tokio: "] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+    let told = limited(300, 999);
+    for words in ["200 connections instead of 999", "/ tokio: "] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+}
+
 fn number(line: &str, name: &str) -> f64 {
     let (_, rest) = line.split_once(&format!("\"{name}\":")).expect(line);
     let end = rest.find([',', '}']).unwrap();
@@ -266,4 +290,18 @@ fn what_is_counted_runs_by_its_name_and_nothing_else_does() {
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains("`laziness`"), "{complaint}");
+}
+
+#[test]
+fn programs_that_are_not_installed_are_named_with_what_brings_them() {
+    let output = Command::new(env!("CARGO_BIN_EXE_krug-benches"))
+        .args(["confirm", "--quick"])
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    for words in ["apt-get install wrk", "install fio", "install redis-tools"] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
 }

@@ -534,8 +534,8 @@ fn the_scenario_tells_of_every_model() {
         let points = kept.lines().filter(|line| line.contains(&series));
         assert_eq!(
             points.count(),
-            3 * 3,
-            "{name}: three pictures of three points"
+            4 * 3,
+            "{name}: four pictures of three points"
         );
     }
     for line in kept.lines() {

@@ -61,6 +61,7 @@ fn everything() -> Vec<Source> {
         "tests/tests",
         "benches/src",
         "benches/benches",
+        "benches/built",
         "benches/counted",
         "benches/tests",
         "benches/peers/src",

@@ -1,12 +1,11 @@
 //! Runs of all peers in turn, and what is told of them.
 
 use std::io;
-use std::thread;
 
 use krug_benches::harness::machine::Machine;
-use krug_benches::harness::pairs::{Runs, Who, interleave};
+use krug_benches::harness::pairs::{Runs, interleave};
 use krug_benches::harness::report::{self, Comparison, Line};
-use krug_benches::harness::serving::pin;
+use krug_benches::harness::serving::on_first_core;
 use krug_benches::harness::statistics::Summary;
 
 use crate::options::Options;
@@ -42,8 +41,7 @@ impl Contest<'_> {
         peers: &[&'static Peer],
     ) -> io::Result<()> {
         self.hold(peers, |peer| {
-            let work = work.clone();
-            let took = on_first_core(peer, move || (peer.run)(&work))?;
+            let took = on_first_core(|| (peer.run)(work))?;
             Ok(Run {
                 rate: per_second(&took),
                 measures: vec![(
@@ -76,14 +74,10 @@ impl Contest<'_> {
             }
         }
         let runs = interleave(pairs, baselines.len(), |who| {
-            let peer = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => baselines[index],
-            };
+            let peer = who.of(subject, &baselines);
             run(peer).map_err(|error| named(peer, error))
         })?;
-        self.tell(subject, &runs.subject)?;
-        for (peer, runs) in baselines.iter().zip(&runs.baselines) {
+        for (peer, runs) in runs.rows(subject, &baselines) {
             self.tell(peer, runs)?;
         }
         for (index, peer) in baselines.iter().enumerate() {
@@ -92,9 +86,12 @@ impl Contest<'_> {
         Ok(())
     }
 
+    fn scenario(&self) -> String {
+        format!("peers-{}", self.scenario)
+    }
+
     fn line(&self, kind: &str) -> Line {
-        let scenario = format!("peers-{}", self.scenario);
-        let mut line = Line::of(self.machine, &scenario, kind);
+        let mut line = Line::of(self.machine, &self.scenario(), kind);
         line.text("what", &self.what);
         line
     }
@@ -136,34 +133,11 @@ impl Contest<'_> {
         runs: &Runs<Run>,
         index: usize,
     ) -> io::Result<()> {
-        let ratios = runs.ratios(index, |run| run.rate);
-        let comparison = Comparison {
-            subject: subject.name.to_owned(),
-            baseline: baseline.name.to_owned(),
-            ratios: Summary::of(&ratios),
-            resolution: self.resolution,
-        };
+        let sides = (subject.name, (index, baseline.name));
+        let comparison = Comparison::of(runs, sides, self.resolution, |run| run.rate);
         println!("{}", comparison.describe());
-        let mut line = self.line("comparison");
-        line.text("peer", subject.name)
-            .text("baseline", baseline.name);
-        line.number("resolution", self.resolution);
-        line.numbers("ratios", ratios);
+        let mut line = comparison.line(self.machine, &self.scenario());
+        line.text("what", &self.what);
         self.keep(&line)
     }
-}
-
-/// On a thread of its own: a runtime leaves nothing behind for the next one.
-pub(crate) fn on_first_core<T: Send + 'static>(
-    peer: &Peer,
-    run: impl FnOnce() -> Result<T, Cannot> + Send + 'static,
-) -> Result<T, Cannot> {
-    let thread = thread::Builder::new().name(peer.name.to_owned());
-    let running = thread.spawn(move || {
-        pin(0)?;
-        run()
-    })?;
-    running
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("its thread panicked").into()))
 }

@@ -5,7 +5,6 @@
 //! documentation that says so.
 
 mod contest;
-mod limits;
 mod options;
 mod peers;
 mod scenarios;
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match scenarios::run(&options) {
+    match scenarios::run(&options, krug_built::how!()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: {error}", options.scenario);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use krug_benches::harness::arguments::{self, positive, seconds};
+
 use crate::peers;
 use crate::scenarios;
 
@@ -58,6 +60,9 @@ pub(crate) enum Parsed {
     Help,
 }
 
+/// The only option without a value.
+const QUICK: &str = "--quick";
+
 /// By how much `--quick` divides what a run does.
 const QUICKER: u64 = 50;
 
@@ -98,7 +103,7 @@ impl Options {
                 return Err(format!("no peer is called `{value}`: there are {names}"));
             }
             "--pairs" => self.pairs = positive(name, &value)?,
-            "--seconds" => self.measured = seconds(&value)?,
+            "--seconds" => self.measured = seconds(name, &value)?,
             "--connections" => self.connections = Some(positive(name, &value)?),
             "--bytes" => self.bytes = positive(name, &value)?,
             "--in-flight" => self.in_flight = vec![positive(name, &value)?],
@@ -112,7 +117,6 @@ impl Options {
     }
 
     fn make_quick(&mut self) {
-        self.quick = true;
         self.pairs = self.pairs.min(2);
         self.measured = self.measured.min(Duration::from_millis(150));
         self.warm_up = Duration::from_millis(20);
@@ -120,36 +124,20 @@ impl Options {
 }
 
 pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> {
-    let mut arguments = arguments;
-    let Some(scenario) = arguments.next() else {
-        return Err("no scenario given".to_owned());
-    };
-    if scenario == "--help" || scenario == "-h" {
-        return Ok(Parsed::Help);
-    }
     let known = scenarios::ALL.iter().map(|known| known.name);
     let known: Vec<_> = known.chain([scenarios::EVERY]).collect();
-    if !known.contains(&scenario.as_str()) {
-        let known = known.join(", ");
-        return Err(format!(
-            "no scenario is called `{scenario}`: there are {known}"
-        ));
-    }
-    let mut options = Options::of(scenario);
-    let mut quick = false;
-    while let Some(name) = arguments.next() {
-        match name.as_str() {
-            "--help" | "-h" => return Ok(Parsed::Help),
-            "--quick" => quick = true,
-            _ => {
-                let value = arguments
-                    .next()
-                    .ok_or_else(|| format!("`{name}` wants a value"))?;
-                options.set(&name, value)?;
-            }
+    let Some(arguments) = arguments::read(arguments, &known, &[QUICK])? else {
+        return Ok(Parsed::Help);
+    };
+    let mut options = Options::of(arguments.scenario);
+    for (name, value) in arguments.options {
+        match value {
+            Some(value) => options.set(&name, value)?,
+            None => options.quick = true,
         }
     }
-    if quick {
+    // It has the last word, wherever it stands.
+    if options.quick {
         options.make_quick();
     }
     Ok(Parsed::Run(Box::new(options)))
@@ -157,21 +145,6 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, S
 
 fn names() -> Vec<&'static str> {
     peers::ALL.iter().map(|peer| peer.name).collect()
-}
-
-fn positive(name: &str, value: &str) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("`{name}` wants a number above 0, not `{value}`"))
-}
-
-fn seconds(value: &str) -> Result<Duration, String> {
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| *number > 0.0 && *number <= 3600.0);
-    number
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("`--seconds` wants a number up to 3600, not `{value}`"))
 }
 
 #[cfg(test)]

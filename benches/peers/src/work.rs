@@ -31,6 +31,44 @@ pub(crate) enum Work {
     Unix(Trips),
 }
 
+/// Does some work by what a runtime calls it: that is the same for all of them but for names. With `spawn` before it a future is a
+/// task; the others are functions.
+macro_rules! on_runtime {
+    (
+        $work:expr, spawn: [$($spawn:tt)+], yield_now: [$($yield_now:tt)+], sleep: [$($sleep:tt)+],
+        channel: $channel:expr, read: $read:expr, pipes: $pipes:expr, unix: $unix:expr $(,)?
+    ) => {
+        match $work {
+            $crate::work::Work::Nothing => Ok($crate::work::Took::default()),
+            $crate::work::Work::SpawnInBatches(count) => {
+                Ok($crate::work::spawn_in_batches(*count, || $($spawn)+(async {})).await)
+            }
+            $crate::work::Work::SpawnOneByOne(count) => {
+                Ok($crate::work::spawn_one_by_one(*count, || $($spawn)+(async {})).await)
+            }
+            $crate::work::Work::Yield(count, tasks) => {
+                let yielding = |each| {
+                    $($spawn)+(async move {
+                        for _ in 0..each {
+                            $($yield_now)+().await;
+                        }
+                    })
+                };
+                Ok($crate::work::yields(*count, *tasks, yielding).await)
+            }
+            $crate::work::Work::Channel(count) => $channel(*count).await,
+            $crate::work::Work::Sleep(count) => {
+                let sleeping = |time| $($spawn)+($($sleep)+(time));
+                Ok($crate::work::sleeps(*count, sleeping).await)
+            }
+            $crate::work::Work::Read(reads) => $read(reads).await,
+            $crate::work::Work::Pipe(trips) => $pipes(*trips).await,
+            $crate::work::Work::Unix(trips) => $unix(*trips).await,
+        }
+    };
+}
+pub(crate) use on_runtime;
+
 /// Tasks that are spawned before the first of them is joined.
 const BATCH: u64 = 64;
 /// In milliseconds.

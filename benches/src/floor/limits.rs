@@ -1,23 +1,6 @@
-//! What this process may have, and what this thread has cost.
+//! What this process may have, and with whom it ends.
 
 use std::io;
-use std::time::Duration;
-
-/// How long the calling thread was on a processor so far, to the moment.
-pub(crate) fn time_of_thread() -> io::Result<Duration> {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the kernel writes one `timespec` into `time`, which lives on.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    if status == 0 {
-        // Neither is ever negative, and there are fewer than 10⁹ nanoseconds.
-        Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
 
 /// Lets this process have as many descriptors as the system grants it; says how many.
 pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
@@ -61,25 +44,7 @@ fn prctl(request: libc::c_int, number: libc::c_ulong) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-    use std::time::Instant;
-
     use super::*;
-
-    #[test]
-    fn a_thread_that_sleeps_costs_nothing_and_one_that_works_does() {
-        let worked = thread::spawn(|| {
-            let before = time_of_thread().unwrap();
-            while time_of_thread().unwrap() - before < Duration::from_millis(3) {
-                std::hint::spin_loop();
-            }
-            let (begin, before) = (Instant::now(), time_of_thread().unwrap());
-            thread::sleep(Duration::from_millis(50));
-            (begin.elapsed(), time_of_thread().unwrap() - before)
-        });
-        let (slept, cost) = worked.join().unwrap();
-        assert!(cost < slept, "{cost:?} of {slept:?}");
-    }
 
     #[test]
     fn the_limit_of_descriptors_is_known_and_stays_where_it_was_raised_to() {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
+
 use super::connections::{Connections, Kind};
 use super::ring::Ring;
 use super::system;
@@ -39,6 +41,10 @@ pub struct Generated {
     pub load_busy: Duration,
     /// Of the whole run, warm-up included: what system calls of the server are divided by.
     pub messages_of_run: u64,
+    /// Half of the messages that were sent at once came back within this time.
+    pub p50: Duration,
+    /// The same of 99 in 100.
+    pub p99: Duration,
 }
 
 /// What a server was seen to do between two moments at which nothing was under way, so that calls and messages belong together.
@@ -51,11 +57,12 @@ pub(crate) struct Counted {
 }
 
 /// How far a connection has come with what it sends.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Progress {
     sent: usize,
     received: usize,
     round: u64,
+    began: Instant,
 }
 
 struct Generator {
@@ -65,7 +72,14 @@ struct Generator {
     bytes: usize,
     length: usize,
     rounds: u64,
+    /// The clock is read once for all that has come back meanwhile: one that is late makes all of them late.
+    now: Instant,
+    /// Of rounds, in nanoseconds.
+    latencies: Histogram<u64>,
 }
+
+/// Longer ones are counted as this.
+const LATENCY_MAX: u64 = 60_000_000_000;
 
 /// A point in time, in every measure.
 struct Mark {
@@ -86,9 +100,15 @@ pub(crate) fn generate(load: &Load) -> io::Result<Generated> {
         rounds,
     };
     generator.run_for(load.warm_up)?;
+    generator.latencies.clear();
     let start = mark(generator.rounds);
     generator.run_until(start.at + load.measured)?;
     let end = mark(generator.rounds);
+    let quantile = |quantile| {
+        let nanoseconds = generator.latencies.value_at_quantile(quantile);
+        Duration::from_nanos(nanoseconds)
+    };
+    let (p50, p99) = (quantile(0.5), quantile(0.99));
     generator.finish()?;
     let in_flight = load.in_flight as u64;
     Ok(Generated {
@@ -97,6 +117,8 @@ pub(crate) fn generate(load: &Load) -> io::Result<Generated> {
         server_busy: end.server.saturating_sub(start.server),
         load_busy: end.load.saturating_sub(start.load),
         messages_of_run: generator.rounds * in_flight,
+        p50,
+        p99,
     })
 }
 
@@ -133,13 +155,23 @@ impl Generator {
                 *byte = (place * 31 + index * 7) as u8;
             }
         }
+        let now = Instant::now();
+        let begun = Progress {
+            sent: 0,
+            received: 0,
+            round: 0,
+            began: now,
+        };
+        let latencies = Histogram::new_with_bounds(1, LATENCY_MAX, 2).map_err(io::Error::other)?;
         Ok(Generator {
             ring: Ring::new(load.connections * 2)?,
             connections,
-            progress: vec![Progress::default(); load.connections],
+            progress: vec![begun; load.connections],
             bytes: load.bytes,
             length,
             rounds: 0,
+            now,
+            latencies,
         })
     }
 
@@ -150,6 +182,7 @@ impl Generator {
             sent: 0,
             received: 0,
             round: progress.round + 1,
+            began: self.now,
         };
         let stamp = progress.round.to_le_bytes();
         for message in self.connections.outgoing_mut(index).chunks_mut(self.bytes) {
@@ -163,14 +196,15 @@ impl Generator {
 
     /// Begins on all connections, and goes on.
     fn run_for(&mut self, time: Duration) -> io::Result<()> {
+        self.now = Instant::now();
         for index in 0..self.connections.len() {
             self.begin_round(index)?;
         }
-        self.run_until(Instant::now() + time)
+        self.run_until(self.now + time)
     }
 
     fn run_until(&mut self, end: Instant) -> io::Result<()> {
-        while Instant::now() < end {
+        while self.now < end {
             self.turn(true)?;
         }
         Ok(())
@@ -187,6 +221,7 @@ impl Generator {
     fn turn(&mut self, goes_on: bool) -> io::Result<()> {
         let mut completed = Vec::with_capacity(self.connections.len() * 2);
         self.ring.turn(1, &mut completed)?;
+        self.now = Instant::now();
         for completion in completed {
             let (index, kind, result) = self.connections.completed(completion);
             self.advance(index, kind, result?, goes_on)?;
@@ -227,6 +262,9 @@ impl Generator {
             return Err(io::Error::other("the server sent back something else"));
         }
         self.rounds += 1;
+        let latency = self.now.duration_since(progress.began).as_nanos();
+        let nanoseconds = u64::try_from(latency).unwrap_or(u64::MAX);
+        self.latencies.saturating_record(nanoseconds);
         if goes_on {
             self.begin_round(index)
         } else {

@@ -72,17 +72,38 @@ pub(crate) fn thread_time() -> Duration {
     time_of(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
+/// The same of another process; nothing if there is none with this number.
+pub(crate) fn time_of_process(process: u32) -> Option<Duration> {
+    let process = libc::pid_t::try_from(process).ok()?;
+    let mut clock = 0;
+    // SAFETY: a number is written into `clock`, which lives on.
+    let status = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) };
+    if status == 0 { read_clock(clock) } else { None }
+}
+
+/// How many of its ticks the system counts in a second.
+pub(crate) fn ticks_in_a_second() -> u64 {
+    // SAFETY: a plain number.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).expect("Linux has ticks")
+}
+
 fn time_of(clock: libc::clockid_t) -> Duration {
+    read_clock(clock).expect("Linux has these clocks")
+}
+
+fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
     // SAFETY: a time is plain numbers, for which all zeros are valid.
     let mut time: libc::timespec = unsafe { mem::zeroed() };
     // SAFETY: the kernel writes into `time`, which lives on.
     let status = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    assert_eq!(status, 0, "Linux has these clocks");
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
-    Duration::new(
-        seconds.expect("time that has passed"),
-        nanoseconds.expect("less than a second"),
-    )
+    (status == 0).then(|| {
+        Duration::new(
+            seconds.expect("time that has passed"),
+            nanoseconds.expect("less than a second"),
+        )
+    })
 }
 
 /// How many threads there are in the process of a thread, itself among them; those that the kernel
@@ -111,9 +132,10 @@ pub(crate) fn use_cubic(socket: &impl AsFd) -> io::Result<()> {
     }
 }
 
-/// The same for the connections that a listener of this process will accept: they inherit it. The
-/// listener is found by its address, so that no server needs a way to give it out.
-pub(crate) fn use_cubic_on_listener(address: SocketAddr) -> io::Result<()> {
+/// Makes a listener of this process the same for all servers: its connections inherit that congestion control, and as many as the
+/// kernel allows may wait to be accepted, else of many thousands some are dropped and try again after a second. The listener is found
+/// by its address, so that no server needs a way to give it out.
+pub(crate) fn prepare_listener(address: SocketAddr) -> io::Result<()> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let Some(number) = entry?
             .file_name()
@@ -127,7 +149,12 @@ pub(crate) fn use_cubic_on_listener(address: SocketAddr) -> io::Result<()> {
         }
         // SAFETY: the descriptor belongs to a server that waits for connections from this process, of
         // which there are none yet: it stays open until the call is over.
-        return use_cubic(&unsafe { BorrowedFd::borrow_raw(number) });
+        use_cubic(&unsafe { BorrowedFd::borrow_raw(number) })?;
+        // SAFETY: plain numbers.
+        return match unsafe { libc::listen(number, c_int::from(u16::MAX)) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
     }
     Err(io::Error::other(format!(
         "nobody here listens on {address}"
@@ -180,6 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_sleeps_costs_nothing_and_one_that_works_does() {
+        let worked = std::thread::spawn(|| {
+            let before = thread_time();
+            while thread_time() - before < Duration::from_millis(3) {
+                std::hint::spin_loop();
+            }
+            let (begin, before) = (std::time::Instant::now(), thread_time());
+            std::thread::sleep(Duration::from_millis(50));
+            (begin.elapsed(), thread_time() - before)
+        });
+        let (slept, cost) = worked.join().unwrap();
+        assert!(cost < slept, "{cost:?} of {slept:?}");
+    }
+
+    #[test]
     fn what_a_thread_has_worked_counts_for_its_process_also_when_it_has_ended() {
         let before = process_time();
         let worked = std::thread::spawn(|| {
@@ -222,8 +264,8 @@ mod tests {
     fn a_listener_of_this_process_is_found_by_its_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        use_cubic_on_listener(address).unwrap();
+        prepare_listener(address).unwrap();
         drop(listener);
-        assert!(use_cubic_on_listener(address).is_err());
+        assert!(prepare_listener(address).is_err());
     }
 }

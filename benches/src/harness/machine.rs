@@ -14,7 +14,7 @@ pub struct Machine {
     pub kernel: String,
     /// Of the folder in which the program runs, and whether it differs from it.
     pub commit: String,
-    /// Optimised or not, and with which flags.
+    /// Optimised or not, how it was linked, and with which flags.
     pub build: String,
     /// Of the packages that are compared.
     pub versions: String,
@@ -23,12 +23,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn look() -> Machine {
-        Machine::look_with(LOCK, &["krug", "io-uring", "tokio"])
+    pub(crate) fn look(built: &str) -> Machine {
+        Machine::look_with(built, LOCK, &["krug", "io-uring", "tokio"])
     }
 
-    /// Looks, and reads the versions of these packages off the text of a lock file.
-    pub fn look_with(lock: &str, packages: &[&str]) -> Machine {
+    /// Looks, and reads the versions of these packages off the text of a lock file. `built` says how the program was compiled.
+    pub fn look_with(built: &str, lock: &str, packages: &[&str]) -> Machine {
         let version = |name| version_in(lock, name).unwrap_or("unknown");
         let versions: Vec<String> = packages
             .iter()
@@ -39,7 +39,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: first_word("/proc/sys/kernel/osrelease"),
             commit: commit(),
-            build: build(),
+            build: build(built),
             versions: versions.join(", "),
             load: first_word("/proc/loadavg"),
         }
@@ -101,14 +101,14 @@ fn commit() -> String {
     }
 }
 
-fn build() -> String {
-    let optimised = if cfg!(debug_assertions) {
-        "WITH DEBUG ASSERTIONS"
+fn build(built: &str) -> String {
+    let asserts = if cfg!(debug_assertions) {
+        "WITH DEBUG ASSERTIONS, "
     } else {
-        "optimised"
+        ""
     };
     let flags = option_env!("RUSTFLAGS").unwrap_or("none");
-    format!("{optimised}, RUSTFLAGS {flags}")
+    format!("{asserts}{built}, RUSTFLAGS {flags}")
 }
 
 const LOCK: &str = include_str!("../../../Cargo.lock");
@@ -132,7 +132,12 @@ mod tests {
         assert_eq!(version_in(lock, "io-uring"), Some("0.7.15"));
         assert_eq!(version_in(lock, "io"), None);
         assert!(version_in(LOCK, "tokio").is_some());
-        let machine = Machine::look_with(lock, &["io-uring", "io"]);
+        let machine = Machine::look_with("somehow", lock, &["io-uring", "io"]);
+        assert!(
+            machine.build.contains("somehow, RUSTFLAGS "),
+            "{}",
+            machine.build
+        );
         assert_eq!(machine.versions, "io-uring 0.7.15, io unknown");
     }
 

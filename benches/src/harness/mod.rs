@@ -1,12 +1,14 @@
 //! What all scenarios share: runs in pairs, statistics, and the circumstances of a result. Public for
 //! the comparison with other runtimes, a package of its own.
 
+pub mod apart;
+pub mod arguments;
 pub(crate) mod callgrind;
 pub(crate) mod limit;
 pub mod machine;
 pub(crate) mod meter;
 pub mod pairs;
-pub(crate) mod process;
+pub mod process;
 pub(crate) mod progress;
 pub(crate) mod random;
 pub mod report;

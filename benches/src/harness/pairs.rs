@@ -24,6 +24,16 @@ pub enum Who {
     Baseline(usize),
 }
 
+impl Who {
+    /// The one that this is, of these.
+    pub fn of<C: Copy>(self, subject: C, baselines: &[C]) -> C {
+        match self {
+            Who::Subject => subject,
+            Who::Baseline(index) => baselines[index],
+        }
+    }
+}
+
 /// Runs every baseline, then `pairs` times the subject and every baseline; fewer times, but at least once, when
 /// the time that `--quick` gives a scenario is over.
 ///
@@ -58,6 +68,13 @@ pub fn interleave<T>(
 }
 
 impl<T> Runs<T> {
+    /// Everybody with his runs, the subject first.
+    pub fn rows<C: Copy>(&self, subject: C, baselines: &[C]) -> impl Iterator<Item = (C, &[T])> {
+        let own = std::iter::once((subject, self.subject.as_slice()));
+        let others = self.baselines.iter().map(Vec::as_slice);
+        own.chain(baselines.iter().copied().zip(others))
+    }
+
     /// Ratios of the subject to one baseline, in whatever `measure` reads off a run.
     pub fn ratios(&self, baseline: usize, measure: impl Fn(&T) -> f64) -> Vec<f64> {
         let subject: Vec<f64> = self.subject.iter().map(&measure).collect();
@@ -89,6 +106,11 @@ mod tests {
             runs.ratios(0, |run| *run),
             [3.0 / 2.5, 6.0 / 5.5, 9.0 / 8.5]
         );
+        let rows: Vec<_> = runs.rows('S', &['a', 'b']).collect();
+        assert_eq!(rows[0], ('S', &[3.0, 6.0, 9.0][..]));
+        assert_eq!(rows[2], ('b', &[2.0, 5.0, 8.0, 11.0][..]));
+        assert_eq!(Who::Subject.of('S', &['a', 'b']), 'S');
+        assert_eq!(Who::Baseline(1).of('S', &['a', 'b']), 'b');
     }
 
     #[test]

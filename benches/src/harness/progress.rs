@@ -38,6 +38,11 @@ impl Progress {
         progress
     }
 
+    /// For what tells its steps where somebody else tells how far all is.
+    pub(crate) fn unseen() -> Progress {
+        Progress::on(ProgressDrawTarget::hidden(), "", 0)
+    }
+
     fn on(target: ProgressDrawTarget, what: &str, steps: usize) -> Progress {
         let template = "{prefix} [{bar:24}] {pos}/{len} {elapsed}, about {eta} left  {msg}";
         let style = ProgressStyle::with_template(template).expect("it is a right template");
@@ -51,6 +56,11 @@ impl Progress {
     /// Says what the last step has come to, or what the next one is.
     pub(crate) fn say(&self, words: &str) {
         self.bar.set_message(words.to_owned());
+    }
+
+    /// Prints a line of a table while there are more steps to come.
+    pub(crate) fn tell(&self, line: &str) {
+        self.bar.suspend(|| println!("{line}"));
     }
 
     /// One step is done.

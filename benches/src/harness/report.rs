@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::machine::Machine;
+use super::pairs::Runs;
 use super::statistics::{Summary, Verdict, verdict};
 
 /// The subject against one baseline.
@@ -15,15 +16,36 @@ pub struct Comparison {
     pub subject: String,
     /// With whom.
     pub baseline: String,
-    /// Above 1: the subject is faster.
-    pub ratios: Summary,
+    /// One for each pair; above 1: the subject is faster.
+    pub ratios: Vec<f64>,
     /// Differences below it cannot be told apart here, however many pairs there are.
     pub resolution: f64,
 }
 
 impl Comparison {
+    /// The subject with one of the baselines, in what `rate` reads off a run.
+    pub fn of<T>(
+        runs: &Runs<T>,
+        (subject, baseline): (&str, (usize, &str)),
+        resolution: f64,
+        rate: impl Fn(&T) -> f64,
+    ) -> Comparison {
+        Comparison {
+            subject: subject.to_owned(),
+            baseline: baseline.1.to_owned(),
+            ratios: runs.ratios(baseline.0, rate),
+            resolution,
+        }
+    }
+
+    /// Where the ratios lie.
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.ratios)
+    }
+
     /// One line for people.
     pub fn describe(&self) -> String {
+        let ratios = self.summary();
         let Summary {
             count,
             minimum,
@@ -31,8 +53,8 @@ impl Comparison {
             median,
             upper_quartile,
             maximum,
-        } = self.ratios;
-        let word = match verdict(&self.ratios, self.resolution) {
+        } = ratios;
+        let word = match verdict(&ratios, self.resolution) {
             Verdict::Ahead => "ahead",
             Verdict::Behind => "behind",
             Verdict::Tied => "tied",
@@ -41,6 +63,16 @@ impl Comparison {
             "{} / {}: {median:.3} ({word}; quartiles {lower_quartile:.3}…{upper_quartile:.3}, all {minimum:.3}…{maximum:.3}, {count} pairs)",
             self.subject, self.baseline,
         )
+    }
+
+    /// The same for programs, to which is added where it was.
+    pub fn line(&self, machine: &Machine, scenario: &str) -> Line {
+        let mut line = Line::of(machine, scenario, "comparison");
+        line.text("peer", &self.subject)
+            .text("baseline", &self.baseline);
+        line.numbers("ratios", self.ratios.iter().copied())
+            .number("resolution", self.resolution);
+        line
     }
 }
 
@@ -62,21 +94,6 @@ impl Line {
             .text("build", &machine.build)
             .text("versions", &machine.versions)
             .text("load", &machine.load);
-        line
-    }
-
-    /// A line with the ratios of one comparison, one for each pair; `resolution` as in [`Comparison`].
-    pub(crate) fn of_comparison(
-        machine: &Machine,
-        scenario: &str,
-        (subject, baseline): (&str, &str),
-        ratios: Vec<f64>,
-        resolution: f64,
-    ) -> Line {
-        let mut line = Line::of(machine, scenario, "comparison");
-        line.text("peer", subject).text("baseline", baseline);
-        line.numbers("ratios", ratios)
-            .number("resolution", resolution);
         line
     }
 
@@ -172,7 +189,7 @@ mod tests {
         let comparison = Comparison {
             subject: "krug".to_owned(),
             baseline: "floor".to_owned(),
-            ratios: Summary::of(&[0.97, 0.98, 0.99]),
+            ratios: vec![0.97, 0.98, 0.99],
             resolution: 0.04,
         };
         assert_eq!(

@@ -25,6 +25,21 @@ pub struct Traffic {
     pub measured: Duration,
 }
 
+impl Traffic {
+    pub(crate) fn to(self, place: Place) -> Load {
+        Load {
+            address: place.address,
+            connections: self.connections,
+            bytes: self.bytes,
+            in_flight: self.in_flight,
+            warm_up: self.warm_up,
+            measured: self.measured,
+            server_thread: place.thread,
+            server_calls: Arc::default(),
+        }
+    }
+}
+
 /// Lets an echo server (that `name` is for the thread) run under this traffic, once.
 ///
 /// # Errors
@@ -36,24 +51,29 @@ pub fn serve_under(
     name: &str,
     echo: fn(&Job) -> io::Result<Served>,
 ) -> io::Result<(Generated, Served)> {
-    let Traffic {
-        connections,
-        bytes,
-        in_flight,
-        warm_up,
-        measured,
-    } = traffic;
+    let (connections, bytes) = (traffic.connections, traffic.bytes);
     beside_server((name, echo), connections, bytes, move |place| {
-        load::generate(&Load {
-            address: place.address,
-            connections,
-            bytes,
-            in_flight,
-            warm_up,
-            measured,
-            server_thread: place.thread,
-            server_calls: Arc::default(),
-        })
+        generate(traffic, place)
+    })
+}
+
+fn generate(traffic: Traffic, place: Place) -> io::Result<Generated> {
+    load::generate(&traffic.to(place))
+}
+
+/// Beside a server that is there already.
+pub(crate) fn generate_on_its_core(traffic: Traffic, place: Place) -> io::Result<Generated> {
+    joined(on_core_of_load(move || generate(traffic, place))?)
+}
+
+/// On a thread of its own.
+fn on_core_of_load<T: Send + 'static>(
+    clients: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<thread::JoinHandle<io::Result<T>>> {
+    let load = thread::Builder::new().name("load".to_owned());
+    load.spawn(move || {
+        pin(1)?;
+        clients()
     })
 }
 
@@ -93,15 +113,9 @@ pub(crate) fn beside_server<T: Send + 'static>(
             .err()
             .unwrap_or_else(|| io::Error::other("the server ended without a word")));
     };
-    system::use_cubic_on_listener(address)?;
+    system::prepare_listener(address)?;
     let place = Place { address, thread };
-    let clients = thread::Builder::new()
-        .name("load".to_owned())
-        .spawn(move || {
-            pin(1)?;
-            clients(place)
-        })?;
-    let seen = joined(clients);
+    let seen = joined(on_core_of_load(move || clients(place))?);
     // The server's own error says more than the connection that broke because of it.
     let served = joined(server)?;
     Ok((seen?, served))
@@ -125,9 +139,49 @@ pub(crate) fn pin_among(cores: &[usize], index: usize) -> io::Result<()> {
     }
 }
 
+/// Runs this on the first core, with all the threads that it starts, on a thread of its own: it can be pinned without pinning the next one, and
+/// what is left behind on it is left behind with it.
+///
+/// # Errors
+///
+/// Its own, and a panic.
+pub fn on_first_core<T: Send, E: From<io::Error> + Send>(
+    run: impl FnOnce() -> Result<T, E> + Send,
+) -> Result<T, E> {
+    thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            pin(0)?;
+            run()
+        });
+        running
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("its thread panicked").into()))
+    })
+}
+
 /// What the thread has come to.
 pub(crate) fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
     thread
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_threads_of_what_runs_on_the_first_core_are_there() {
+        let cores = on_first_core(|| {
+            let child = thread::spawn(system::allowed_cores);
+            child.join().map_err(|_| io::Error::other("it panicked"))
+        });
+        assert_eq!(cores.unwrap(), system::allowed_cores()[..1]);
+    }
+
+    #[test]
+    fn a_panic_on_the_first_core_is_an_error() {
+        let outcome = on_first_core::<(), io::Error>(|| panic!("on purpose"));
+        assert!(outcome.is_err());
+    }
 }

@@ -30,9 +30,8 @@ use ::krug::runtime::Driver;
 
 pub(crate) use acceptor::REFUSES;
 
-use crate::floor::system;
+use crate::floor::{limits, system};
 use acceptor::Acceptor;
-use calls::processes;
 use files::Files;
 
 /// A way to serve.
@@ -165,13 +164,13 @@ pub(crate) fn named(name: &str) -> io::Result<&'static Model> {
 /// What the process of a server does.
 pub(crate) fn serve(name: &str, driver: Driver) -> io::Result<()> {
     // If the parent ended before this, the word below reaches nobody, and that is an error.
-    processes::die_with_maker()?;
+    limits::end_with_parent()?;
     let model = named(name)?;
     let cores = system::allowed_cores();
     if cores.len() > 1 {
         system::stay_on(&model.cores.of(&cores))?;
     }
-    processes::raise_descriptors()?;
+    limits::raise_descriptor_limit()?;
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     // It is an error here if standard input is something else.
     listener.local_addr()?;

@@ -34,20 +34,6 @@ pub(super) fn make_nonblocking(pipe: &PipeReader) -> io::Result<()> {
     Ok(())
 }
 
-/// How many descriptors this process may have, after the bound was raised as far as it may raise it.
-pub(crate) fn descriptors_max() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the kernel writes into `limit`, which lives on.
-    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: the kernel reads `limit`, which lives on.
-    checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
-    Ok(limit.rlim_cur)
-}
-
 /// How long the children that were waited for were on processors.
 pub(super) fn children_time() -> io::Result<Duration> {
     // SAFETY: an account is plain numbers, for which all zeros are valid.

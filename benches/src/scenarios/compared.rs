@@ -1,17 +1,15 @@
 //! Models of one kind, measured in turn: a table, ratios, and lines of JSON.
 
 use std::io;
-use std::thread;
 
-use crate::floor::system;
+use super::course::field_without;
 use crate::harness::machine::Machine;
 use crate::harness::meter::Measured;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Runs, interleave};
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 use crate::peers::OURS;
-use crate::scenarios::EVERY;
 
 /// Smaller differences come and go with the placement of memory.
 const RESOLUTION: f64 = 0.04;
@@ -25,31 +23,9 @@ pub(super) type Chosen = (&'static str, Vec<&'static str>);
 /// The names of the subject and of those that it is compared with, of those that there are. Nothing, if none is left
 /// and every scenario was asked for.
 pub(super) fn choose(options: &Options, names: &[&'static str]) -> io::Result<Option<Chosen>> {
-    let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
-    let wanted: Vec<String> = options.peers().collect();
-    let unknown = std::iter::once(options.subject())
-        .chain(wanted.iter().cloned())
-        .find(|name| find(name).is_none());
-    if let Some(unknown) = unknown.filter(|_| options.scenario != EVERY) {
-        let names = names.join(", ");
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("no model is called `{unknown}`: there are {names}"),
-        ));
-    }
-    let Some(subject) = find(&options.subject()) else {
-        return Ok(None);
-    };
-    let baselines: Vec<_> = if wanted.is_empty() {
-        names
-            .iter()
-            .copied()
-            .filter(|name| *name != subject)
-            .collect()
-    } else {
-        wanted.iter().filter_map(|name| find(name)).collect()
-    };
-    Ok((!baselines.is_empty()).then_some((subject, baselines)))
+    // Whom the machine refuses is seen by a trial.
+    let field = field_without(options, names, |name| name, |_| None)?;
+    Ok(field.map(|(subject, baselines)| (*subject, baselines.into_iter().copied().collect())))
 }
 
 /// Leaves out those that the machine refuses, and tells why. Nothing, if there is nothing left to compare.
@@ -87,22 +63,6 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Runs a model on the first core, with all the threads that it starts: what one core can do is compared, also where a pool of threads
-/// would take more of them.
-pub(super) fn on_one_core<T: Send>(run: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            if let Some(core) = system::allowed_cores().first() {
-                system::pin_to(*core)?;
-            }
-            run()
-        });
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
-    })
-}
-
 /// The runs of one comparison.
 pub(super) struct Compared {
     /// What is counted, for example `read`.
@@ -121,10 +81,7 @@ impl Compared {
         mut run: impl FnMut(&'static str) -> io::Result<Measured>,
     ) -> io::Result<Compared> {
         let runs = interleave(options.pairs, baselines.len(), |who| {
-            let name = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => baselines[index],
-            };
+            let name = who.of(subject, &baselines);
             run(name).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         })?;
         Ok(Compared {
@@ -136,9 +93,7 @@ impl Compared {
     }
 
     fn rows(&self) -> impl Iterator<Item = (&'static str, &[Measured])> {
-        let baselines = self.baselines.iter().copied();
-        let baselines = baselines.zip(self.runs.baselines.iter().map(Vec::as_slice));
-        std::iter::once((self.subject, self.runs.subject.as_slice())).chain(baselines)
+        self.runs.rows(self.subject, &self.baselines)
     }
 
     /// The median rate of each, a second.
@@ -186,12 +141,8 @@ impl Compared {
     }
 
     pub(super) fn comparison(&self, index: usize) -> Comparison {
-        Comparison {
-            subject: self.subject.to_owned(),
-            baseline: self.baselines[index].to_owned(),
-            ratios: Summary::of(&self.runs.ratios(index, |run| run.rate)),
-            resolution: RESOLUTION,
-        }
+        let sides = (self.subject, (index, self.baselines[index]));
+        Comparison::of(&self.runs, sides, RESOLUTION, |run| run.rate)
     }
 
     /// One line with what a bar is about: where the subject stands to the floor, and to the best of the others.
@@ -207,10 +158,13 @@ impl Compared {
             .filter(|index| named(index) != FLOOR && !named(index).starts_with(OURS))
             .max_by(|left, right| rate(left).total_cmp(&rate(right)));
         if let Some(index) = floor {
-            text += &format!("; {:.3} of the floor", self.comparison(index).ratios.median);
+            text += &format!(
+                "; {:.3} of the floor",
+                self.comparison(index).summary().median
+            );
         }
         if let Some(index) = best {
-            let ratio = self.comparison(index).ratios.median;
+            let ratio = self.comparison(index).summary().median;
             text += &format!("; {ratio:.3} of the best peer, {}", named(&index));
         }
         text
@@ -246,11 +200,8 @@ impl Compared {
             circumstances(&mut line);
             report::keep(options.json.as_deref(), &line)?;
         }
-        for (index, baseline) in self.baselines.iter().enumerate() {
-            let mut line = Line::of(machine, scenario, "comparison");
-            line.text("peer", self.subject).text("baseline", baseline);
-            line.number("resolution", RESOLUTION);
-            line.numbers("ratios", self.runs.ratios(index, |run| run.rate));
+        for index in 0..self.baselines.len() {
+            let mut line = self.comparison(index).line(machine, scenario);
             circumstances(&mut line);
             report::keep(options.json.as_deref(), &line)?;
         }
@@ -358,15 +309,6 @@ mod tests {
         assert_eq!(left, (Some(("a", vec!["c"])), vec!["b"]));
         assert_eq!(with("a", unsupported).unwrap(), (None, vec!["a"]));
         assert!(with("c", io::ErrorKind::InvalidData).is_err());
-    }
-
-    #[test]
-    fn all_threads_of_a_model_are_on_one_core() {
-        let cores = on_one_core(|| {
-            let child = thread::spawn(system::allowed_cores);
-            child.join().map_err(|_| io::Error::other("it panicked"))
-        });
-        assert_eq!(cores.unwrap(), system::allowed_cores()[..1]);
     }
 
     #[test]

@@ -12,11 +12,12 @@ use krug_consensus::program::limits::TooFewDescriptors;
 use krug_consensus::program::report::Narrator;
 use krug_consensus::program::{circle, limits, memory};
 
-use super::course::{field, on_first_core, skip, tell_ratios};
-use crate::floor::limits::time_of_thread;
+use super::course::{field, skip, tell_ratios};
+use crate::floor::system::thread_time;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Who, interleave};
+use crate::harness::pairs::interleave;
 use crate::harness::report::{self, Line};
+use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 
@@ -140,17 +141,12 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         }
         let mut seed = 0;
         let runs = interleave(options.pairs, others.len(), |who| {
-            let name = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => others[index],
-            };
+            let name = who.of(subject, &others);
             seed += 1;
             run_once(circle, name, options.operations, seed)
                 .map_err(|error| io::Error::other(format!("{}, {name}: {error}", circle.what)))
         })?;
-        let all = std::iter::once((subject, &runs.subject))
-            .chain(others.iter().copied().zip(&runs.baselines));
-        for (name, row) in all {
+        for (name, row) in runs.rows(subject, &others) {
             tell(options, machine, circle, name, row)?;
         }
         let others: Vec<&str> = others.iter().map(|name| **name).collect();
@@ -208,7 +204,7 @@ fn run_once(circle: &Circle, driver: &str, operations: u64, seed: u64) -> io::Re
     provide_descriptors(&arguments).map_err(io::Error::other)?;
     let has_driver = !driver.is_empty();
     on_first_core(move || {
-        let (begin, before) = (Instant::now(), time_of_thread()?);
+        let (begin, before) = (Instant::now(), thread_time());
         let course = if has_driver {
             let runtime = circle::runtime(&arguments, seed)?;
             circle::run(&runtime, &arguments, seed, Narrator::silent())?
@@ -222,7 +218,7 @@ fn run_once(circle: &Circle, driver: &str, operations: u64, seed: u64) -> io::Re
             } else {
                 begin.elapsed()
             },
-            busy: time_of_thread()? - before,
+            busy: thread_time() - before,
             messages: course.messages.total(),
             decrees: course.decrees.fast + course.decrees.slow,
         })

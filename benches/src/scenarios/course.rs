@@ -1,20 +1,20 @@
 //! Something that is done many times over, by each contestant in its own way: how long it takes once.
 
 use std::io;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use krug::runtime::{Driver, Runtime};
 
-use crate::floor::limits::time_of_thread;
 use crate::floor::ring::Ring;
 use crate::floor::system;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Runs, interleave};
 use crate::harness::report::{self, Comparison, Line};
+use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 use crate::peers;
+use crate::scenarios::EVERY;
 
 /// What is measured.
 pub(super) struct Course {
@@ -78,26 +78,37 @@ pub(super) fn field<'a, T>(
 }
 
 /// Whoever is refused is left out, with a line that says why.
-fn field_without<'a, T>(
+pub(super) fn field_without<'a, T>(
     options: &Options,
     all: &'a [T],
     name: fn(&T) -> &'static str,
     refusal: impl Fn(&str) -> Option<String>,
 ) -> io::Result<Option<(&'a T, Vec<&'a T>)>> {
-    let find = |wanted: &str| all.iter().find(|one| name(one) == wanted);
-    let subject = peers::named(&options.subject())?.name;
+    let find = |wanted: &str| match all.iter().find(|one| name(one) == wanted) {
+        Some(one) => Ok(Some(one)),
+        // It may take part in other scenarios.
+        None if options.scenario == EVERY || peers::named(wanted).is_ok() => Ok(None),
+        None => {
+            let names: Vec<_> = all.iter().map(name).collect();
+            Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "nobody is called `{wanted}`: there are {}",
+                    names.join(", ")
+                ),
+            ))
+        }
+    };
+    let subject = find(&options.subject())?;
     let mut baselines = Vec::new();
     let mut is_open = true;
     for wanted in options.peers() {
         is_open = false;
-        match find(&wanted) {
-            Some(one) => baselines.push(one),
-            // It may take part in other scenarios.
-            None => _ = peers::named(&wanted)?,
-        }
+        baselines.extend(find(&wanted)?);
     }
     if is_open {
-        baselines.extend(all.iter().filter(|one| name(one) != subject));
+        let subject = subject.map(name);
+        baselines.extend(all.iter().filter(|one| Some(name(one)) != subject));
     }
     let can_run = |one: &&T| match refusal(name(one)) {
         None => true,
@@ -107,7 +118,7 @@ fn field_without<'a, T>(
         }
     };
     baselines.retain(can_run);
-    Ok(find(subject)
+    Ok(subject
         .filter(|_| !baselines.is_empty())
         .filter(can_run)
         .map(|subject| (subject, baselines)))
@@ -133,20 +144,12 @@ pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> 
         options.pairs, course.wanted
     );
     let runs = interleave(options.pairs, baselines.len(), |who| {
-        let contestant = match who {
-            Who::Subject => subject,
-            Who::Baseline(index) => baselines[index],
-        };
+        let contestant = who.of(subject, &baselines);
         run_once(contestant, operations)
             .map_err(|error| io::Error::other(format!("{title}, {}: {error}", contestant.name)))
     })?;
-    let all = std::iter::once((subject.name, &runs.subject)).chain(
-        baselines
-            .iter()
-            .map(|one| one.name)
-            .zip(runs.baselines.iter()),
-    );
-    for (name, row) in all {
+    let names: Vec<&str> = baselines.iter().map(|one| one.name).collect();
+    for (name, row) in runs.rows(subject.name, &names) {
         tell(name, row);
         let mut line = Line::of(machine, course.scenario, "runs");
         line.text("what", course.what).text("peer", name);
@@ -157,29 +160,13 @@ pub(super) fn compare(options: &Options, machine: &Machine, course: &Course) -> 
         }
         report::keep(options.json.as_deref(), &line)?;
     }
-    let names: Vec<&str> = baselines.iter().map(|one| one.name).collect();
     let field = (subject.name, &*names);
     let compared = (course.scenario, course.what, course.resolution);
     tell_ratios(options, machine, compared, field, &runs, Done::rate)
 }
 
 fn run_once(contestant: &Contestant, operations: u64) -> io::Result<Done> {
-    let run = contestant.run;
-    on_first_core(move || run(operations))
-}
-
-/// On a thread of its own, which can be pinned without pinning the next one.
-pub(super) fn on_first_core<T: Send + 'static>(
-    run: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let core = system::allowed_cores().first().copied();
-    let measured = thread::spawn(move || {
-        core.map_or(Ok(()), system::pin_to)?;
-        run()
-    });
-    measured
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+    on_first_core(|| (contestant.run)(operations))
 }
 
 fn tell(name: &str, row: &[Done]) {
@@ -212,19 +199,11 @@ pub(super) fn tell_ratios<T>(
     rate: fn(&T) -> f64,
 ) -> io::Result<()> {
     for (index, baseline) in baselines.iter().enumerate() {
-        let ratios = runs.ratios(index, rate);
-        let comparison = Comparison {
-            subject: subject.to_owned(),
-            baseline: (*baseline).to_owned(),
-            ratios: Summary::of(&ratios),
-            resolution,
-        };
+        let sides = (subject, (index, *baseline));
+        let comparison = Comparison::of(runs, sides, resolution, rate);
         println!("{}", comparison.describe());
-        let mut line = Line::of(machine, scenario, "comparison");
+        let mut line = comparison.line(machine, scenario);
         line.text("what", what);
-        line.text("peer", subject).text("baseline", baseline);
-        line.number("resolution", resolution);
-        line.numbers("ratios", ratios);
         report::keep(options.json.as_deref(), &line)?;
     }
     Ok(())
@@ -303,13 +282,13 @@ impl Before {
     fn now() -> io::Result<Before> {
         Ok(Before {
             begin: Instant::now(),
-            busy: time_of_thread()?,
+            busy: system::thread_time(),
         })
     }
 
     fn done(self, operations: u64) -> io::Result<Done> {
         let took = self.begin.elapsed();
-        let busy = time_of_thread()?.saturating_sub(self.busy);
+        let busy = system::thread_time().saturating_sub(self.busy);
         // Below 1 where it waited, or where others had the core.
         let load = busy.as_secs_f64() / took.as_secs_f64();
         Ok(Done {
@@ -377,6 +356,8 @@ pub(super) fn ends_for_all(course: &Course, operations: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
     use crate::options::{Parsed, parse};
 
@@ -431,11 +412,5 @@ mod tests {
         let done = done.unwrap();
         assert_eq!(done.operations, 100);
         assert!(done.nanoseconds() >= 50_000.0);
-    }
-
-    #[test]
-    fn a_panic_of_a_contestant_is_an_error() {
-        let outcome = on_first_core::<()>(|| panic!("on purpose"));
-        assert!(outcome.is_err());
     }
 }

@@ -4,8 +4,10 @@ use std::io;
 
 use super::contestants;
 use super::served::{self, Seen};
+use crate::harness::apart::{self, Room, room_for};
+use crate::harness::limit;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::interleave;
 use crate::harness::report::{self, Comparison, Line};
 use crate::harness::serving::{Traffic, serve_under};
 use crate::harness::statistics::Summary;
@@ -42,6 +44,14 @@ impl Run {
         self.generated.load_busy.as_secs_f64() / self.generated.elapsed.as_secs_f64()
     }
 
+    fn p50_us(&self) -> f64 {
+        self.generated.p50.as_secs_f64() * 1e6
+    }
+
+    fn p99_us(&self) -> f64 {
+        self.generated.p99.as_secs_f64() * 1e6
+    }
+
     pub(super) fn enters_per_message(&self) -> Option<f64> {
         self.served
             .enters
@@ -49,44 +59,136 @@ impl Run {
     }
 }
 
+/// What is sent, and what krug on io_uring should come to with that on the machine of the bars.
+struct Point {
+    connections: usize,
+    bytes: usize,
+    in_flight: usize,
+    wanted: &'static str,
+}
+
+const fn point(
+    (connections, bytes, in_flight): (usize, usize, usize),
+    wanted: &'static str,
+) -> Point {
+    Point {
+        connections,
+        bytes,
+        in_flight,
+        wanted,
+    }
+}
+
+const POINTS: &[Point] = &[
+    point(
+        (50, 64, 1),
+        "0.97 of the floor or more, and no peer ahead; 0.08 system calls per message or fewer",
+    ),
+    point((50, 64, 16), "0.97 of the floor or more, and no peer ahead"),
+    point(
+        (1000, 64, 1),
+        "0.97 of the floor, 1.03 of tokio or more; 0.05 system calls per message or fewer; p99 at most 1.3 of p50",
+    ),
+    point((10_000, 64, 1), "1.0 of the floor and of tokio or more"),
+    point(
+        (1, 64, 1),
+        "2.5 of tokio or more, and p50 at most 20 µs; without spin parity",
+    ),
+    point((50, 16 << 10, 1), "0.98 of the floor or more"),
+];
+
+/// Enough of them to see that all runs.
+const POINTS_QUICK: usize = 3;
+
+/// What the options ask for, or all of the points.
+fn points(options: &Options) -> Vec<Point> {
+    if options.is_traffic_given {
+        let given = |in_flight: &usize| {
+            let traffic = (options.connections, options.bytes, *in_flight);
+            let is_it =
+                |point: &&Point| traffic == (point.connections, point.bytes, point.in_flight);
+            let known = POINTS.iter().find(is_it);
+            point(
+                traffic,
+                known.map_or("no bar for this", |known| known.wanted),
+            )
+        };
+        return options.in_flight.iter().map(given).collect();
+    }
+    let count = if options.quick {
+        POINTS_QUICK
+    } else {
+        POINTS.len()
+    };
+    let all = POINTS.iter().take(count);
+    all.map(|known| {
+        let traffic = (known.connections, known.bytes, known.in_flight);
+        point(traffic, known.wanted)
+    })
+    .collect()
+}
+
 pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
-    for in_flight in &options.in_flight {
-        compare(options, *in_flight, machine)?;
+    for point in points(options) {
+        if limit::is_over() {
+            let Point { connections, .. } = point;
+            println!("\nskipped: echo × {connections}, the time of --quick is over");
+            continue;
+        }
+        let mut options = options.clone();
+        (options.connections, options.bytes) = (point.connections, point.bytes);
+        match room_for(point.connections)? {
+            Room::Together => {}
+            Room::Apart => println!(
+                "\n{} connections: server and load generator are processes of their own, as one may not have the descriptors of both",
+                point.connections
+            ),
+            Room::ForNoMoreThan(most) if most > 0 => {
+                println!(
+                    "\n{most} connections instead of {}: a process may not have more descriptors here",
+                    point.connections
+                );
+                options.connections = most;
+            }
+            Room::ForNoMoreThan(_) => {
+                println!("\nskipped: echo, for want of descriptors");
+                continue;
+            }
+        }
+        compare(&options, point.in_flight, machine, point.wanted)?;
     }
     Ok(())
 }
 
-fn compare(options: &Options, in_flight: usize, machine: &Machine) -> io::Result<()> {
+fn compare(options: &Options, in_flight: usize, machine: &Machine, wanted: &str) -> io::Result<()> {
     let (subject, baselines) = contestants(options, |_| true)?;
     println!(
-        "\necho, {} bytes × {} connections, {in_flight} in flight on each; {} pairs of {} s, TCP_NODELAY, cubic",
+        "\necho, {} bytes × {} connections, {in_flight} in flight on each; {} pairs of {} s, TCP_NODELAY, cubic; wanted: {wanted}",
         options.bytes,
         options.connections,
         options.pairs,
         options.measured.as_secs_f64()
     );
     let runs = interleave(options.pairs, baselines.len(), |who| {
-        let peer = match who {
-            Who::Subject => subject,
-            Who::Baseline(index) => baselines[index],
-        };
+        let peer = who.of(subject, &baselines);
         run_once(peer, options, in_flight)
             .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))
     })?;
     let mut rows = Vec::new();
-    let all = std::iter::once((subject, &runs.subject))
-        .chain(baselines.iter().copied().zip(&runs.baselines));
-    for (peer, runs) in all {
+    for (peer, runs) in runs.rows(subject, &baselines) {
         let seen = served::look(peer, options, in_flight)
             .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
         rows.push(Row { peer, runs, seen });
     }
     let comparisons: Vec<Comparison> = (0..baselines.len())
-        .map(|index| comparison(subject, baselines[index], &runs, index))
+        .map(|index| {
+            let sides = (subject.name, (index, baselines[index].name));
+            Comparison::of(&runs, sides, RESOLUTION, Run::rate)
+        })
         .collect();
     tell(&rows, &comparisons);
     keep(options, in_flight, machine, &rows)?;
-    keep_ratios(options, in_flight, machine, (subject, &baselines), &runs)
+    keep_ratios(options, in_flight, machine, &comparisons)
 }
 
 pub(super) fn run_once(
@@ -101,7 +203,13 @@ pub(super) fn run_once(
         warm_up: options.warm_up,
         measured: options.measured,
     };
-    let (generated, served) = serve_under(traffic, peer.name, peer.echo)?;
+    let (generated, served) = match room_for(traffic.connections)? {
+        Room::Together => serve_under(traffic, peer.name, peer.echo)?,
+        _ => apart::serve_under(
+            traffic,
+            &mut served::command("echo", peer, traffic.connections, traffic.bytes)?,
+        )?,
+    };
     Ok(Run { generated, served })
 }
 
@@ -128,11 +236,13 @@ impl Row<'_> {
             .map_or_else(|| "-".to_owned(), |enters| format!("{enters:.3}"));
         let detail = self.runs.last().and_then(|run| run.served.detail.clone());
         println!(
-            "{:<10} {:>9.1} {:>11.2} {:>11.2} {:>10.0} % {:>8.0} % {:>8} {:>13} {:>14}  {}",
+            "{:<17} {:>9.1} {:>11.2} {:>11.2} {:>9.1} {:>9.1} {:>10.0} % {:>8.0} % {:>8} {:>13} {:>14}  {}",
             self.peer.name,
             rate / 1e3,
             1e6 / rate,
             self.median(Run::server_cost),
+            self.median(Run::p50_us),
+            self.median(Run::p99_us),
             self.median(Run::server_load) * 100.0,
             self.median(Run::generator_load) * 100.0,
             self.seen.threads,
@@ -145,11 +255,13 @@ impl Row<'_> {
 
 fn tell(rows: &[Row<'_>], comparisons: &[Comparison]) {
     println!(
-        "{:<10} {:>9} {:>11} {:>11} {:>12} {:>10} {:>8} {:>13} {:>14}",
+        "{:<17} {:>9} {:>11} {:>11} {:>9} {:>9} {:>12} {:>10} {:>8} {:>13} {:>14}",
         "",
         "k msg/s",
         "µs per msg",
         "µs of CPU",
+        "p50 µs",
+        "p99 µs",
         "server load",
         "generator",
         "threads",
@@ -173,15 +285,6 @@ fn tell(rows: &[Row<'_>], comparisons: &[Comparison]) {
     );
 }
 
-fn comparison(subject: &Peer, baseline: &Peer, runs: &Runs<Run>, index: usize) -> Comparison {
-    Comparison {
-        subject: subject.name.to_owned(),
-        baseline: baseline.name.to_owned(),
-        ratios: Summary::of(&runs.ratios(index, Run::rate)),
-        resolution: RESOLUTION,
-    }
-}
-
 fn keep(
     options: &Options,
     in_flight: usize,
@@ -197,6 +300,8 @@ fn keep(
         line.number("in_flight", in_flight as f64)
             .number("seconds", options.measured.as_secs_f64());
         line.numbers("server_cpu_us", runs.iter().map(Run::server_cost));
+        line.numbers("p50_us", runs.iter().map(Run::p50_us));
+        line.numbers("p99_us", runs.iter().map(Run::p99_us));
         line.numbers("server_load", runs.iter().map(Run::server_load));
         line.numbers("generator_load", runs.iter().map(Run::generator_load));
         line.number("threads", seen.threads as f64);
@@ -216,14 +321,13 @@ fn keep_ratios(
     options: &Options,
     in_flight: usize,
     machine: &Machine,
-    (subject, baselines): (&Peer, &[&Peer]),
-    runs: &Runs<Run>,
+    comparisons: &[Comparison],
 ) -> io::Result<()> {
-    for (index, peer) in baselines.iter().enumerate() {
-        let ratios = runs.ratios(index, Run::rate);
-        let sides = (subject.name, peer.name);
-        let mut line = Line::of_comparison(machine, "echo", sides, ratios, RESOLUTION);
-        line.number("in_flight", in_flight as f64);
+    for comparison in comparisons {
+        let mut line = comparison.line(machine, "echo");
+        line.number("bytes", options.bytes as f64)
+            .number("connections", options.connections as f64)
+            .number("in_flight", in_flight as f64);
         report::keep(options.json.as_deref(), &line)?;
     }
     Ok(())
@@ -243,9 +347,38 @@ mod tests {
         };
         let run = run_once(named(name).unwrap(), &options, options.in_flight[0]).unwrap();
         assert!(run.generated.messages > 0, "{name}: nothing came back");
+        assert!(run.p50_us() > 0.0 && run.p99_us() >= run.p50_us());
         assert!(run.generated.messages_of_run >= run.generated.messages);
         assert!(run.generated.elapsed >= Duration::from_millis(100));
         run
+    }
+
+    #[test]
+    fn without_numbers_all_points_are_measured_and_with_numbers_those() {
+        let of = |line: &str| {
+            let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
+                panic!("{line}")
+            };
+            let points = points(&options);
+            let told = points.iter();
+            told.map(|point| {
+                (
+                    point.connections,
+                    point.bytes,
+                    point.in_flight,
+                    point.wanted,
+                )
+            })
+            .collect::<Vec<_>>()
+        };
+        let all = of("echo");
+        let connections: Vec<_> = all.iter().map(|point| point.0).collect();
+        assert_eq!(connections, [50, 50, 1000, 10_000, 1, 50]);
+        assert_eq!(of("echo --quick"), all[..POINTS_QUICK]);
+        assert_eq!(of("echo --connections 1000 --in-flight 1"), all[2..3]);
+        assert_eq!(of("echo --bytes 64"), all[..2]);
+        let unknown = of("echo --quick --connections 7 --bytes 5 --in-flight 3");
+        assert_eq!(unknown, [(7, 5, 3, "no bar for this")]);
     }
 
     #[test]

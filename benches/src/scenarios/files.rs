@@ -4,13 +4,14 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::compared::{Chosen, Compared, Plot, able, choose, on_one_core};
+use super::compared::{Chosen, Compared, Plot, able, choose};
 use super::scratch::Scratch;
 use crate::file_models;
 use crate::file_models::content::{self, BLOCK, Check};
 use crate::file_models::read::{Access, Job, MODELS, Model};
 use crate::harness::machine::Machine;
 use crate::harness::meter::{Measured, Pace};
+use crate::harness::serving::on_first_core;
 use crate::options::Options;
 
 const DEPTHS: [usize; 3] = [1, 32, 128];
@@ -36,7 +37,7 @@ fn bar(access: Access, depth: usize) -> &'static str {
     }
 }
 
-fn word(access: Access) -> &'static str {
+pub(super) fn word(access: Access) -> &'static str {
     match access {
         Access::Cached => "cached",
         Access::Direct => "direct",
@@ -74,7 +75,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     Ok(())
 }
 
-fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
+pub(super) fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
     let (warm_up, measured) = if options.quick {
         (QUICK / 4, options.measured.min(QUICK))
     } else {
@@ -104,7 +105,7 @@ fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {
 }
 
 /// Why the file cannot be read past the cache, if it cannot.
-fn no_direct(options: &Options, path: &Path) -> io::Result<Option<String>> {
+pub(super) fn no_direct(options: &Options, path: &Path) -> io::Result<Option<String>> {
     if file_models::is_in_memory(path)? {
         return Ok(Some("the file lies in memory (see --dir)".to_owned()));
     }
@@ -120,10 +121,10 @@ fn trial(options: &Options, path: &Path, access: Access, name: &str) -> io::Resu
     read(name, &job).map(drop)
 }
 
-fn read(name: &str, job: &Job) -> io::Result<Measured> {
+pub(super) fn read(name: &str, job: &Job) -> io::Result<Measured> {
     let model: Option<&Model> = MODELS.iter().find(|model| model.name == name);
     let read = model.expect("a name from the list").read;
-    on_one_core(|| read(job))
+    on_first_core(|| read(job))
 }
 
 fn compare(options: &Options, machine: &Machine, chosen: &Chosen, job: &Job) -> io::Result<()> {

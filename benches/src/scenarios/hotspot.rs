@@ -58,8 +58,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         line.numbers("krug_tasks_per_second", runs.subject.iter().copied());
         line.numbers("tokio_tasks_per_second", runs.baselines[0].iter().copied());
         report::keep(options.json.as_deref(), &line)?;
-        let ratios = runs.ratios(0, |speed| *speed);
-        let mut line = Line::of_comparison(machine, "hotspot", SIDES, ratios, RESOLUTION);
+        let mut line = comparison(&runs).line(machine, "hotspot");
         line.text("what", what).text("driver", &options.driver);
         report::keep(options.json.as_deref(), &line)?;
     }
@@ -77,13 +76,11 @@ fn tell(what: &str, wanted: &str, runs: &Runs<f64>) {
         theirs.minimum / 1e3,
         theirs.maximum / 1e3,
     );
-    let comparison = Comparison {
-        subject: SIDES.0.to_owned(),
-        baseline: SIDES.1.to_owned(),
-        ratios: Summary::of(&runs.ratios(0, |speed| *speed)),
-        resolution: RESOLUTION,
-    };
-    println!("  {}", comparison.describe());
+    println!("  {}", comparison(runs).describe());
+}
+
+fn comparison(runs: &Runs<f64>) -> Comparison {
+    Comparison::of(runs, (SIDES.0, (0, SIDES.1)), RESOLUTION, |speed| *speed)
 }
 
 fn cores() -> usize {

@@ -5,13 +5,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::course::refusal;
 use super::served;
 use crate::floor::limits::raise_descriptor_limit;
+use crate::harness::apart::Apart;
 use crate::harness::machine::Machine;
 use crate::harness::process::{Cost, anonymous_memory};
 use crate::harness::report::{self, Line};
@@ -31,8 +31,8 @@ const MESSAGE: &[u8] = &[7; 64];
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long nothing happens, at least and at most.
 const IDLE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(10)];
-/// A server that has not ended so long after its last connection never will.
-const ENDING: Duration = Duration::from_secs(20);
+/// A server that does not answer in this time never will.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The loops of the echo serve nobody before all are there: their connections cannot come one by one.
 const SERVES_ALL_OR_NONE: [&str; 2] = ["floor", "floor-spin"];
@@ -134,7 +134,7 @@ fn keep(
     (peer, seen): (&Peer, &Seen),
 ) -> io::Result<()> {
     let seconds = seen.span.as_secs_f64();
-    let mut line = Line::of(machine, "idle", "runs");
+    let mut line = Line::of(machine, served::IDLE, "runs");
     line.text("what", tier)
         .text("peer", peer.name.trim_end_matches(RECV));
     line.number("connections", connections as f64)
@@ -149,38 +149,14 @@ fn keep(
     report::keep(options.json.as_deref(), &line)
 }
 
-/// A server in a process of its own, which ends with this.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It has ended by itself, as a rule.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Serving {
-    /// After its last connection.
-    fn has_ended_well(&mut self) -> io::Result<()> {
-        let begin = Instant::now();
-        loop {
-            match self.0.try_wait()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(io::Error::other(format!("the server: {status}"))),
-                None if begin.elapsed() > ENDING => {
-                    return Err(io::Error::other("the server does not end"));
-                }
-                None => thread::sleep(Duration::from_millis(1)),
-            }
-        }
-    }
-}
-
 fn look(peer: &Peer, connections: usize, span: Duration) -> io::Result<Seen> {
-    let mut server = Serving(served::start(peer, connections, BUFFER)?);
-    let process = server.0.id();
-    let address = served::announced(&mut server.0).map_err(io::Error::other)?;
+    let server = Apart::begin(&mut served::command(
+        served::IDLE,
+        peer,
+        connections,
+        BUFFER,
+    )?)?;
+    let (process, address) = (server.id(), server.address());
     let mut clients = Vec::with_capacity(connections);
     while clients.len() < WARM_UP {
         clients.push(connect(address)?);
@@ -198,7 +174,7 @@ fn look(peer: &Peer, connections: usize, span: Duration) -> io::Result<Seen> {
     // They were idle, not dead.
     clients.iter_mut().try_for_each(use_once)?;
     drop(clients);
-    server.has_ended_well()?;
+    server.ended()?;
     Ok(Seen {
         bytes_each: (after as f64 - before as f64) / (connections - WARM_UP) as f64,
         span,
@@ -212,7 +188,7 @@ fn look(peer: &Peer, connections: usize, span: Duration) -> io::Result<Seen> {
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ENDING))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     use_once(&mut stream)?;
     Ok(stream)
 }

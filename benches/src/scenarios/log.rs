@@ -5,12 +5,13 @@ use std::io;
 
 use ::krug::runtime::Driver;
 
-use super::compared::{Compared, able, choose, on_one_core};
+use super::compared::{Compared, able, choose};
 use super::scratch::Scratch;
 use crate::file_models::append::{GROUP, Job, MODELS, Model};
 use crate::file_models::content::{self, RECORD};
 use crate::harness::machine::Machine;
 use crate::harness::meter::{Measured, Pace};
+use crate::harness::serving::on_first_core;
 use crate::options::Options;
 
 /// The log, and a segment of the journal: so large that a run of one writer seldom comes round, so small that the journal has
@@ -112,14 +113,14 @@ fn append(model: &Model, scratch: &Scratch, job: &Job) -> io::Result<Measured> {
             path: folder.clone(),
             ..job.clone()
         };
-        let measured = on_one_core(|| (model.append)(&job));
+        let measured = on_first_core(|| (model.append)(&job));
         // Where it failed early there is none.
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         return measured;
     }
-    let measured = on_one_core(|| (model.append)(job))?;
+    let measured = on_first_core(|| (model.append)(job))?;
     content::check_log(&job.path, measured.operations)?;
     Ok(measured)
 }

@@ -4,9 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use super::compared::{Chosen, Compared, Plot, able, choose};
+use crate::floor::limits::raise_descriptor_limit;
 use crate::harness::machine::Machine;
 use crate::options::Options;
-use crate::pipe_models::{Cut, Job, MODELS, Model, calls, run as read};
+use crate::pipe_models::{Cut, Job, MODELS, Model, run as read};
 
 /// The last one needs more descriptors than `select` knows.
 const PIPES: &[usize] = &[10, 100, 500, 1000];
@@ -24,7 +25,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
         println!("\nmany-pipes: skipped: none of those named reads pipes");
         return Ok(());
     };
-    let descriptors = calls::descriptors_max()?;
+    let descriptors = raise_descriptor_limit()?;
     for pipes in if options.quick { PIPES_QUICK } else { PIPES } {
         let needed = *pipes as u64 * 2 + OTHERS;
         if descriptors < needed {

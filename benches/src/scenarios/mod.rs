@@ -2,11 +2,13 @@
 
 mod cancels;
 mod compared;
+mod confirm;
 mod consensus;
 mod cores;
 mod course;
 mod echo;
 mod files;
+mod fio;
 mod hog;
 mod hotspot;
 mod idle;
@@ -18,14 +20,14 @@ mod many_pipes;
 mod models;
 mod nop;
 mod pipelined;
-mod pipes;
+mod redis;
 mod scratch;
 mod served;
 mod sim;
 mod tasks;
 mod timeouts;
 mod timers;
-mod unix;
+mod trips;
 
 use std::io;
 
@@ -72,7 +74,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "echo",
-        about: "messages sent back over TCP: 64 bytes, 50 connections",
+        about: "messages sent back over TCP, of 64 bytes and of 16 KiB, on 1 to 10000 connections",
         run: echo::run,
     },
     Scenario {
@@ -98,12 +100,12 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "pipes",
         about: "messages there and back between two tasks, through pipes",
-        run: pipes::run,
+        run: trips::pipes,
     },
     Scenario {
         name: "unix",
         about: "messages there and back between two tasks, over Unix sockets",
-        run: unix::run,
+        run: trips::unix,
     },
     Scenario {
         name: "idle",
@@ -146,6 +148,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: many_pipes::run,
     },
     Scenario {
+        name: "confirm",
+        about: "wrk, fio and redis-benchmark, where they are installed: the same servers, the same file",
+        run: confirm::run,
+    },
+    Scenario {
         name: "instructions",
         about: "of user space, for each operation of the executor alone; --check is the gate",
         run: instructions::run,
@@ -155,8 +162,8 @@ pub(crate) const ALL: &[Scenario] = &[
 /// The name that means every scenario.
 pub(crate) const EVERY: &str = "all";
 
-/// Runs what the options name.
-pub(crate) fn run(options: &Options) -> io::Result<()> {
+/// Runs what the options name, with a program that was built so.
+pub(crate) fn run(options: &Options, built: &str) -> io::Result<()> {
     if let Some((who, batch)) = &options.counted {
         return instructions::peers::work(who, *batch, options.operations);
     }
@@ -169,7 +176,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
             _ => served::serve(who, options),
         };
     }
-    let machine = Machine::look();
+    let machine = Machine::look(built);
     println!("{}", machine.describe());
     if options.quick {
         println!("quick: shows that it runs; the numbers are not worth telling");

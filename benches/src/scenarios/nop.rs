@@ -4,10 +4,10 @@ use std::io;
 use std::time::Instant;
 
 use super::{contestants, instructions};
-use crate::floor::system;
 use crate::harness::machine::Machine;
-use crate::harness::pairs::{Runs, Who, interleave};
+use crate::harness::pairs::{Runs, interleave};
 use crate::harness::report::{self, Comparison, Line};
+use crate::harness::serving::on_first_core;
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 use crate::peers::Peer;
@@ -27,11 +27,7 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             options.pairs, options.operations
         );
         let runs = interleave(options.pairs, baselines.len(), |who| {
-            let peer = match who {
-                Who::Subject => subject,
-                Who::Baseline(index) => baselines[index],
-            };
-            nanoseconds_each(peer, options.operations, batch)
+            nanoseconds_each(who.of(subject, &baselines), options.operations, batch)
         })?;
         tell(subject, &baselines, &runs);
         keep(options, machine, (subject, &baselines), batch, &runs)?;
@@ -41,17 +37,11 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
 
 fn nanoseconds_each(peer: &'static Peer, operations: u64, batch: usize) -> io::Result<f64> {
     let nops = peer.nops.expect("only contestants that can");
-    let core = system::allowed_cores().first().copied();
-    // On a thread of its own, which can be pinned without pinning the next one.
-    let measured = std::thread::spawn(move || {
-        core.map_or(Ok(()), system::pin_to)?;
+    on_first_core(|| {
         let start = Instant::now();
         let done = nops(operations, batch)?;
         Ok(start.elapsed().as_nanos() as f64 / done as f64)
-    });
-    measured
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other(format!("{} panicked", peer.name))))
+    })
 }
 
 fn tell(subject: &Peer, baselines: &[&Peer], runs: &Runs<f64>) {
@@ -77,12 +67,8 @@ fn tell(subject: &Peer, baselines: &[&Peer], runs: &Runs<f64>) {
 
 /// Of speeds, like every comparison: above 1 means fewer nanoseconds.
 fn comparison(subject: &Peer, baseline: &Peer, runs: &Runs<f64>, index: usize) -> Comparison {
-    Comparison {
-        subject: subject.name.to_owned(),
-        baseline: baseline.name.to_owned(),
-        ratios: Summary::of(&runs.ratios(index, |nanoseconds| 1e9 / nanoseconds)),
-        resolution: RESOLUTION,
-    }
+    let sides = (subject.name, (index, baseline.name));
+    Comparison::of(runs, sides, RESOLUTION, |nanoseconds| 1e9 / nanoseconds)
 }
 
 fn keep(
@@ -92,18 +78,14 @@ fn keep(
     batch: usize,
     runs: &Runs<f64>,
 ) -> io::Result<()> {
-    let rows = std::iter::once((subject, &runs.subject))
-        .chain(baselines.iter().copied().zip(&runs.baselines));
-    for (peer, row) in rows {
+    for (peer, row) in runs.rows(subject, baselines) {
         let mut line = Line::of(machine, "nop", "runs");
         line.text("peer", peer.name).number("batch", batch as f64);
         line.numbers("nanoseconds", row.iter().copied());
         report::keep(options.json.as_deref(), &line)?;
     }
     for (index, peer) in baselines.iter().enumerate() {
-        let ratios = runs.ratios(index, |nanoseconds| 1e9 / nanoseconds);
-        let sides = (subject.name, peer.name);
-        let mut line = Line::of_comparison(machine, "nop", sides, ratios, RESOLUTION);
+        let mut line = comparison(subject, peer, runs, index).line(machine, "nop");
         line.number("batch", batch as f64);
         report::keep(options.json.as_deref(), &line)?;
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use krug::runtime::{Driver, Runtime};
 
 use super::course::{Contestant, Course, Done, compare};
-use crate::floor::limits::time_of_thread;
+use crate::floor::system::thread_time;
 use crate::harness::machine::Machine;
 use crate::options::Options;
 
@@ -128,7 +128,7 @@ impl Plan {
         }
         Ok(Done {
             operations: self.count,
-            took: time_of_thread()? - before,
+            took: thread_time() - before,
             // 1: the first had fired before the last was armed.
             details: vec![("armed_late", f64::from(u8::from(!in_time)))],
         })
@@ -138,7 +138,7 @@ impl Plan {
 fn krug_sleeps(driver: Driver, count: u64) -> io::Result<Done> {
     let runtime = Runtime::builder().driver(driver).build()?;
     runtime.block_on(async {
-        let (before, plan) = (time_of_thread()?, Plan::new(count));
+        let (before, plan) = (thread_time(), Plan::new(count));
         let armed = Arc::new(AtomicU64::new(0));
         let sleeps = (0..count).map(|number| {
             let armed = armed.clone();
@@ -164,7 +164,7 @@ fn krug_sleeps(driver: Driver, count: u64) -> io::Result<Done> {
 fn tokio_sleeps(count: u64) -> io::Result<Done> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().build()?.block_on(async {
-        let (before, plan) = (time_of_thread()?, Plan::new(count));
+        let (before, plan) = (thread_time(), Plan::new(count));
         let armed = Arc::new(AtomicU64::new(0));
         let sleeps = (0..count).map(|number| {
             let armed = armed.clone();
@@ -189,7 +189,7 @@ fn tokio_sleeps(count: u64) -> io::Result<Done> {
 
 /// A heap of moments, and a thread that sleeps until the next one.
 fn floor_sleeps(count: u64) -> io::Result<Done> {
-    let (before, plan) = (time_of_thread()?, Plan::new(count));
+    let (before, plan) = (thread_time(), Plan::new(count));
     let mut heap = BinaryHeap::new();
     heap.extend((0..count).map(|number| Reverse((plan.deadline(number), number))));
     let in_time = plan.were_armed_in_time();
@@ -244,14 +244,14 @@ where
 fn krug_drops(driver: Driver, count: u64) -> io::Result<Done> {
     let runtime = Runtime::builder().driver(driver).build()?;
     runtime.block_on(async {
-        let before = time_of_thread()?;
+        let before = thread_time();
         let sleep = || krug::time::sleep(NEVER);
         let sleeps = armed(count, sleep, krug::task::yield_now).await?;
         if runtime.metrics().timers as u64 != count {
             return Err(io::Error::other("not all sleeps are armed"));
         }
         drop(sleeps);
-        let took = time_of_thread()? - before;
+        let took = thread_time() - before;
         match runtime.metrics().timers {
             0 => Ok(dropped(count, took)),
             left => Err(io::Error::other(format!("{left} timers are left"))),
@@ -262,10 +262,10 @@ fn krug_drops(driver: Driver, count: u64) -> io::Result<Done> {
 fn tokio_drops(count: u64) -> io::Result<Done> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().build()?.block_on(async {
-        let before = time_of_thread()?;
+        let before = thread_time();
         let sleep = || tokio::time::sleep(NEVER);
         drop(armed(count, sleep, tokio::task::yield_now).await?);
-        Ok(dropped(count, time_of_thread()? - before))
+        Ok(dropped(count, thread_time() - before))
     })
 }
 

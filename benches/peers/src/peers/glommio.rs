@@ -12,7 +12,7 @@ use ::glommio::{LocalExecutor, LocalExecutorBuilder, Placement, executor, spawn_
 use krug_benches::harness::{Job, Served};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::work::{self, Cannot, Outcome, Reads, Took, Trips, Work};
+use crate::work::{self, Cannot, Outcome, Reads, Trips, Work, on_runtime};
 
 fn runtime() -> io::Result<LocalExecutor> {
     let builder = LocalExecutorBuilder::new(Placement::Unbound);
@@ -49,30 +49,16 @@ async fn echo_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: usize) 
 
 pub(super) fn run(work: &Work) -> Outcome {
     runtime()?.run(async {
-        match work {
-            Work::Nothing => Ok(Took::default()),
-            Work::SpawnInBatches(count) => {
-                Ok(work::spawn_in_batches(*count, || spawn_local(async {})).await)
-            }
-            Work::SpawnOneByOne(count) => {
-                Ok(work::spawn_one_by_one(*count, || spawn_local(async {})).await)
-            }
-            Work::Yield(count, tasks) => {
-                let yielding = |each| {
-                    spawn_local(async move {
-                        for _ in 0..each {
-                            executor().yield_now().await;
-                        }
-                    })
-                };
-                Ok(work::yields(*count, *tasks, yielding).await)
-            }
-            Work::Channel(count) => channel(*count).await,
-            Work::Sleep(count) => Ok(work::sleeps(*count, |time| spawn_local(sleep(time))).await),
-            Work::Read(reads) => read(reads).await,
-            Work::Pipe(_) => Err(Cannot::NotOffered("no pipes")),
-            Work::Unix(trips) => unix(*trips).await,
-        }
+        on_runtime!(
+            work,
+            spawn: [spawn_local],
+            yield_now: [executor().yield_now],
+            sleep: [sleep],
+            channel: channel,
+            read: read,
+            pipes: |_| async { Err(Cannot::NotOffered("no pipes")) },
+            unix: unix,
+        )
     })
 }
 

@@ -13,7 +13,7 @@ use ::kimojio::operations::{accept, pread, read, sleep, spawn_task, write, yield
 use ::kimojio::{Errno, async_channel};
 use krug_benches::harness::{Job, Served};
 
-use crate::work::{self, Cannot, Outcome, Reads, Took, Trips, Work};
+use crate::work::{self, Cannot, Outcome, Reads, Trips, Work, on_runtime};
 
 /// It numbers its tasks with 16 bits.
 const TASKS_MAX: u64 = u16::MAX as u64;
@@ -83,35 +83,25 @@ fn error(errno: Errno) -> io::Error {
 }
 
 pub(super) fn run(work: &Work) -> Outcome {
+    if let Work::Sleep(count) = work
+        && *count > TASKS_MAX
+    {
+        return Err(Cannot::NotOffered(
+            "not so many tasks at a time: it has numbers for 65535",
+        ));
+    }
     let work = work.clone();
     block_on(async move {
-        match work {
-            Work::Nothing => Ok(Took::default()),
-            Work::SpawnInBatches(count) => {
-                Ok(work::spawn_in_batches(count, || spawn_task(async {})).await)
-            }
-            Work::SpawnOneByOne(count) => {
-                Ok(work::spawn_one_by_one(count, || spawn_task(async {})).await)
-            }
-            Work::Yield(count, tasks) => {
-                let yielding = |each| {
-                    spawn_task(async move {
-                        for _ in 0..each {
-                            yield_io().await;
-                        }
-                    })
-                };
-                Ok(work::yields(count, tasks, yielding).await)
-            }
-            Work::Channel(count) => channel(count).await,
-            Work::Sleep(count) if count > TASKS_MAX => Err(Cannot::NotOffered(
-                "not so many tasks at a time: it has numbers for 65535",
-            )),
-            Work::Sleep(count) => Ok(work::sleeps(count, |time| spawn_task(sleep(time))).await),
-            Work::Read(reads) => read_blocks(&reads).await,
-            Work::Pipe(trips) => pipes(trips).await,
-            Work::Unix(trips) => unix(trips).await,
-        }
+        on_runtime!(
+            &work,
+            spawn: [spawn_task],
+            yield_now: [yield_io],
+            sleep: [sleep],
+            channel: channel,
+            read: read_blocks,
+            pipes: pipes,
+            unix: unix,
+        )
     })
 }
 

@@ -12,7 +12,7 @@ use ::krug::time::sleep;
 use ::krug::{pipe, spawn};
 use krug_benches::harness::{Job, Served};
 
-use crate::work::{self, Outcome, Reads, Took, Trips, Work};
+use crate::work::{self, Outcome, Reads, Trips, Work, on_runtime};
 
 fn runtime() -> io::Result<Runtime> {
     Builder::new().driver(Driver::Uring).pin(true).build()
@@ -85,30 +85,16 @@ async fn echo_chunks(stream: TcpStream) -> io::Result<()> {
 
 pub(super) fn run(work: &Work) -> Outcome {
     runtime()?.block_on(async {
-        match work {
-            Work::Nothing => Ok(Took::default()),
-            Work::SpawnInBatches(count) => {
-                Ok(work::spawn_in_batches(*count, || spawn(async {})).await)
-            }
-            Work::SpawnOneByOne(count) => {
-                Ok(work::spawn_one_by_one(*count, || spawn(async {})).await)
-            }
-            Work::Yield(count, tasks) => {
-                let yielding = |each| {
-                    spawn(async move {
-                        for _ in 0..each {
-                            yield_now().await;
-                        }
-                    })
-                };
-                Ok(work::yields(*count, *tasks, yielding).await)
-            }
-            Work::Channel(count) => channel(*count).await,
-            Work::Sleep(count) => Ok(work::sleeps(*count, |time| spawn(sleep(time))).await),
-            Work::Read(reads) => read(reads).await,
-            Work::Pipe(trips) => pipes(*trips).await,
-            Work::Unix(trips) => unix(*trips).await,
-        }
+        on_runtime!(
+            work,
+            spawn: [spawn],
+            yield_now: [yield_now],
+            sleep: [sleep],
+            channel: channel,
+            read: read,
+            pipes: pipes,
+            unix: unix,
+        )
     })
 }
 

@@ -14,7 +14,7 @@ use krug_benches::harness::{Job, Served};
 use local_sync::mpsc::bounded;
 use smol::future::yield_now;
 
-use crate::work::{self, Outcome, Reads, Took, Trips, Work};
+use crate::work::{self, Outcome, Reads, Trips, Work, on_runtime};
 
 /// The flags of the ring.
 #[derive(Debug, Clone, Copy)]
@@ -89,30 +89,16 @@ fn pipe() -> io::Result<(File, File)> {
 
 pub(super) fn run(ring: Ring, work: &Work) -> Outcome {
     runtime(ring)?.block_on(async {
-        match work {
-            Work::Nothing => Ok(Took::default()),
-            Work::SpawnInBatches(count) => {
-                Ok(work::spawn_in_batches(*count, || spawn(async {})).await)
-            }
-            Work::SpawnOneByOne(count) => {
-                Ok(work::spawn_one_by_one(*count, || spawn(async {})).await)
-            }
-            Work::Yield(count, tasks) => {
-                let yielding = |each| {
-                    spawn(async move {
-                        for _ in 0..each {
-                            yield_now().await;
-                        }
-                    })
-                };
-                Ok(work::yields(*count, *tasks, yielding).await)
-            }
-            Work::Channel(count) => channel(*count).await,
-            Work::Sleep(count) => Ok(work::sleeps(*count, |time| spawn(sleep(time))).await),
-            Work::Read(reads) => read(reads).await,
-            Work::Pipe(trips) => pipes(*trips).await,
-            Work::Unix(trips) => unix(*trips).await,
-        }
+        on_runtime!(
+            work,
+            spawn: [spawn],
+            yield_now: [yield_now],
+            sleep: [sleep],
+            channel: channel,
+            read: read,
+            pipes: pipes,
+            unix: unix,
+        )
     })
 }
 

@@ -14,7 +14,7 @@ use ::smol::net::unix::UnixStream;
 use ::smol::{Async, LocalExecutor, Timer, block_on, channel, unblock};
 use krug_benches::harness::{Job, Served};
 
-use crate::work::{self, Outcome, Reads, Took, Trips, Work};
+use crate::work::{self, Outcome, Reads, Trips, Work, on_runtime};
 
 pub(super) fn echo(job: &Job) -> io::Result<Served> {
     let executor = LocalExecutor::new();
@@ -52,33 +52,16 @@ async fn echo_between(
 pub(super) fn run(work: &Work) -> Outcome {
     let executor = LocalExecutor::new();
     block_on(executor.run(async {
-        match work {
-            Work::Nothing => Ok(Took::default()),
-            Work::SpawnInBatches(count) => {
-                Ok(work::spawn_in_batches(*count, || executor.spawn(async {})).await)
-            }
-            Work::SpawnOneByOne(count) => {
-                Ok(work::spawn_one_by_one(*count, || executor.spawn(async {})).await)
-            }
-            Work::Yield(count, tasks) => {
-                let yielding = |each| {
-                    executor.spawn(async move {
-                        for _ in 0..each {
-                            yield_now().await;
-                        }
-                    })
-                };
-                Ok(work::yields(*count, *tasks, yielding).await)
-            }
-            Work::Channel(count) => channel_of(&executor, *count).await,
-            Work::Sleep(count) => {
-                let sleep = |time| executor.spawn(async move { Timer::after(time).await });
-                Ok(work::sleeps(*count, sleep).await)
-            }
-            Work::Read(reads) => read(&executor, reads).await,
-            Work::Pipe(trips) => pipes(&executor, *trips).await,
-            Work::Unix(trips) => unix(&executor, *trips).await,
-        }
+        on_runtime!(
+            work,
+            spawn: [executor.spawn],
+            yield_now: [yield_now],
+            sleep: [Timer::after],
+            channel: |count| channel_of(&executor, count),
+            read: |reads| read(&executor, reads),
+            pipes: |trips| pipes(&executor, trips),
+            unix: |trips| unix(&executor, trips),
+        )
     }))
 }
 

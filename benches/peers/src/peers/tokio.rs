@@ -16,7 +16,7 @@ use ::tokio::task::{spawn, spawn_blocking, yield_now};
 use ::tokio::time::sleep;
 use krug_benches::harness::{Job, Served};
 
-use crate::work::{self, Outcome, Reads, Took, Trips, Work};
+use crate::work::{self, Outcome, Reads, Trips, Work, on_runtime};
 
 fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
@@ -52,36 +52,20 @@ async fn echo_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: usize) 
 
 pub(super) fn run(work: &Work) -> Outcome {
     runtime()?.block_on(async {
-        match work {
-            Work::Nothing => Ok(Took::default()),
-            Work::SpawnInBatches(count) => {
-                Ok(work::spawn_in_batches(*count, || spawn(async {})).await)
-            }
-            Work::SpawnOneByOne(count) => {
-                Ok(work::spawn_one_by_one(*count, || spawn(async {})).await)
-            }
-            Work::Yield(count, tasks) => Ok(yields(*count, *tasks).await),
-            Work::Channel(count) => channel(*count).await,
-            Work::Sleep(count) => Ok(work::sleeps(*count, |time| spawn(sleep(time))).await),
-            Work::Read(reads) => read(reads).await,
-            Work::Pipe(trips) => pipes(*trips).await,
-            Work::Unix(trips) => unix(*trips).await,
-        }
+        on_runtime!(
+            work,
+            spawn: [spawn],
+            yield_now: [yield_now],
+            sleep: [sleep],
+            channel: channel,
+            read: read,
+            pipes: pipes,
+            unix: unix,
+        )
     })
 }
 
-pub(super) async fn yields(count: u64, tasks: u64) -> Took {
-    let yielding = |each| {
-        spawn(async move {
-            for _ in 0..each {
-                yield_now().await;
-            }
-        })
-    };
-    work::yields(count, tasks, yielding).await
-}
-
-pub(super) async fn channel(count: u64) -> Outcome {
+async fn channel(count: u64) -> Outcome {
     let (asking, mut asked) = mpsc::channel(1);
     let (answering, mut answered) = mpsc::channel(1);
     spawn(async move {

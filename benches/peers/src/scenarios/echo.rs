@@ -3,25 +3,22 @@
 use std::io;
 use std::time::Duration;
 
+use krug_benches::harness::apart::{self, Room, room_for};
 use krug_benches::harness::machine::Machine;
 use krug_benches::harness::serving::{Traffic, serve_under};
 
 use crate::contest::{Contest, Run};
-use crate::limits;
 use crate::options::Options;
 use crate::peers::Peer;
+use crate::scenarios::{CONNECTIONS, served};
 
 /// On TCP over loopback, smaller differences come and go with the placement of memory and timers.
 const RESOLUTION: f64 = 0.04;
 
-const CONNECTIONS: usize = 50;
-
 pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer]) -> io::Result<()> {
     let connections = options.connections.unwrap_or(CONNECTIONS);
-    // Both ends are of this process.
-    let allowed = limits::connections(2)?;
-    if connections > allowed {
-        println!("\nskipped: echo × {connections}, as descriptors are allowed here for {allowed}");
+    if let Room::ForNoMoreThan(most) = room_for(connections)? {
+        println!("\nskipped: echo × {connections}, as descriptors are allowed here for {most}");
         return Ok(());
     }
     for in_flight in &options.in_flight {
@@ -52,7 +49,13 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 fn run_once(peer: &'static Peer, mut traffic: Traffic) -> io::Result<Run> {
     let (generated, served) = loop {
-        let (generated, served) = serve_under(traffic, peer.name, peer.echo)?;
+        let (generated, served) = match room_for(traffic.connections)? {
+            Room::Together => serve_under(traffic, peer.name, peer.echo)?,
+            _ => {
+                let mut command = served(peer, traffic.connections, traffic.bytes)?;
+                apart::serve_under(traffic, &mut command)?
+            }
+        };
         if generated.messages > 0 {
             break (generated, served);
         }
@@ -67,6 +70,8 @@ fn run_once(peer: &'static Peer, mut traffic: Traffic) -> io::Result<Run> {
     let mut measures = vec![
         ("server_cpu_us", busy * 1e6 / messages),
         ("server_load", busy / seconds),
+        ("p50_us", generated.p50.as_secs_f64() * 1e6),
+        ("p99_us", generated.p99.as_secs_f64() * 1e6),
         (
             "generator_load",
             generated.load_busy.as_secs_f64() / seconds,

@@ -1,18 +1,17 @@
 //! What a connection costs that does nothing: memory of a process that only serves.
 
-use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
-use krug_benches::harness::Job;
+use krug_benches::harness::apart::{Apart, Room, room_for};
 use krug_benches::harness::machine::Machine;
+use krug_benches::harness::process::anonymous_memory;
 use krug_benches::harness::report::{self, Line};
 
-use crate::limits;
 use crate::options::Options;
 use crate::peers::{self, Peer};
+use crate::scenarios::served;
 
 const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_QUICK: usize = 500;
@@ -33,7 +32,11 @@ pub(super) fn run(
     };
     let wanted = options.connections.unwrap_or(default);
     // The server is another process.
-    let connections = wanted.min(limits::connections(1)?).max(FEW + 1);
+    let connections = match room_for(wanted)? {
+        Room::ForNoMoreThan(most) => most,
+        Room::Together | Room::Apart => wanted,
+    };
+    let connections = connections.max(FEW + 1);
     let what = format!(
         "{connections} connections that have echoed {} bytes once",
         options.bytes
@@ -56,17 +59,6 @@ pub(super) fn run(
     Ok(())
 }
 
-/// What the process does: it serves, on its only thread.
-pub(super) fn serve(peer: &Peer, options: &Options) -> io::Result<()> {
-    limits::descriptors()?;
-    let job = Job {
-        connections: options.connections.unwrap_or(CONNECTIONS),
-        bytes: options.bytes,
-        announce: Box::new(|address| println!("{address}")),
-    };
-    (peer.echo)(&job).map(|_| ())
-}
-
 /// Memory of one connection, in bytes: what a server of many needs more than one of few.
 fn each(peer: &Peer, options: &Options, connections: usize) -> io::Result<f64> {
     let few = weigh(peer, options, FEW)?;
@@ -76,42 +68,18 @@ fn each(peer: &Peer, options: &Options, connections: usize) -> io::Result<f64> {
 
 /// Memory of a server of so many connections, in bytes.
 fn weigh(peer: &Peer, options: &Options, connections: usize) -> io::Result<u64> {
-    let mut server = start(peer, options, connections)?;
-    let outcome = connect_and_weigh(&mut server, options, connections);
-    if outcome.is_err() {
-        // It may have ended by itself.
-        let _ = server.kill();
-    }
-    let status = server.wait()?;
-    let bytes = outcome?;
-    if status.success() {
-        Ok(bytes)
-    } else {
-        Err(io::Error::other(format!("the server: {status}")))
-    }
-}
-
-fn start(peer: &Peer, options: &Options, connections: usize) -> io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["idle", "--served", peer.name]);
-    command.args(["--connections", &connections.to_string()]);
-    command.args(["--bytes", &options.bytes.to_string()]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
-}
-
-fn connect_and_weigh(server: &mut Child, options: &Options, connections: usize) -> io::Result<u64> {
-    let output = server.stdout.take().expect("it has a pipe");
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
-    let address: SocketAddr = line.trim().parse().map_err(io::Error::other)?;
+    let server = Apart::begin(&mut served(peer, connections, options.bytes)?)?;
     let mut streams = Vec::with_capacity(connections);
     for _ in 0..connections {
-        streams.push(TcpStream::connect(address)?);
+        streams.push(TcpStream::connect(server.address())?);
     }
     for stream in &mut streams {
         greet(stream, options.bytes)?;
     }
-    anonymous(server.id())
+    let bytes = anonymous_memory(server.id())?;
+    drop(streams);
+    server.ended()?;
+    Ok(bytes)
 }
 
 /// Once the server has answered, it waits for the next message.
@@ -125,32 +93,5 @@ fn greet(stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::other("the server sent back something else"))
-    }
-}
-
-/// Memory of a process that no file stands behind, in bytes.
-fn anonymous(process: u32) -> io::Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    in_rollup(&text).ok_or_else(|| io::Error::other("the kernel does not tell a process's memory"))
-}
-
-fn in_rollup(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Anonymous:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_off_what_the_kernel_tells() {
-        let text = "5581-7ffc ---p 0 00:00 0 [rollup]\nRss:  900 kB\nAnonymous:      123 kB\n";
-        assert_eq!(in_rollup(text), Some(123 * 1024));
-        assert_eq!(in_rollup("Rss: 1 kB\n"), None);
-        assert!(anonymous(std::process::id()).unwrap() > 0);
     }
 }

@@ -8,11 +8,12 @@ mod timers;
 mod trips;
 
 use std::io;
+use std::process::Command;
 
+use krug_benches::harness::apart;
 use krug_benches::harness::machine::Machine;
+use krug_benches::harness::serving::on_first_core;
 
-use crate::contest::on_first_core;
-use crate::limits;
 use crate::options::Options;
 use crate::peers::{self, Peer};
 use crate::work::{Took, Work};
@@ -64,19 +65,31 @@ pub(crate) const ALL: &[Scenario] = &[
     },
 ];
 
+/// A process that only serves is told how many.
+const CONNECTIONS: usize = 50;
+
+/// What makes this program serve, and nothing else.
+fn served(peer: &Peer, connections: usize, bytes: usize) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["echo", "--served", peer.name]);
+    command.args(["--connections", &connections.to_string()]);
+    command.args(["--bytes", &bytes.to_string()]);
+    Ok(command)
+}
+
 /// The name that means every scenario.
 pub(crate) const EVERY: &str = "all";
 
 /// Of this package: what is compared is what is built.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// Runs what the options name.
-pub(crate) fn run(options: &Options) -> io::Result<()> {
+/// Runs what the options name, with a program that was built so.
+pub(crate) fn run(options: &Options, built: &str) -> io::Result<()> {
     if let Some(who) = &options.served {
-        return idle::serve(peers::named(who)?, options);
+        let connections = options.connections.unwrap_or(CONNECTIONS);
+        return apart::serve(peers::named(who)?.echo, connections, options.bytes);
     }
-    limits::descriptors()?;
-    let machine = Machine::look_with(LOCK, &peers::packages());
+    let machine = Machine::look_with(built, LOCK, &peers::packages());
     println!("{}", machine.describe());
     if options.quick {
         println!("quick: shows that it runs; the numbers are not worth telling");
@@ -108,7 +121,7 @@ fn of_others(peers: &[&'static Peer]) -> Vec<&'static Peer> {
 fn starting(chosen: &[&'static Peer]) -> Vec<&'static Peer> {
     let starts = |peer: &&'static Peer| {
         let peer = *peer;
-        match on_first_core(peer, || (peer.run)(&Work::Nothing)) {
+        match on_first_core(|| (peer.run)(&Work::Nothing)) {
             Ok(_) => true,
             Err(error) => {
                 println!("skipped: {}, which does not start here: {error}", peer.name);

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::ffi::c_int;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::ptr;
+
+use crate::floor::limits::end_with_parent;
 
 /// The children of this process. When this is dropped, they are killed and waited for.
 #[derive(Debug, Default)]
@@ -123,20 +124,10 @@ fn wait(child: libc::pid_t, flags: c_int) -> io::Result<Option<(libc::pid_t, c_i
 ///
 /// If `parent` is not its parent any more: it has ended before.
 pub(crate) fn die_with_parent(parent: u32) -> io::Result<()> {
-    die_with_maker()?;
+    end_with_parent()?;
     match std::os::unix::process::parent_id() == parent {
         true => Ok(()),
         false => Err(io::Error::other("the parent has ended")),
-    }
-}
-
-/// The same, where the caller finds out by other ways that its parent has ended before.
-pub(crate) fn die_with_maker() -> io::Result<()> {
-    // SAFETY: the request takes a number and touches no memory.
-    let status = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
-    match status {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -146,23 +137,4 @@ pub(crate) fn kill_group(leader: u32) {
         // SAFETY: plain numbers.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
-}
-
-/// Raises the number of descriptors that this process may have, as far as it can by itself. Returns it.
-pub(crate) fn raise_descriptors() -> io::Result<usize> {
-    let resource = libc::RLIMIT_NOFILE;
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the kernel writes into `limit`, which lives on.
-    if unsafe { libc::getrlimit(resource, &raw mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: the kernel reads `limit`, and writes nowhere.
-    if unsafe { libc::prlimit(0, resource, &raw const limit, ptr::null_mut()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(usize::try_from(limit.rlim_max).unwrap_or(usize::MAX))
 }

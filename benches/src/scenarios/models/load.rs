@@ -10,6 +10,8 @@ use hdrhistogram::Histogram;
 use super::processor::Ticks;
 use super::reply::{Come, Reply};
 use crate::floor::system;
+use crate::harness::process::time_of_group;
+use crate::harness::progress::Progress;
 use crate::models::calls::readiness::Epoll;
 use crate::models::calls::sockets;
 
@@ -17,6 +19,8 @@ use crate::models::calls::sockets;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load<'a> {
     pub(super) address: SocketAddrV4,
+    /// The process that leads the group of the server's.
+    pub(super) server: u32,
     pub(super) users: usize,
     pub(super) name: &'a str,
     pub(super) content: &'a [u8],
@@ -26,6 +30,15 @@ pub(super) struct Load<'a> {
     pub(super) patience: Duration,
     pub(super) warm_up: Duration,
     pub(super) measured: Duration,
+    /// Told what goes on, with `title` before it.
+    pub(super) progress: &'a Progress,
+    pub(super) title: &'a str,
+}
+
+impl Load<'_> {
+    fn say(&self, words: &str) {
+        self.progress.say(&format!("{}: {words}", self.title));
+    }
 }
 
 /// What came of it.
@@ -51,6 +64,8 @@ pub(super) struct Measured {
     pub(super) broken: u64,
     /// The generator's own time on its core.
     pub(super) busy: Duration,
+    /// What all processes of the server were on processors.
+    pub(super) server_busy: Duration,
     /// Of the first core, on which every server is.
     pub(super) first_core_load: Option<f64>,
 }
@@ -117,6 +132,7 @@ pub(super) fn generate(load: Load<'_>) -> io::Result<Outcome> {
             answered: generator.answered,
         });
     }
+    load.say("replies are counted");
     generator.begin_together()?;
     generator.run_until(Instant::now() + load.warm_up)?;
     generator.latencies.clear();
@@ -124,9 +140,12 @@ pub(super) fn generate(load: Load<'_>) -> io::Result<Outcome> {
     let own_thread = system::current_thread();
     let ticks = || load.first_core.and_then(Ticks::of);
     let (busy_before, ticks_before) = (system::busy_time(&own_thread), ticks());
+    // Takes its time where there are thousands of processes. What the server does meanwhile, it does not do later.
+    let server_before = time_of_group(load.server)?;
     let begin = Instant::now();
     generator.run_until(begin + load.measured)?;
     let elapsed = begin.elapsed();
+    let server_busy = time_of_group(load.server)?.saturating_sub(server_before);
     let first_core_load = Option::zip(ticks(), ticks_before);
     let busy = system::busy_time(&own_thread).saturating_sub(busy_before);
     let replies = generator.latencies.len();
@@ -142,6 +161,7 @@ pub(super) fn generate(load: Load<'_>) -> io::Result<Outcome> {
         unanswered,
         broken: generator.broken,
         busy,
+        server_busy,
         first_core_load: first_core_load.map(|(after, before)| after.load_since(before)),
     })))
 }
@@ -188,8 +208,13 @@ impl Generator<'_> {
     /// Until every user was answered once, or has given up, or may not wait any longer. False if too few were answered.
     fn gather(&mut self) -> io::Result<bool> {
         let limit = Instant::now() + self.load.patience;
+        let mut told = 0;
         while self.answered + self.given_up < self.load.users && Instant::now() < limit {
             self.turn(CONNECTING_MAX, limit)?;
+            if self.answered >= told + CONNECTING_MAX {
+                told = self.answered;
+                self.load.say(&format!("{told} have come"));
+            }
         }
         let without = self.load.users - self.answered;
         Ok(without <= self.load.users / UNANSWERED_ONE_IN)

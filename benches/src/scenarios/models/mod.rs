@@ -4,6 +4,7 @@ mod load;
 mod processor;
 mod reply;
 mod serving;
+pub(super) mod wrk;
 
 use std::io;
 use std::thread;
@@ -11,11 +12,13 @@ use std::time::Duration;
 
 use krug::runtime::Driver;
 
-use super::echo::pin;
+use crate::floor::limits::raise_descriptor_limit;
 use crate::floor::system;
+use crate::harness::limit;
 use crate::harness::machine::Machine;
+use crate::harness::progress::Progress;
 use crate::harness::report::{self, Line};
-use crate::models::calls::processes;
+use crate::harness::serving::pin;
 use crate::models::{self, MODELS, Model};
 use crate::options::Options;
 use load::{Load, Measured, Outcome};
@@ -47,30 +50,45 @@ enum Point {
 }
 
 pub(super) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
-    let limit = processes::raise_descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
-    let content: Vec<u8> = (0..FILE_BYTES)
-        .map(|place| b'a' + (place * 7 % 26) as u8)
-        .collect();
+    let users_max = usize::try_from(raise_descriptor_limit()?)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(OTHER_DESCRIPTORS);
+    let content = content();
     let folder = Folder::with_file(FILE, &content)?;
     let models = chosen(options)?;
-    introduce(options, limit);
+    introduce(options, users_max);
     let mut stopped: Vec<Option<String>> = vec![None; models.len()];
-    for users in counts(options, limit) {
-        tell_columns(users);
+    let counts = counts(options, users_max);
+    let progress = Progress::begin("", counts.len() * models.len());
+    for users in counts {
+        if limit::is_over() {
+            progress.tell(&format!(
+                "\nskipped: {users} users, the time of --quick is over"
+            ));
+            continue;
+        }
+        progress.tell(&columns(users));
         for (model, stopped) in models.iter().zip(&mut stopped) {
             let point = match stopped {
                 Some(reason) => Point::Cannot(reason.clone()),
-                None => measure(model, users, options, (&folder, &content))
+                None => measure(model, users, options, (&folder, &content), &progress)
                     .map_err(|error| io::Error::other(format!("{}: {error}", model.name)))?,
             };
             if let Point::Cannot(reason) = &point {
                 *stopped = Some(reason.clone());
             }
-            tell(model, &point);
+            progress.tell(&described(model, &point));
+            progress.step();
             keep(options, machine, model, users, &point)?;
         }
     }
     Ok(())
+}
+
+/// Of the file that is served.
+fn content() -> Vec<u8> {
+    let letter = |place| b'a' + (place * 7 % 26) as u8;
+    (0..FILE_BYTES).map(letter).collect()
 }
 
 /// Those that are named, or all.
@@ -99,28 +117,13 @@ fn measure(
     users: usize,
     options: &Options,
     (folder, content): (&Folder, &[u8]),
+    progress: &Progress,
 ) -> io::Result<Point> {
     let serving = Serving::begin(model, &options.driver, folder)?;
-    let cores = system::allowed_cores();
-    let load = Load {
-        address: serving.address,
-        users,
-        name: FILE,
-        content,
-        patience: Duration::from_secs(if options.quick { 2 } else { 20 }),
-        warm_up: options.warm_up * longer(users),
-        measured: options.measured * longer(users),
-        first_core: cores.first().copied(),
-    };
-    let outcome = thread::scope(|scope| {
-        let generator = thread::Builder::new().name("load".to_owned());
-        let generator = generator.spawn_scoped(scope, || {
-            pin(&cores, 1)?;
-            load::generate(load)
-        })?;
-        let panicked = |_| Err(io::Error::other("the load generator has panicked"));
-        generator.join().unwrap_or_else(panicked)
-    })?;
+    let title = format!("{}, {users} users", model.name);
+    progress.say(&title);
+    let load = load_of(&serving, users, options, content, (&title, progress));
+    let outcome = generate(load)?;
     let ended = serving.end();
     Ok(match outcome {
         Outcome::Measured(measured) => {
@@ -141,6 +144,41 @@ fn measure(
     })
 }
 
+fn load_of<'a>(
+    serving: &Serving,
+    users: usize,
+    options: &Options,
+    content: &'a [u8],
+    (title, progress): (&'a str, &'a Progress),
+) -> Load<'a> {
+    Load {
+        address: serving.address,
+        server: serving.id(),
+        users,
+        name: FILE,
+        content,
+        first_core: system::allowed_cores().first().copied(),
+        patience: Duration::from_secs(if options.quick { 2 } else { 20 }),
+        warm_up: options.warm_up * longer(users),
+        measured: options.measured * longer(users),
+        progress,
+        title,
+    }
+}
+
+/// On a thread of its own, on the second core.
+fn generate(load: Load<'_>) -> io::Result<Outcome> {
+    thread::scope(|scope| {
+        let generator = thread::Builder::new().name("load".to_owned());
+        let generator = generator.spawn_scoped(scope, || {
+            pin(1)?;
+            load::generate(load)
+        })?;
+        let panicked = |_| Err(io::Error::other("the load generator has panicked"));
+        generator.join().unwrap_or_else(panicked)
+    })
+}
+
 /// By how much more time is measured, so that everybody comes to be answered several times.
 fn longer(users: usize) -> u32 {
     1 + u32::try_from(users / 5000).unwrap_or(0)
@@ -157,22 +195,26 @@ fn introduce(options: &Options, limit: usize) {
         limit + OTHER_DESCRIPTORS
     );
     println!(
+        "µs of CPU: of all processes and threads of the server, for each request; beside it p50 and p99 of the time until a user has its reply"
+    );
+    println!(
         "Models marked × close after each reply, because who serves is taken as long as a connection lasts: their users connect anew each time"
     );
 }
 
-fn tell_columns(users: usize) {
-    println!(
-        "\n{:<19} {:>11} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
+fn columns(users: usize) -> String {
+    format!(
+        "\n{:<19} {:>11} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
         format!("{users} users"),
         "requests/s",
+        "µs of CPU",
         "p50 µs",
         "p99 µs",
         "first core",
         "generator",
         "unanswered",
         "broken"
-    );
+    )
 }
 
 /// With the marks that [`introduce`] explains.
@@ -184,13 +226,14 @@ fn title(model: &Model) -> String {
     format!("{}{shares}{closes}", model.name)
 }
 
-fn tell(model: &Model, point: &Point) {
+fn described(model: &Model, point: &Point) -> String {
     let title = title(model);
     match point {
-        Point::Cannot(reason) => println!("{title:<19} cannot: {reason}"),
-        Point::Measured(measured) => println!(
-            "{title:<19} {:>11.0} {:>10.0} {:>10.0} {:>8.0} % {:>8.0} % {:>10} {:>8}",
+        Point::Cannot(reason) => format!("{title:<19} cannot: {reason}"),
+        Point::Measured(measured) => format!(
+            "{title:<19} {:>11.0} {:>10.2} {:>10.0} {:>10.0} {:>8.0} % {:>8.0} % {:>10} {:>8}",
             measured.rate(),
+            measured.server_cost(),
             measured.microseconds(50.0),
             measured.microseconds(99.0),
             measured.first_core_load.unwrap_or(f64::NAN) * 100.0,
@@ -210,6 +253,11 @@ impl Measured {
         self.latencies.value_at_percentile(percent) as f64 / 1e3
     }
 
+    /// Time on processors for each request, in microseconds, of all processes of the server together.
+    fn server_cost(&self) -> f64 {
+        self.server_busy.as_secs_f64() * 1e6 / self.replies as f64
+    }
+
     /// Of the core that the generator is on, its own share.
     fn load(&self) -> f64 {
         self.busy.as_secs_f64() / self.elapsed.as_secs_f64()
@@ -221,6 +269,11 @@ type Picture = (&'static str, &'static str, fn(&Measured) -> f64);
 
 const PICTURES: &[Picture] = &[
     ("requests per second", "requests per second", Measured::rate),
+    (
+        "time on processors",
+        "µs of CPU for each request",
+        Measured::server_cost,
+    ),
     ("p50", "median latency, µs", |measured| {
         measured.microseconds(50.0)
     }),

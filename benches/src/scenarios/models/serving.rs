@@ -80,6 +80,11 @@ impl Serving {
         }
     }
 
+    /// The process that leads its group.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Tells it to end, and waits; kills it if that takes too long. Why it has refused users, if it has.
     pub(super) fn end(mut self) -> io::Result<Option<String>> {
         sockets::end(&self.listener)?;
