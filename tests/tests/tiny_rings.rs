@@ -256,7 +256,7 @@ fn a_future_that_spawns_and_joins_for_ever_does_not_stop_the_others() {
             while !is_over.get() {
                 assert_eq!(krug::spawn(async move { joined }).await.unwrap(), joined);
                 joined += 1;
-                assert!(joined < 20_000_000, "nothing else has its turn");
+                assert!(joined < 2_000_000, "nothing else has its turn");
             }
             let turns = runtime.metrics().turns - before;
             // A simulation draws who is next, and looks at its world after each.

@@ -28,8 +28,8 @@ impl<T> Receiver<T> {
     /// # Cancellation
     ///
     /// Dropping this future loses no message: it takes one only when it resolves.
-    // No `async fn`: a state of its own for each message would cost as much as the channel does.
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+        // Not an `async fn`: that would put states of its own around each receive.
         poll_fn(|cx| self.poll_recv(cx))
     }
 
