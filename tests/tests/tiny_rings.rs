@@ -235,6 +235,40 @@ fn one_task_that_is_always_ready_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_future_that_spawns_and_joins_for_ever_does_not_stop_the_others() {
+    for entries in TINY {
+        let runtime = ring_of(entries);
+        let is_over = Rc::new(Cell::new(false));
+        let ends = is_over.clone();
+        let other = runtime.spawn(async move {
+            let (one, other) = tcp_pair().await.unwrap();
+            for round in 0..20_u8 {
+                one.write_all(vec![round]).await.0.unwrap();
+                let (result, buf) = other.read(Vec::with_capacity(1)).await;
+                assert_eq!((result.unwrap(), buf[0]), (1, round));
+            }
+            krug::time::sleep(Duration::from_millis(1)).await;
+            ends.set(true);
+        });
+        runtime.block_on(async {
+            let before = runtime.metrics().turns;
+            let mut joined = 0_u64;
+            while !is_over.get() {
+                assert_eq!(krug::spawn(async move { joined }).await.unwrap(), joined);
+                joined += 1;
+                assert!(joined < 2_000_000, "nothing else has its turn");
+            }
+            let turns = runtime.metrics().turns - before;
+            // A simulation draws who is next, and looks at its world after each.
+            if krug_tests::driver() != krug::runtime::Driver::Sim {
+                assert!(joined > 2 * turns, "{joined} in {turns} turns");
+            }
+            other.await.unwrap();
+        });
+    }
+}
+
+#[test]
 fn completed_operations_that_nobody_polls_hold_up_no_other() {
     for entries in TINY {
         let runtime = ring_of(entries);

@@ -4,7 +4,8 @@
 //! reap      walk the completion queue (no system call): slot -> task ready, or queued to its source
 //! inbox     take control messages and what other threads sent
 //! timers    fire what is due
-//! run       poll every task that was ready when the turn began, and what they make ready, within a budget, by the shares of their classes
+//! run       poll every task that was ready when the turn began, and what they make ready, within a budget, by the shares of their classes;
+//!           when none is ready, what the core runs for, if it was woken, and what that makes ready
 //! enter     one io_uring_enter: submit what produces, then what waits; wait only if nothing is ready
 //! ```
 

@@ -42,16 +42,14 @@ impl Worker {
             }
             polled = poll_main();
             let has_made_ready = !main.is_notified() && core.scheduler.has_ready();
-            if polled.is_ready() || !has_made_ready {
-                return false;
-            }
-            rounds += 1;
-            let looks = rounds % ROUNDS_PER_LOOK_AT_THE_CLOCK == 0;
-            !(looks && turn.until.is_some_and(|until| until.has_come()))
+            let looks = rounds % ROUNDS_PER_LOOK_AT_THE_CLOCK == ROUNDS_PER_LOOK_AT_THE_CLOCK - 1;
+            let is_over = looks && turn.until.is_some_and(|until| until.has_come());
+            let goes_on = polled.is_pending() && has_made_ready && !is_over;
+            rounds += usize::from(goes_on);
+            goes_on
         });
         // Those of the future are counted where they are made.
-        let of_tasks = polls.saturating_sub(rounds);
-        Counters::add(&core.counters.polls, of_tasks as u64);
+        Counters::add(&core.counters.polls, (polls - rounds) as u64);
         polled
     }
 
