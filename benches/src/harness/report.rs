@@ -142,7 +142,12 @@ impl Line {
         self
     }
 
+    /// # Panics
+    ///
+    /// If a field of this name is there already: whoever reads the line would see one of the two.
     fn begin(&mut self, name: &str) {
+        let is_new = !self.fields.contains(&format!("\"{name}\":"));
+        assert!(is_new, "a line of results has the field `{name}` twice");
         let comma = if self.fields.is_empty() { "" } else { "," };
         write!(self.fields, "{comma}\"{name}\":").expect("a string takes every text");
     }
@@ -169,6 +174,12 @@ pub fn keep(file: Option<&Path>, line: &Line) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "the field `load` twice")]
+    fn a_field_is_given_once() {
+        Line::default().text("load", "1.0").numbers("load", [1.0]);
+    }
 
     #[test]
     fn a_line_is_one_object_of_json() {

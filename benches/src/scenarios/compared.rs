@@ -183,7 +183,7 @@ impl Compared {
             line.text("peer", name).text("unit", self.unit);
             line.numbers("rate", runs.iter().map(|run| run.rate));
             line.numbers("cpu_us", runs.iter().map(Measured::cpu_us));
-            line.numbers("load", runs.iter().map(|run| run.load));
+            line.numbers("cores_busy", runs.iter().map(|run| run.load));
             for (field, quantile) in [("p50_us", 0.5), ("p99_us", 0.99)] {
                 let values: Vec<f64> = runs
                     .iter()
