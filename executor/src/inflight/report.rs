@@ -30,8 +30,8 @@ impl Slots {
 fn state(slot: &Slot) -> OperationState {
     match slot.state.get() {
         State::Done => OperationState::Ended,
-        State::Free | State::Submitted if slot.cancel_asked.get() => OperationState::Cancelling,
-        State::Free | State::Submitted => OperationState::InFlight,
+        _ if slot.cancel_asked.get() => OperationState::Cancelling,
+        State::Free | State::Submitted | State::SubmittedAgain => OperationState::InFlight,
     }
 }
 

@@ -16,8 +16,16 @@ pub(super) enum State {
     Free,
     /// Handed to the driver; whether it still stages it, the driver knows.
     Submitted,
+    /// Handed to the driver once more, after a completion that was not its last: it has begun, also while it is staged.
+    SubmittedAgain,
     /// Ended; the result waits for the future.
     Done,
+}
+
+impl State {
+    pub(super) fn is_with_driver(self) -> bool {
+        matches!(self, State::Submitted | State::SubmittedAgain)
+    }
 }
 
 /// To whom the result belongs.

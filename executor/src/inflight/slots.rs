@@ -271,6 +271,7 @@ impl Slots {
             return self.one_of_several(slot, completion);
         }
         if self.goes_in_again(slot, &mut completion) {
+            slot.state.set(State::SubmittedAgain);
             let operation = slot.with_op(Erased::operation);
             context::with(|core| core.driver.borrow_mut().submit(key, operation));
             return Delivery::Nothing;
@@ -411,7 +412,8 @@ impl Slots {
         if slot.state.get() == State::Done {
             return Abandoned::Ended(self.finish(key, slot, slot.completion()));
         }
-        if !slot.with_op(|op| op.has_begun()) && take_back(key) {
+        let may_be_taken_back = slot.state.get() == State::Submitted;
+        if may_be_taken_back && !slot.with_op(|op| op.has_begun()) && take_back(key) {
             self.in_flight.set(self.in_flight.get() - 1);
             let never = Completion::last(-libc::ECANCELED);
             return Abandoned::TakenBack(self.finish(key, slot, never));
@@ -432,7 +434,7 @@ impl Slots {
     /// Asks the kernel to stop the operation. It ends with one more completion, as any other.
     pub(crate) fn cancel(&self, key: Key) {
         let Some(slot) = self.find(key) else { return };
-        if slot.state.get() == State::Submitted && !slot.cancel_asked.replace(true) {
+        if slot.state.get().is_with_driver() && !slot.cancel_asked.replace(true) {
             context::with(|core| core.driver.borrow_mut().cancel(key));
         }
     }
@@ -440,7 +442,7 @@ impl Slots {
     /// Asks the kernel to stop everything.
     pub(crate) fn cancel_all(&self) {
         self.each(|key, slot| {
-            if slot.state.get() == State::Submitted {
+            if slot.state.get().is_with_driver() {
                 self.cancel(key);
             }
         });
