@@ -69,6 +69,7 @@
 mod afterlife;
 mod cancel;
 mod datagram;
+mod delivery;
 mod erased;
 mod finished;
 mod foreign;
@@ -85,11 +86,12 @@ use std::rc::Rc;
 
 pub(crate) use cancel::{CancelScope, cancelled_error, is_cancelled};
 pub(crate) use datagram::Datagram;
+pub(crate) use delivery::{Abandoned, Delivery};
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
 pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error, try_at_once};
 pub(crate) use slot::{Attachment, Role};
-pub(crate) use slots::{Abandoned, Delivery, Slots};
+pub(crate) use slots::Slots;
 
 use crate::context::Current;
 use crate::driver::Key;

@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use super::afterlife;
 use super::cancel;
+use super::delivery::{Abandoned, Sent};
 use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Step};
 use super::slot::Attachment;
-use super::slots::{Abandoned, Sent};
 use crate::context::{self, Core, Counters};
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::delivery::{Abandoned, Delivery, Sent};
 use super::erased::Erased;
 use super::finished::Finished;
 use super::foreign::Foreign;
@@ -15,62 +16,13 @@ use super::op::{Op, Orphan, Step};
 use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
 use crate::context::{self, Core, Counters};
 use crate::cores::{CoreId, quietly};
-use crate::driver::{Completion, Key, Operation, OwnedDescriptor};
+use crate::driver::{Completion, Key, Operation};
 use crate::observe::{self, Latencies, OperationKind, Times};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
 /// `user_data` has 28 bits for the index.
 const SLOTS_MAX: usize = 1 << 28;
-
-/// What the worker does about a completion, after the slots are left.
-pub(crate) enum Delivery {
-    Nothing,
-    /// Ended, and somebody waits: tell the source, then wake.
-    Ready {
-        waiter: Option<Waiter>,
-        attachment: Option<Attachment>,
-        completion: Completion,
-    },
-    /// Ended, and somebody waits on another core: tell the source, then send it there.
-    Sent {
-        foreign: Arc<Foreign>,
-        finished: Finished,
-        attachment: Option<Attachment>,
-    },
-    /// One of several results of an operation that its source owns.
-    More {
-        attachment: Attachment,
-        completion: Completion,
-        descriptor: Option<OwnedDescriptor>,
-    },
-    /// Ended, and its source owns it.
-    Source {
-        key: Key,
-        attachment: Attachment,
-        finished: Finished,
-    },
-    /// Ended, and nobody wants it.
-    Dispose(Finished),
-}
-
-/// What became of an operation whose future was dropped.
-pub(crate) enum Abandoned {
-    /// It was never submitted.
-    TakenBack(Finished),
-    /// It had ended: this is its result.
-    Ended(Finished),
-    /// It goes on without its future.
-    GoesOn,
-}
-
-/// What a future that waits on another core will see of its result.
-pub(super) enum Sent {
-    Now(Finished),
-    Later,
-    /// The operation is not here any more.
-    Never,
-}
 
 /// The slots of one core.
 pub(crate) struct Slots {

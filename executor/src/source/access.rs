@@ -21,7 +21,7 @@ pub(crate) trait FileOp: Op {
     const ROLE: Role;
 
     /// Whether the kernel's cache is asked before it is submitted.
-    const READS: bool = false;
+    const ASKS_CACHE: bool = false;
 
     /// What it touches if it begins at `offset`.
     fn span(file: &File, resource: &Self::Resource, offset: u64) -> Span;
@@ -167,7 +167,7 @@ impl<T: FileOp> Access<T> {
 
     /// `Some` if it is over already.
     fn start(&mut self, file: &File, mut op: T, offset: u64, span: Span) -> Option<T::Output> {
-        if T::READS
+        if T::ASKS_CACHE
             && let Some(completion) = file.try_cache(&mut op)
         {
             if self.at == At::Cursor {

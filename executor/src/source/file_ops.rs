@@ -41,7 +41,7 @@ pub(super) fn target(file: &File, offset: u64) -> Target {
 impl<B: IoBufMut> FileOp for ReadAt<B> {
     type Resource = Incoming<B>;
     const ROLE: Role = Role::Look;
-    const READS: bool = true;
+    const ASKS_CACHE: bool = true;
 
     fn span(_: &File, _: &Incoming<B>, offset: u64) -> Span {
         read(offset)
