@@ -6,14 +6,61 @@
 //! with one record for each slot index: where the slot's present use is staged.
 //! The record outlives the list: while a use is in flight it tells its completions
 //! from those of an earlier use of the slot.
+//!
+//! What stands in the lists is what the driver makes of an operation: an entry of the
+//! submission queue, or the operation itself.
 
 use super::{Descriptor, Key, Operation, Stage};
 use crate::sys;
 
+/// What stands for an operation in the list of a turn.
+pub(super) trait Staged: Sized {
+    fn new(key: Key, operation: &Operation) -> Self;
+
+    /// Whose it is; `None` of a gap.
+    fn key(&self) -> Option<Key>;
+
+    /// What stands where an operation was taken back.
+    fn gap() -> Self;
+}
+
+/// The operation itself, for drivers without a submission queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plain {
+    pub(super) key: Key,
+    pub(super) operation: Operation,
+    is_gap: bool,
+}
+
+impl Staged for Plain {
+    fn new(key: Key, operation: &Operation) -> Plain {
+        Plain {
+            key,
+            operation: *operation,
+            is_gap: false,
+        }
+    }
+
+    fn key(&self) -> Option<Key> {
+        (!self.is_gap).then_some(self.key)
+    }
+
+    fn gap() -> Plain {
+        Plain {
+            key: Key {
+                index: 0,
+                generation: 0,
+            },
+            operation: Operation::Nop,
+            is_gap: true,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Staging {
-    produce: List,
-    wait: List,
+pub(super) struct Staging<E = Plain> {
+    produce: List<E>,
+    wait: List<E>,
     cancels: Vec<Key>,
     closes: Vec<Descriptor>,
     uses: Vec<Use>,
@@ -34,16 +81,22 @@ enum Place {
     Submitted(Stage, u32),
 }
 
-/// What `enter` shows to the kernel next.
+/// What a driver asks for on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    Operation(Key, Operation),
+pub(super) enum Request {
     Cancel(Key),
     Close(Descriptor),
 }
 
-impl Staging {
-    pub(super) fn new() -> Staging {
+/// What is submitted next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Operation(Key, Operation),
+    Request(Request),
+}
+
+impl<E: Staged> Staging<E> {
+    pub(super) fn new() -> Staging<E> {
         Staging {
             produce: List::new(),
             wait: List::new(),
@@ -64,7 +117,7 @@ impl Staging {
     #[inline]
     pub(super) fn submit(&mut self, key: Key, operation: Operation) {
         let stage = operation.stage();
-        let position = self.list(stage).push(key, operation);
+        let position = self.list(stage).push(E::new(key, &operation));
         let index = key.index as usize;
         if index >= self.uses.len() {
             self.grow_uses(index);
@@ -104,22 +157,35 @@ impl Staging {
         self.closes.push(fd);
     }
 
-    /// What is to be submitted next. Cancels follow the operations, so that one
+    /// Operations that are to be submitted next, at most `room` of them. What is done with them is
+    /// said by [`leave`](Staging::leave). Empty if there are none.
+    #[inline]
+    pub(super) fn run(&mut self, room: usize) -> &[E] {
+        match self.produce.count {
+            0 => self.wait.run(room),
+            _ => self.produce.run(room),
+        }
+    }
+
+    /// The first `count` of the present [`run`](Staging::run) are with the kernel now.
+    #[inline]
+    pub(super) fn leave(&mut self, count: usize) {
+        match self.produce.count {
+            0 => self.wait.leave(count),
+            _ => self.produce.leave(count),
+        }
+    }
+
+    /// What is to be asked for after the operations. Cancels follow them, so that one
     /// aimed at an operation of the same turn finds it; closes come last, so that
     /// they cannot pull a descriptor from under an operation of the same turn.
-    #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<Next> {
-        if let Some((key, operation)) = self.produce.pop_front() {
-            return Some(Next::Operation(key, operation));
-        }
-        if let Some((key, operation)) = self.wait.pop_front() {
-            return Some(Next::Operation(key, operation));
-        }
+    #[inline]
+    pub(super) fn next_request(&mut self) -> Option<Request> {
         // Neither cancels nor closes depend on the order among themselves.
         if let Some(key) = self.cancels.pop() {
-            return Some(Next::Cancel(key));
+            return Some(Request::Cancel(key));
         }
-        self.closes.pop().map(Next::Close)
+        self.closes.pop().map(Request::Close)
     }
 
     /// Whether a completion of `key` can be true. The last one ends the use.
@@ -157,7 +223,7 @@ impl Staging {
     }
 
     #[inline]
-    fn list(&mut self, stage: Stage) -> &mut List {
+    fn list(&mut self, stage: Stage) -> &mut List<E> {
         match stage {
             Stage::Produce => &mut self.produce,
             Stage::Wait => &mut self.wait,
@@ -174,7 +240,20 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Staging<Plain> {
+    /// What is to be submitted next, in the order of [`run`](Staging::run) and [`next_request`](Staging::next_request).
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<Next> {
+        let first = self.run(1).first().copied();
+        let Some(Plain { key, operation, .. }) = first else {
+            return self.next_request().map(Next::Request);
+        };
+        self.leave(1);
+        Some(Next::Operation(key, operation))
+    }
+}
+
+impl<E> Drop for Staging<E> {
     /// What was to be closed is closed.
     fn drop(&mut self) {
         for fd in self.closes.drain(..) {
@@ -187,16 +266,16 @@ impl Drop for Staging {
 /// A queue that remembers positions: removing leaves a gap. It is emptied in every
 /// turn, so that positions start again from zero.
 #[derive(Debug)]
-struct List {
-    entries: Vec<(Key, Option<Operation>)>,
+struct List<E> {
+    entries: Vec<E>,
     /// Everything before this position has left by the front.
     front: usize,
     /// Entries from `front` on that are no gaps.
     count: usize,
 }
 
-impl List {
-    fn new() -> List {
+impl<E: Staged> List<E> {
+    fn new() -> List<E> {
         List {
             entries: Vec::new(),
             front: 0,
@@ -205,9 +284,9 @@ impl List {
     }
 
     #[inline]
-    fn push(&mut self, key: Key, operation: Operation) -> u32 {
+    fn push(&mut self, entry: E) -> u32 {
         let position = self.entries.len() as u32;
-        self.entries.push((key, Some(operation)));
+        self.entries.push(entry);
         self.count += 1;
         position
     }
@@ -218,33 +297,50 @@ impl List {
             return false;
         }
         match self.entries.get_mut(position) {
-            Some((staged, operation)) if *staged == key && operation.is_some() => *operation = None,
+            Some(entry) if entry.key() == Some(key) => *entry = E::gap(),
             _ => return false,
         }
         self.count -= 1;
         // A turn that submits and takes back for ever must not grow the list for ever.
-        while self.entries.len() > self.front && matches!(self.entries.last(), Some((_, None))) {
+        while self.entries.len() > self.front && self.ends_with_gap() {
             self.entries.pop();
         }
         true
     }
 
-    #[inline(always)]
-    fn pop_front(&mut self) -> Option<(Key, Operation)> {
+    fn ends_with_gap(&self) -> bool {
+        self.entries.last().is_some_and(|last| last.key().is_none())
+    }
+
+    /// Those at the front, without a gap between them, at most `room`.
+    #[inline]
+    fn run(&mut self, room: usize) -> &[E] {
+        let rest = self.entries.len() - self.front;
+        let length = match rest == self.count {
+            true => rest,
+            false => self.run_before_gap(),
+        };
+        &self.entries[self.front..][..length.min(room)]
+    }
+
+    /// Leaves the gaps at the front behind; how many there are then before the next one.
+    #[cold]
+    fn run_before_gap(&mut self) -> usize {
+        let is_gap = |entry: &&E| entry.key().is_none();
+        self.front += self.entries[self.front..].iter().take_while(is_gap).count();
+        self.entries[self.front..]
+            .iter()
+            .take_while(|entry| !is_gap(entry))
+            .count()
+    }
+
+    #[inline]
+    fn leave(&mut self, count: usize) {
+        self.front += count;
+        self.count -= count;
         if self.count == 0 {
-            return None;
-        }
-        loop {
-            let (key, operation) = self.entries[self.front];
-            self.front += 1;
-            if let Some(operation) = operation {
-                self.count -= 1;
-                if self.count == 0 {
-                    self.entries.clear();
-                    self.front = 0;
-                }
-                return Some((key, operation));
-            }
+            self.entries.clear();
+            self.front = 0;
         }
     }
 }
@@ -266,7 +362,7 @@ mod tests {
 
     #[test]
     fn what_produces_goes_first_then_what_waits_then_cancels_then_closes() {
-        let mut staging = Staging::new();
+        let mut staging: Staging = Staging::new();
         staging.close(7);
         staging.cancel(key(9, 9));
         staging.submit(key(0, 1), read(0));
@@ -279,8 +375,8 @@ mod tests {
             Next::Operation(key(3, 1), Operation::Close { fd: 3 }),
             Next::Operation(key(0, 1), read(0)),
             Next::Operation(key(2, 1), read(2)),
-            Next::Cancel(key(9, 9)),
-            Next::Close(7),
+            Next::Request(Request::Cancel(key(9, 9))),
+            Next::Request(Request::Close(7)),
         ];
         assert_eq!(order, expected);
         assert!(staging.is_empty());
@@ -288,7 +384,7 @@ mod tests {
 
     #[test]
     fn bug_061_gaps_and_turns_do_not_make_the_lists_grow() {
-        let mut staging = Staging::new();
+        let mut staging: Staging = Staging::new();
         for generation in 0..1000 {
             for index in 0..4 {
                 staging.submit(key(index, generation), Operation::Nop);
@@ -307,7 +403,7 @@ mod tests {
 
     #[test]
     fn the_front_gap_is_skipped() {
-        let mut staging = Staging::new();
+        let mut staging: Staging = Staging::new();
         (0..3).for_each(|index| staging.submit(key(index, 1), Operation::Nop));
         assert!(staging.take_back(key(0, 1)));
         assert_eq!(

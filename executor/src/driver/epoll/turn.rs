@@ -8,7 +8,7 @@ use super::course;
 use super::descriptors::{Direction, Edge};
 use super::waiting::Position;
 use super::{BELL, Epoll};
-use crate::driver::staging::Next;
+use crate::driver::staging::{Next, Request};
 use crate::driver::{Completion, Descriptor, Key, Operation, Wait, time_left};
 use crate::sys;
 
@@ -286,8 +286,8 @@ impl Epoll {
             self.counters.submitted += 1;
             match next {
                 Next::Operation(key, operation) => self.begin(key, operation, completions),
-                Next::Cancel(key) => self.stop(key, completions),
-                Next::Close(fd) => self.close_now(fd),
+                Next::Request(Request::Cancel(key)) => self.stop(key, completions),
+                Next::Request(Request::Close(fd)) => self.close_now(fd),
             }
         }
         let batch = self.counters.submitted - before;

@@ -77,7 +77,7 @@ use crate::random::Random;
 
 use super::bell::{Bell, Doorbell};
 use super::groups::Provided;
-use super::staging::{Next, Staging};
+use super::staging::{Next, Request, Staging};
 use super::{
     Address, Answer, Capabilities, Completion, Config, Control, Descriptor, DriverCounters, Key,
     Operation, SignalWatch, TimeSource, Wait, Work,
@@ -200,7 +200,7 @@ impl Sim {
                     world.record_begin(self.place.core, key, operation);
                     world.begin(self.place.core, key, operation);
                 }
-                Next::Cancel(key) => {
+                Next::Request(Request::Cancel(key)) => {
                     self.counters.cancels += 1;
                     // It is answered, as each entry of a ring.
                     self.counters.completions += 1;
@@ -208,7 +208,7 @@ impl Sim {
                     self.counters.cancels_too_late += u64::from(!is_found);
                     world.record_cancel(self.place.core, key, is_found);
                 }
-                Next::Close(fd) => world.close_unheard(self.place.core, fd),
+                Next::Request(Request::Close(fd)) => world.close_unheard(self.place.core, fd),
             }
         }
         let batch = self.counters.submitted - before;

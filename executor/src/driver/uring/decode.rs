@@ -5,10 +5,9 @@ use io_uring::cqueue;
 use super::user_data::{self, Tag};
 use crate::driver::{Completion, Key};
 
-/// One completion entry, understood.
+/// A completion entry of the driver's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    Operation(Key, Completion),
     Cancel(Key, i32),
     Close(i32),
     /// The read of the bell is over.
@@ -18,25 +17,26 @@ pub(super) enum Event {
     Unknown,
 }
 
+/// What came of an operation; `None` if the entry is of something else, which [`event`] knows.
 #[inline]
-pub(super) fn event(user_data: u64, result: i32, flags: u32) -> Event {
-    let Some((tag, key)) = user_data::unpack(user_data) else {
-        return Event::Unknown;
+pub(super) fn operation(user_data: u64, result: i32, flags: u32) -> Option<(Key, Completion)> {
+    let key = user_data::operation(user_data)?;
+    let completion = Completion {
+        result: interrupted(result),
+        more: cqueue::more(flags),
+        buffer: cqueue::buffer_select(flags),
     };
-    match tag {
-        Tag::Operation => {
-            let result = interrupted(result);
-            let completion = Completion {
-                result,
-                more: cqueue::more(flags),
-                buffer: cqueue::buffer_select(flags),
-            };
-            Event::Operation(key, completion)
-        }
-        Tag::Cancel => Event::Cancel(key, result),
-        Tag::Close => Event::Close(result),
-        Tag::Bell => Event::Bell,
-        Tag::Message => Event::Message,
+    Some((key, completion))
+}
+
+/// What an entry says that is no operation's.
+pub(super) fn event(user_data: u64, result: i32) -> Event {
+    match user_data::unpack(user_data) {
+        Some((Tag::Cancel, key)) => Event::Cancel(key, result),
+        Some((Tag::Close, _)) => Event::Close(result),
+        Some((Tag::Bell, _)) => Event::Bell,
+        Some((Tag::Message, _)) => Event::Message,
+        Some((Tag::Operation, _)) | None => Event::Unknown,
     }
 }
 

@@ -4,6 +4,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::{opcode, types};
 
 use super::user_data::{self, Tag};
+use crate::driver::staging::Staged;
 use crate::driver::{Address, Descriptor, Key, Operation};
 
 /// Relative paths begin in the current directory.
@@ -52,6 +53,21 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         Poll { fd, events } => opcode::PollAdd::new(types::Fd(fd), events).build(),
     };
     entry.user_data(user_data::pack(Tag::Operation, key))
+}
+
+impl Staged for Entry {
+    #[inline]
+    fn new(key: Key, operation: &Operation) -> Entry {
+        self::operation(key, operation)
+    }
+
+    fn key(&self) -> Option<Key> {
+        user_data::operation(self.get_user_data())
+    }
+
+    fn gap() -> Entry {
+        opcode::Nop::new().build().user_data(user_data::GAP)
+    }
 }
 
 /// The entry that cancels exactly the operation submitted under `key`.

@@ -10,7 +10,7 @@ use io_uring::{EnterFlags, IoUring};
 
 use super::decode::{self, Event};
 use super::{Uring, encode, fallback, user_data};
-use crate::driver::staging::Next;
+use crate::driver::staging::Request;
 use crate::driver::{Completion, Key, Wait, time_left};
 use crate::sys;
 
@@ -49,14 +49,16 @@ impl Uring {
     pub(crate) fn reap(&mut self, completions: &mut Vec<(Key, Completion)>) {
         for entry in self.ring.0.completion() {
             self.counters.completions += 1;
-            match decode::event(entry.user_data(), entry.result(), entry.flags()) {
-                Event::Operation(key, completion) => {
-                    if self.staging.complete(key, completion.more) {
-                        completions.push((key, completion));
-                    } else {
-                        self.counters.stale_completions += 1;
-                    }
+            let (user_data, result) = (entry.user_data(), entry.result());
+            if let Some((key, completion)) = decode::operation(user_data, result, entry.flags()) {
+                if self.staging.complete(key, completion.more) {
+                    completions.push((key, completion));
+                } else {
+                    self.counters.stale_completions += 1;
                 }
+                continue;
+            }
+            match decode::event(user_data, result) {
                 Event::Cancel(..) | Event::Close(_) if self.own_in_flight == 0 => {
                     self.counters.stale_completions += 1;
                 }
@@ -243,37 +245,48 @@ impl Uring {
         }
     }
 
+    /// Does what the ring cannot do, of what is staged still.
+    #[cold]
+    fn perform_lacking(&mut self, completions: &mut Vec<(Key, Completion)>) {
+        for (key, operation) in self.lacking.drain(..) {
+            if self.staging.take_back(key) {
+                let result = fallback::result(&operation);
+                completions.push((key, Completion::last(result)));
+                self.counters.fallbacks += 1;
+            }
+        }
+    }
+
     /// Moves what is staged to the submission queue, as much as there is room for.
     #[inline]
     fn fill(&mut self, completions: &mut Vec<(Key, Completion)>) {
+        if !self.lacking.is_empty() {
+            self.perform_lacking(completions);
+        }
         let mut queue = self.ring.0.submission();
+        loop {
+            let run = self.staging.run(queue.capacity() - queue.len());
+            let length = run.len();
+            if length == 0 {
+                break;
+            }
+            // SAFETY: the memory named by an operation is kept by whoever submitted it
+            // until its last completion: the contract of `driver`. There is room for them.
+            let pushed = unsafe { queue.push_multiple(run) };
+            debug_assert!(pushed.is_ok());
+            self.staging.leave(length);
+        }
         while !queue.is_full() {
-            let entry = match self.staging.next() {
-                Some(Next::Operation(key, operation)) => {
-                    if self.fallbacks
-                        && let Some(result) = fallback::result(&self.capabilities, &operation)
-                    {
-                        self.staging.complete(key, false);
-                        completions.push((key, Completion::last(result)));
-                        self.counters.fallbacks += 1;
-                        continue;
-                    }
-                    encode::operation(key, &operation)
-                }
-                Some(Next::Cancel(key)) => {
-                    self.own_in_flight += 1;
+            let entry = match self.staging.next_request() {
+                Some(Request::Cancel(key)) => {
                     self.counters.cancels += 1;
                     encode::cancel(key)
                 }
-                Some(Next::Close(fd)) => {
-                    self.own_in_flight += 1;
-                    encode::close(fd)
-                }
+                Some(Request::Close(fd)) => encode::close(fd),
                 None => break,
             };
-            // SAFETY: the memory named by an operation is kept by whoever submitted it
-            // until its last completion: the contract of `driver`. Cancels and
-            // closes name none. The queue is not full.
+            self.own_in_flight += 1;
+            // SAFETY: a cancel and a close name no memory. The queue is not full.
             let pushed = unsafe { queue.push(&entry) };
             debug_assert!(pushed.is_ok());
         }

@@ -21,9 +21,9 @@ pub(super) fn is_needed(capabilities: &Capabilities) -> bool {
     !(multishot && socket && bind_listen && pipe && shutdown && truncate)
 }
 
-/// The result of `operation`, if the ring cannot do it.
-pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Option<i32> {
-    let has = match operation {
+/// Whether the ring can do it.
+pub(super) fn has(capabilities: &Capabilities, operation: &Operation) -> bool {
+    match operation {
         Operation::Socket { .. } => capabilities.socket,
         Operation::Bind { .. } | Operation::Listen { .. } => capabilities.bind_listen,
         Operation::Shutdown { .. } => capabilities.shutdown,
@@ -34,6 +34,10 @@ pub(super) fn result(capabilities: &Capabilities, operation: &Operation) -> Opti
             capabilities.receive_multishot
         }
         _ => true,
-    };
-    (!has).then(|| calls::perform(operation, Mode::Waits))
+    }
+}
+
+/// The result of an operation that the ring cannot do.
+pub(super) fn result(operation: &Operation) -> i32 {
+    calls::perform(operation, Mode::Waits)
 }

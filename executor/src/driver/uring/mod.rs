@@ -36,6 +36,7 @@ use std::marker::PhantomData;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use io_uring::squeue::Entry;
 use io_uring::{IoUring, Probe, opcode};
 
 use super::again::Again;
@@ -56,7 +57,9 @@ pub(crate) struct Uring {
     ring: Ring,
     capabilities: Capabilities,
     fallbacks: bool,
-    staging: Staging,
+    staging: Staging<Entry>,
+    /// Staged operations that only a plain call can do: their entries are never shown to the kernel.
+    lacking: Vec<(Key, Operation)>,
     counters: DriverCounters,
     /// Cancels and closes that were submitted and have not completed.
     own_in_flight: usize,
@@ -116,6 +119,7 @@ impl Uring {
             fallbacks: fallback::is_needed(&capabilities),
             capabilities,
             staging: Staging::new(),
+            lacking: Vec::new(),
             counters: DriverCounters::default(),
             own_in_flight: 0,
             unsubmitted: false,
@@ -136,6 +140,9 @@ impl Uring {
 
     #[inline]
     pub(crate) fn submit(&mut self, key: Key, operation: Operation) {
+        if self.fallbacks && !fallback::has(&self.capabilities, &operation) {
+            self.lacking.push((key, operation));
+        }
         self.staging.submit(key, operation);
     }
 

@@ -16,6 +16,8 @@ const INDEX_BITS: u32 = 28;
 const GENERATION_BITS: u32 = 32;
 const _: () = assert!(INDEX_MAX == (1 << INDEX_BITS) - 1);
 
+/// The `user_data` of nobody: no entry with it is ever shown to the kernel.
+pub(super) const GAP: u64 = 0;
 /// The `user_data` of the bell's read, which has no key.
 pub(super) const BELL: u64 = (Tag::Bell as u64) << (INDEX_BITS + GENERATION_BITS);
 /// The `user_data` of the message that rings the bell.
@@ -33,6 +35,20 @@ pub(super) fn pack(tag: Tag, key: Key) -> u64 {
         | u64::from(key.generation)
 }
 
+/// Whose operation it is; `None` if it is anything else.
+#[inline]
+pub(super) fn operation(user_data: u64) -> Option<Key> {
+    let is_operation = user_data >> (INDEX_BITS + GENERATION_BITS) == Tag::Operation as u64;
+    is_operation.then(|| key(user_data))
+}
+
+fn key(user_data: u64) -> Key {
+    Key {
+        index: (user_data >> GENERATION_BITS) as u32 & INDEX_MAX,
+        generation: user_data as u32,
+    }
+}
+
 /// `None` if the tag is none of ours.
 pub(super) fn unpack(user_data: u64) -> Option<(Tag, Key)> {
     let tag = match user_data >> (INDEX_BITS + GENERATION_BITS) {
@@ -43,9 +59,5 @@ pub(super) fn unpack(user_data: u64) -> Option<(Tag, Key)> {
         5 => Tag::Message,
         _ => return None,
     };
-    let key = Key {
-        index: (user_data >> GENERATION_BITS) as u32 & INDEX_MAX,
-        generation: user_data as u32,
-    };
-    Some((tag, key))
+    Some((tag, key(user_data)))
 }
