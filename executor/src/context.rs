@@ -36,7 +36,7 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) times: Rc<Times>,
     /// How long operations have taken that ended by themselves.
-    pub(crate) latencies: Rc<Latencies>,
+    pub(crate) latencies: Latencies,
     /// What is told of its sources and operations.
     #[cfg(feature = "console")]
     pub(crate) console: observe::Console,

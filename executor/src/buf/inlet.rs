@@ -120,6 +120,7 @@ impl Inlet {
     /// # Safety
     ///
     /// `room` is valid for writes of `capacity` bytes, none of which are the queue's.
+    #[inline(never)]
     unsafe fn copy(&self, room: *mut u8, capacity: usize) -> usize {
         let mut copied = 0;
         for chunk in self.queue.borrow().iter() {
@@ -147,6 +148,7 @@ impl Inlet {
     }
 
     /// Takes `count` bytes off the front, of those there are.
+    #[inline(never)]
     fn consume(&self, count: usize) {
         let mut left = count;
         while left > 0 {

@@ -10,7 +10,7 @@ use crate::blocking::blocking;
 use crate::context;
 use crate::driver::tree;
 use crate::driver::{Answer, Control, Descriptor, OwnedDescriptor, own};
-use crate::inflight::outside_error;
+use crate::inflight::{self, outside_error};
 use crate::op::file_change::{Change, FileChange};
 use crate::op::status::Status;
 use crate::source::{self, Access, At, CloseFile, CloseStream, Kind, SourceId};
@@ -168,7 +168,7 @@ impl File {
     pub async fn metadata(&self) -> io::Result<Metadata> {
         let status = match self.has_position {
             true => Access::<Status>::new(self.source, At::Offset(0), ()).await,
-            false => super::path::submit(Status::of_owned(self.duplicate()?)).await,
+            false => inflight::submit(Status::of_owned(self.duplicate()?)).await,
         };
         status.map(Metadata::new)
     }

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use super::error::PathError;
 use super::metadata;
-use super::path::{c_path, submit};
+use super::path::c_path;
 use crate::blocking::blocking;
 use crate::context;
 use crate::driver::tree;
+use crate::inflight::submit;
 use crate::op::path_change::PathChange;
 
 /// Before the process's mask.

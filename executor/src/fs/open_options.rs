@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::File;
 use super::error::PathError;
-use super::path::{c_path, submit};
+use super::path::c_path;
+use crate::inflight::submit;
 use crate::op::open::Open;
 
 /// How a file is opened; the same switches as [`std::fs::OpenOptions`].

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::PathError;
-use super::path::{c_path, submit};
+use super::path::c_path;
 use super::{Metadata, Permissions};
 use crate::blocking::blocking;
 use crate::driver::tree;
+use crate::inflight::submit;
 use crate::op::status::Status;
 
 /// What the file at `path` says about itself. A symbolic link is followed.

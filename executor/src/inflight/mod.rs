@@ -75,6 +75,7 @@ mod finished;
 mod foreign;
 mod op;
 mod pending;
+mod perform;
 mod report;
 mod slot;
 mod slots;
@@ -90,6 +91,7 @@ pub(crate) use delivery::{Abandoned, Delivery};
 pub(crate) use finished::Finished;
 pub(crate) use op::{Op, Orphan, Step};
 pub(crate) use pending::{InFlight, Ticket, outside_error, stopping_error, try_at_once};
+pub(crate) use perform::{perform, submit};
 pub(crate) use slot::{Attachment, Role};
 pub(crate) use slots::Slots;
 
@@ -105,6 +107,12 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Slots) -> R) -> Option<R> {
     SLOTS.with(|current| current.with(f))
+}
+
+/// The slots of the core this thread is running, for whoever asks them several things.
+#[inline]
+pub(crate) fn current() -> Option<Rc<Slots>> {
+    SLOTS.with(Current::get)
 }
 
 /// Makes `slots` current on this thread and returns those before.

@@ -12,9 +12,11 @@ use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Step};
 use super::slot::Attachment;
+use super::slots::Slots;
 use crate::context::{self, Core, Counters};
 use crate::cores::CoreId;
 use crate::driver::{Completion, Key};
+use crate::task::Waiter;
 
 /// An operation that has been handed to a core, and the right to its result.
 ///
@@ -40,7 +42,7 @@ pub(crate) struct Ticket {
 /// The last completion of `op`, if its driver can bring it about at once. If not, `op` can be started as if
 /// nothing had been tried, also if a part of it was done.
 /// Only for what moves bytes, and where the driver [`tries`](crate::driver::AtOnce) it.
-#[inline]
+#[inline(never)]
 pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> {
     if core.stopping.get() {
         return None;
@@ -59,47 +61,59 @@ pub(crate) fn try_at_once<T: Op>(core: &Core, op: &mut T) -> Option<Completion> 
 }
 
 impl<T: Op> InFlight<T> {
-    /// Moves `op` into a slot of this core and stages it. Outside a runtime, and in
-    /// one that is shutting down, `op` comes back with the error.
+    /// Moves `op` into a slot of this core and stages it; who polls with `cx` is woken when it has ended. Outside a
+    /// runtime, and in one that is shutting down, `op` comes back with the error.
     #[inline]
     pub(crate) fn start(
         op: T,
         attachment: Option<Attachment>,
+        cx: &mut Context<'_>,
     ) -> Result<InFlight<T>, (T, io::Error)> {
-        InFlight::start_on(context::current().as_deref(), op, attachment)
+        InFlight::start_in(super::current().as_deref(), op, attachment, cx)
     }
 
-    /// The same, for whoever has asked for the current core already.
+    /// The same, for whoever has asked for the current slots already.
     #[inline]
-    pub(crate) fn start_on(
-        core: Option<&Core>,
+    pub(crate) fn start_in(
+        slots: Option<&Slots>,
         op: T,
         attachment: Option<Attachment>,
+        cx: &mut Context<'_>,
     ) -> Result<InFlight<T>, (T, io::Error)> {
-        let Some(core) = core else {
+        let Some(slots) = slots else {
             return Err((op, outside_error()));
         };
-        if core.stopping.get() {
+        if slots.core().stopping.get() {
             return Err((op, stopping_error()));
         }
         if cancel::is_cancelled() {
             return Err((op, cancel::cancelled_error()));
         }
-        let started = super::with(|slots| {
-            let key = slots.start_on(core, op, attachment);
-            cancel::note(slots, key);
-            Ticket {
-                home: slots.home(),
-                key,
-                abroad: None,
-                is_over: false,
-            }
-        });
-        let ticket = started.expect("a core that is current has its slots");
-        Ok(InFlight {
+        let key = slots.start_for(Waiter::new(cx), op, attachment);
+        cancel::note(slots, key);
+        let ticket = Ticket {
+            home: slots.home(),
+            key,
+            abroad: None,
+            is_over: false,
+        };
+        let in_flight = InFlight {
             ticket: Some(ticket),
             op: PhantomData,
-        })
+        };
+        #[cfg(feature = "console")]
+        in_flight.tell_polled();
+        Ok(in_flight)
+    }
+
+    /// Its task waits for it from now on.
+    #[cfg(feature = "console")]
+    fn tell_polled(&self) {
+        if let Some(ticket) = &self.ticket
+            && let Some(told) = super::told::told(ticket.home, ticket.key)
+        {
+            let _pending: Poll<()> = told.poll(|| Poll::Pending);
+        }
     }
 
     /// Where the operation is.
@@ -138,8 +152,10 @@ impl<T: Op> InFlight<T> {
             });
             match here.flatten() {
                 Some(Some(taken)) => {
-                    ticket.is_over = true;
-                    self.ticket = None;
+                    // It has gone nowhere, so that nothing in it needs a destructor.
+                    if let Some(ticket) = self.ticket.take() {
+                        std::mem::forget(ticket);
+                    }
                     return Poll::Ready(taken);
                 }
                 Some(None) => return Poll::Pending,
@@ -166,16 +182,22 @@ impl<T: Op> InFlight<T> {
 }
 
 impl<T: Op> Drop for InFlight<T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket.take() else {
-            return;
-        };
-        let home = ticket.home;
-        if context::current_id() == Some(home) {
-            drop(ticket.abandon());
-        } else if let Err(letter) = home.post(Box::new(move || drop(ticket.abandon()))) {
-            letter();
+        if let Some(ticket) = self.ticket.take() {
+            give_up(ticket);
         }
+    }
+}
+
+/// A future is dropped that has not seen its result.
+#[inline(never)]
+fn give_up(ticket: Ticket) {
+    let home = ticket.home;
+    if context::current_id() == Some(home) {
+        drop(ticket.abandon());
+    } else if let Err(letter) = home.post(Box::new(move || drop(ticket.abandon()))) {
+        letter();
     }
 }
 
@@ -225,6 +247,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     /// A letter that carried it was never opened, because its core ended before.
+    #[inline]
     fn drop(&mut self) {
         if !self.is_over {
             drop(afterlife::take(self.home, self.key));

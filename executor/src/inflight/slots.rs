@@ -14,10 +14,10 @@ use super::finished::Finished;
 use super::foreign::Foreign;
 use super::op::{Op, Orphan, Step};
 use super::slot::{Attachment, Owner, Role, Slot, State, Watcher};
-use crate::context::{self, Core, Counters};
+use crate::context::{Core, Counters};
 use crate::cores::{CoreId, quietly};
 use crate::driver::{Completion, Key, Operation};
-use crate::observe::{self, Latencies, OperationKind, Times};
+use crate::observe::{self, OperationKind};
 use crate::task::Waiter;
 
 const CHUNK: usize = 64;
@@ -26,32 +26,33 @@ const SLOTS_MAX: usize = 1 << 28;
 
 /// The slots of one core.
 pub(crate) struct Slots {
-    home: CoreId,
+    core: Rc<Core>,
     chunks: UnsafeCell<Vec<Box<[Slot; CHUNK]>>>,
     free: RefCell<Vec<u32>>,
     in_flight: Cell<usize>,
     in_use: Cell<usize>,
-    times: Rc<Times>,
-    latencies: Rc<Latencies>,
 }
 
 impl Slots {
-    pub(crate) fn new(home: CoreId, times: Rc<Times>, latencies: Rc<Latencies>) -> Slots {
+    pub(crate) fn new(core: Rc<Core>) -> Slots {
         Slots {
-            home,
+            core,
             chunks: UnsafeCell::new(Vec::new()),
             free: RefCell::new(Vec::new()),
             in_flight: Cell::new(0),
             in_use: Cell::new(0),
-            times,
-            latencies,
         }
     }
 
     /// The core whose slots these are.
     #[inline]
     pub(crate) fn home(&self) -> CoreId {
-        self.home
+        self.core.id
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Operations that the driver holds.
@@ -67,7 +68,7 @@ impl Slots {
     /// How long ago its operation was started, in nanoseconds, by the last look at the clock.
     #[inline]
     pub(super) fn age(&self, slot: &Slot) -> u64 {
-        self.times.nanos().wrapping_sub(slot.started.get())
+        self.core.times.nanos().wrapping_sub(slot.started.get())
     }
 
     #[inline]
@@ -147,23 +148,24 @@ impl Slots {
         let operation = slot.with_op(Erased::operation);
         let kind = kind.unwrap_or_else(|| kind_of(&operation, attachment));
         slot.kind.set(kind);
-        context::with(|core| self.submit(core, key, operation));
+        self.submit(key, operation);
         key
     }
 
-    /// The same for a future, on a core that the caller has found already.
+    /// The same for a future, which waits for it as `waiter` says.
     #[inline]
-    pub(super) fn start_on<T: Op>(
+    pub(super) fn start_for<T: Op>(
         &self,
-        core: &Core,
+        waiter: Waiter,
         op: T,
         attachment: Option<Attachment>,
     ) -> Key {
         let (key, slot) = self.take_free(Owner::Future, attachment);
+        slot.watcher.set(Watcher::Here(waiter));
         let operation = slot.put_typed(op);
         let kind = T::KIND.unwrap_or_else(|| kind_of(&operation, attachment));
         slot.kind.set(kind);
-        self.submit(core, key, operation);
+        self.submit(key, operation);
         key
     }
 
@@ -177,7 +179,7 @@ impl Slots {
         slot.owner.set(owner);
         slot.cancel_asked.set(false);
         slot.attachment.set(attachment);
-        slot.started.set(self.times.nanos());
+        slot.started.set(self.core.times.nanos());
         self.in_use.set(self.in_use.get() + 1);
         self.in_flight.set(self.in_flight.get() + 1);
         let key = Key {
@@ -188,9 +190,9 @@ impl Slots {
     }
 
     #[inline]
-    fn submit(&self, core: &Core, key: Key, operation: Operation) {
-        Counters::add(&core.counters.operations, 1);
-        core.driver.borrow_mut().submit(key, operation);
+    fn submit(&self, key: Key, operation: Operation) {
+        Counters::add(&self.core.counters.operations, 1);
+        self.core.driver.borrow_mut().submit(key, operation);
         if observe::is_traced() {
             self.tell_begin(key);
         }
@@ -209,7 +211,7 @@ impl Slots {
     /// Takes in a completion from the driver. The worker does what the answer says.
     pub(crate) fn complete(&self, key: Key, mut completion: Completion) -> Delivery {
         let Some(slot) = self.find(key) else {
-            context::with(|core| Counters::add(&core.counters.stale, 1));
+            Counters::add(&self.core.counters.stale, 1);
             debug_assert!(
                 false,
                 "a completion for {key:?}, whose slot has been used anew: {completion:?}"
@@ -225,12 +227,12 @@ impl Slots {
         if self.goes_in_again(slot, &mut completion) {
             slot.state.set(State::SubmittedAgain);
             let operation = slot.with_op(Erased::operation);
-            context::with(|core| core.driver.borrow_mut().submit(key, operation));
+            self.core.driver.borrow_mut().submit(key, operation);
             return Delivery::Nothing;
         }
         self.in_flight.set(self.in_flight.get() - 1);
         if !slot.cancel_asked.get() {
-            self.latencies.record(slot.kind.get(), self.age(slot));
+            self.core.latencies.record(slot.kind.get(), self.age(slot));
         }
         let attachment = slot.attachment.get();
         match slot.owner.get() {
@@ -365,7 +367,7 @@ impl Slots {
             return Abandoned::Ended(self.finish(key, slot, slot.completion()));
         }
         let may_be_taken_back = slot.state.get() == State::Submitted;
-        if may_be_taken_back && !slot.with_op(|op| op.has_begun()) && take_back(key) {
+        if may_be_taken_back && !slot.with_op(|op| op.has_begun()) && self.take_back(key) {
             self.in_flight.set(self.in_flight.get() - 1);
             let never = Completion::last(-libc::ECANCELED);
             return Abandoned::TakenBack(self.finish(key, slot, never));
@@ -383,11 +385,15 @@ impl Slots {
         Abandoned::GoesOn
     }
 
+    fn take_back(&self, key: Key) -> bool {
+        self.core.driver.borrow_mut().take_back(key)
+    }
+
     /// Asks the kernel to stop the operation. It ends with one more completion, as any other.
     pub(crate) fn cancel(&self, key: Key) {
         let Some(slot) = self.find(key) else { return };
         if slot.state.get().is_with_driver() && !slot.cancel_asked.replace(true) {
-            context::with(|core| core.driver.borrow_mut().cancel(key));
+            self.core.driver.borrow_mut().cancel(key);
         }
     }
 
@@ -450,8 +456,4 @@ fn kind_of(operation: &Operation, attachment: Option<Attachment>) -> OperationKi
         (OperationKind::Send, Some(Role::Change)) => OperationKind::Write,
         (kind, _) => kind,
     }
-}
-
-fn take_back(key: Key) -> bool {
-    context::with(|core| core.driver.borrow_mut().take_back(key)).unwrap_or(false)
 }

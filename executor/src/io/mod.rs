@@ -56,7 +56,7 @@ pub(crate) use whole::Whole;
 
 use std::io;
 
-use crate::inflight::{InFlight, Op};
+use crate::inflight;
 use crate::op::nop::Nop;
 
 /// Does nothing, through the whole ring and back: for measuring what the way itself costs.
@@ -67,9 +67,7 @@ use crate::op::nop::Nop;
 ///
 /// Outside a runtime, and in one that is shutting down.
 pub async fn nop() -> io::Result<()> {
-    let mut in_flight = InFlight::start(Nop, None).map_err(|(_, error)| error)?;
-    let (nop, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
-    nop.complete(completion)
+    inflight::submit(Nop).await
 }
 
 #[cfg(test)]

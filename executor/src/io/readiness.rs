@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use crate::buf::BufResult;
 use crate::driver::OwnedDescriptor;
-use crate::inflight::{InFlight, Op};
+use crate::inflight::{self, Op};
 use crate::op::poll::Poll;
 use crate::source;
 
@@ -34,12 +34,10 @@ pub async fn writable(fd: OwnedFd) -> BufResult<(), OwnedFd> {
 
 async fn wait(fd: OwnedFd, events: i16) -> BufResult<(), OwnedFd> {
     let fd = source::inherit(fd);
-    let mut in_flight = match InFlight::start(Poll { fd, events }, None) {
-        Ok(in_flight) => in_flight,
+    let (result, fd) = match inflight::perform(Poll { fd, events }).await {
+        Ok((poll, completion)) => poll.complete(completion),
         Err((poll, error)) => return (Err(error), real(poll.fd)),
     };
-    let (poll, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
-    let (result, fd) = poll.complete(completion);
     source::forget(&fd);
     (result.map(|_| ()), real(fd))
 }

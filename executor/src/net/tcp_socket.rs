@@ -10,7 +10,7 @@ use super::tcp_listener::TcpListener;
 use super::tcp_stream::TcpStream;
 use crate::driver::RawAddress;
 use crate::driver::{OwnedDescriptor, SocketOption};
-use crate::inflight::{InFlight, Op};
+use crate::inflight::submit;
 use crate::op::bind::Bind;
 use crate::op::connect::Connect;
 use crate::op::listen::Listen;
@@ -188,11 +188,4 @@ pub(super) async fn connect(
     address: RawAddress,
 ) -> io::Result<OwnedDescriptor> {
     submit(Connect::new(socket, address)).await
-}
-
-/// Submits an operation that works for no source, and waits for it.
-pub(crate) async fn submit<R, T: Op<Output = io::Result<R>>>(op: T) -> io::Result<R> {
-    let mut in_flight = InFlight::start(op, None).map_err(|(_, error)| error)?;
-    let (op, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
-    op.complete(completion)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::driver::OwnedDescriptor;
-use crate::inflight::{InFlight, Op};
+use crate::inflight;
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::net::Connection;
 use crate::op::pipe::Pipe;
@@ -29,9 +29,7 @@ use crate::source::{self, Kind, SourceId};
 ///
 /// If there are no more descriptors; also outside a runtime.
 pub async fn pipe() -> io::Result<(Sender, Receiver)> {
-    let mut in_flight = InFlight::start(Pipe::new(), None).map_err(|(_, error)| error)?;
-    let (pipe, completion) = std::future::poll_fn(|cx| in_flight.poll(cx)).await;
-    let (receiver, sender) = pipe.complete(completion)?;
+    let (receiver, sender) = inflight::submit(Pipe::new()).await?;
     Ok((Sender::new(sender)?, Receiver::new(receiver)?))
 }
 

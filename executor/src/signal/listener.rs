@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::SignalKind;
 use crate::context;
 use crate::driver::{Control, SignalWatch};
-use crate::inflight::{InFlight, Op, outside_error};
+use crate::inflight::{self, outside_error};
 use crate::op::signal::{PollSignal, Watched};
 use crate::task::budget;
 
@@ -81,10 +81,7 @@ impl Signal {
                 self.seen = arrived;
                 return Ok(());
             }
-            let poll = PollSignal(Arc::clone(&self.watched));
-            let mut in_flight = InFlight::start(poll, None).map_err(|(_, error)| error)?;
-            let (poll, completion) = poll_fn(|cx| in_flight.poll(cx)).await;
-            poll.complete(completion)?;
+            inflight::submit(PollSignal(Arc::clone(&self.watched))).await?;
         }
     }
 }

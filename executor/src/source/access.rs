@@ -92,10 +92,11 @@ impl<T: FileOp> Access<T> {
     }
 
     /// Tries to begin. `Ready` if it is over without the kernel.
-    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
-        if !matches!(self.state, State::Waiting { .. }) {
-            return Poll::Ready(None);
-        }
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<T::Output> {
+        assert!(
+            !matches!(self.state, State::Over),
+            "a future was polled again after it had finished"
+        );
         let file = match file(self.id).and_then(|file| file.check_open().map(|()| file)) {
             Ok(file) => file,
             Err(error) => return Poll::Ready(self.fail(error)),
@@ -105,7 +106,7 @@ impl<T: FileOp> Access<T> {
         }
         ready!(budget::consume(cx));
         match ready!(self.poll_clear(&file, cx)) {
-            Ok((offset, span)) => Poll::Ready(self.begin(&file, offset, span)),
+            Ok((offset, span)) => self.begin(&file, offset, span, cx),
             Err(error) => Poll::Ready(self.fail(error)),
         }
     }
@@ -147,7 +148,13 @@ impl<T: FileOp> Access<T> {
         Poll::Ready(Ok((offset, span)))
     }
 
-    fn begin(&mut self, file: &File, offset: u64, span: Span) -> Option<T::Output> {
+    fn begin(
+        &mut self,
+        file: &File,
+        offset: u64,
+        span: Span,
+        cx: &mut Context<'_>,
+    ) -> Poll<T::Output> {
         let State::Waiting { resource, .. } = std::mem::replace(&mut self.state, State::Over)
         else {
             unreachable!("looked at by the caller");
@@ -155,27 +162,33 @@ impl<T: FileOp> Access<T> {
         let appends = self.at == At::Cursor && T::ROLE == Role::Change && file.appends();
         let from = if appends { CURSOR } else { offset };
         let output = match T::begin(file, resource, from) {
-            Begin::Ready(output) => Some(output),
-            Begin::Submit(op) => self.start(file, op, offset, span),
+            Begin::Ready(output) => Poll::Ready(output),
+            Begin::Submit(op) => self.start(file, op, (offset, span), cx),
             Begin::Wait(never) => match never {},
         };
-        if output.is_some() && self.at == At::Cursor {
+        if output.is_ready() && self.at == At::Cursor {
             file.end_turn();
         }
         output
     }
 
-    /// `Some` if it is over already.
-    fn start(&mut self, file: &File, mut op: T, offset: u64, span: Span) -> Option<T::Output> {
+    /// `Ready` if it is over already.
+    fn start(
+        &mut self,
+        file: &File,
+        mut op: T,
+        (offset, span): (u64, Span),
+        cx: &mut Context<'_>,
+    ) -> Poll<T::Output> {
         if T::ASKS_CACHE
             && let Some(completion) = file.try_cache(&mut op)
         {
             if self.at == At::Cursor {
                 file.set_position(offset + op.moved() as u64);
             }
-            return Some(op.complete(completion));
+            return Poll::Ready(op.complete(completion));
         }
-        match InFlight::start(op, Some(file.attachment(T::ROLE))) {
+        match InFlight::start(op, Some(file.attachment(T::ROLE)), cx) {
             Ok(in_flight) => {
                 file.started(T::ROLE);
                 self.state = State::Submitted {
@@ -183,20 +196,19 @@ impl<T: FileOp> Access<T> {
                     offset,
                     span,
                 };
-                None
+                Poll::Pending
             }
-            Err((op, error)) => Some(T::failed(error, op.into_resource())),
+            Err((op, error)) => Poll::Ready(T::failed(error, op.into_resource())),
         }
     }
 
-    fn fail(&mut self, error: io::Error) -> Option<T::Output> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Waiting { resource, turn } => {
-                leave(self.id, turn);
-                Some(T::failed(error, resource))
-            }
-            _ => None,
-        }
+    fn fail(&mut self, error: io::Error) -> T::Output {
+        let State::Waiting { resource, turn } = std::mem::replace(&mut self.state, State::Over)
+        else {
+            unreachable!("looked at by the caller");
+        };
+        leave(self.id, turn);
+        T::failed(error, resource)
     }
 }
 
@@ -204,9 +216,6 @@ impl<T: FileOp> Future for Access<T> {
     type Output = T::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        if let Some(output) = ready!(self.poll_begin(cx)) {
-            return Poll::Ready(output);
-        }
         let (id, at) = (self.id, self.at);
         let State::Submitted {
             in_flight,
@@ -214,7 +223,7 @@ impl<T: FileOp> Future for Access<T> {
             span,
         } = &mut self.state
         else {
-            panic!("a future was polled again after it had finished");
+            return self.poll_begin(cx);
         };
         let (op, completion) = ready!(in_flight.poll(cx));
         if at == At::Cursor {

@@ -11,7 +11,6 @@ use super::stream::Stream;
 use super::waiters::Place;
 use super::{SourceId, at_home, closed_error};
 use crate::buf::{self, BufResult, IoBuf, IoBufMut};
-use crate::context;
 use crate::inflight::{self, Abandoned, InFlight, Op, Role, Ticket, cancelled_error, is_cancelled};
 use crate::op::peek::Peek;
 use crate::op::receive::Receive;
@@ -97,10 +96,7 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
     }
 
     /// Tries to take the lane and to begin. `Ready` if it is over without the kernel.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
-        if matches!(self.state, State::Submitted(_) | State::Over) {
-            return Poll::Ready(None);
-        }
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<T::Output> {
         let source = match S::find(self.id).and_then(check_open) {
             Ok(source) => source,
             Err(error) => return Poll::Ready(self.fail(error)),
@@ -122,7 +118,7 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
         let (State::Waiting { resource, .. } | State::Ahead { resource }) =
             std::mem::replace(&mut self.state, State::Over)
         else {
-            unreachable!("looked at above");
+            panic!("a future was polled again after it had finished");
         };
         match T::begin(&source, resource) {
             Begin::Wait(resource) => {
@@ -134,51 +130,55 @@ impl<T: LaneOp<S>, S: Lanes> Transfer<T, S> {
                 if has_turn {
                     source.end_turn(T::ROLE);
                 }
-                Poll::Ready(Some(output))
+                Poll::Ready(output)
             }
-            Begin::Submit(op) => Poll::Ready(self.start(&source, op)),
+            Begin::Submit(op) => self.start(&source, op, cx),
         }
     }
 
-    /// `Some` if it is over already.
-    fn start(&mut self, source: &S, mut op: T) -> Option<T::Output> {
-        let core = context::current();
+    /// `Ready` if it is over already.
+    #[inline]
+    fn start(&mut self, source: &S, mut op: T, cx: &mut Context<'_>) -> Poll<T::Output> {
+        let slots = inflight::current();
         if T::AT_ONCE
-            && let Some(core) = &core
-            && core.tries_at_once.transfers
-            && let Some(completion) = inflight::try_at_once(core, &mut op)
+            && let Some(slots) = &slots
+            && slots.core().tries_at_once.transfers
+            && let Some(completion) = inflight::try_at_once(slots.core(), &mut op)
         {
             source.observe(T::ROLE, completion);
             source.end_turn(T::ROLE);
-            return Some(op.complete(completion));
+            return Poll::Ready(op.complete(completion));
         }
         let attachment = Some(source.attachment(T::ROLE));
-        match InFlight::start_on(core.as_deref(), op, attachment) {
+        match InFlight::start_in(slots.as_deref(), op, attachment, cx) {
             Ok(in_flight) => {
                 source.started(T::ROLE, in_flight.key());
                 self.state = State::Submitted(in_flight);
-                None
+                Poll::Pending
             }
             Err((op, error)) => {
                 source.end_turn(T::ROLE);
-                Some(T::failed(error, op.into_resource()))
+                Poll::Ready(T::failed(error, op.into_resource()))
             }
         }
     }
 
-    fn fail(&mut self, error: io::Error) -> Option<T::Output> {
+    #[cold]
+    fn fail(&mut self, error: io::Error) -> T::Output {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting { resource, place } => {
                 if let Some(place) = place {
                     leave::<S>(self.id, T::ROLE, place);
                 }
-                Some(T::failed(error, resource))
+                T::failed(error, resource)
             }
             State::Ahead { resource } => {
                 end_waiting::<S>(self.id, T::ROLE, Vec::new());
-                Some(T::failed(error, resource))
+                T::failed(error, resource)
             }
-            _ => None,
+            State::Submitted(_) | State::Over => {
+                panic!("a future was polled again after it had finished")
+            }
         }
     }
 }
@@ -187,11 +187,8 @@ impl<T: LaneOp<S>, S: Lanes> Future for Transfer<T, S> {
     type Output = T::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        if let Some(output) = ready!(self.poll_turn(cx)) {
-            return Poll::Ready(output);
-        }
         let State::Submitted(in_flight) = &mut self.state else {
-            panic!("a future was polled again after it had finished");
+            return self.poll_turn(cx);
         };
         let (op, completion) = ready!(in_flight.poll(cx));
         self.state = State::Over;

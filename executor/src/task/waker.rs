@@ -165,6 +165,7 @@ impl Waiter {
     }
 
     /// As `wake`, where nobody could receive a panic of a foreign waker.
+    #[inline]
     pub(crate) fn wake_quietly(self) {
         match self {
             Waiter::Task(task) => task.wake(),

@@ -117,7 +117,6 @@ impl Worker {
             true => settings.spin,
             false => Duration::ZERO,
         };
-        let latencies = Rc::new(Latencies::new());
         let core = Core {
             id,
             scheduler: Scheduler::new(&lease, driver.order_of_tasks()),
@@ -129,24 +128,25 @@ impl Worker {
             numbers: Random::of_stream(settings.driver.seed, NUMBERS_OF_PROGRAMS, 0),
             counters: Counters::default(),
             times: times.clone(),
-            latencies: latencies.clone(),
+            latencies: Latencies::new(),
             #[cfg(feature = "console")]
             console: observe::Console::default(),
             linger: settings.linger,
             stopping: Cell::new(false),
         };
         core.scheduler.panics().respond_by(settings.panics.clone());
-        core.scheduler.go_by(times.clone());
+        core.scheduler.go_by(times);
         if let Some(board) = &settings.board {
             core.scheduler.show_on(board.clone());
         }
         core.scheduler.share_by(settings.class_shares);
+        let core = Rc::new(core);
         Ok(Worker {
             sources: Rc::new(Sources::new(id)),
-            slots: Rc::new(Slots::new(id, times, latencies)),
+            slots: Rc::new(Slots::new(core.clone())),
             pool: Rc::new(Pool::new(settings.receive)),
             arena: Rc::new(Arena::new(settings.registered_memory)),
-            core: Rc::new(core),
+            core,
             lease,
             spin: Spin::new(spin),
             completed: Cell::new(0),
@@ -275,9 +275,7 @@ impl Worker {
             if observe::is_traced() {
                 self.trace(key, completion);
             }
-            let delivery = self.slots.complete(key, completion);
-            // A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
-            quietly(|| self.deliver(delivery));
+            self.deliver(self.slots.complete(key, completion));
         }
         // Whatever came in meanwhile is kept; the memory of the longer list is used again.
         let mut newer = self.completions.borrow_mut();
@@ -295,6 +293,8 @@ impl Worker {
         }
     }
 
+    /// A panic of a foreign waker or of a buffer's destructor must not cost the others their completions.
+    #[inline]
     fn deliver(&self, delivery: Delivery) {
         match delivery {
             Delivery::Nothing => {}
@@ -307,9 +307,15 @@ impl Worker {
                     self.sources.observe(attachment, completion);
                 }
                 if let Some(waiter) = waiter {
-                    waiter.wake();
+                    waiter.wake_quietly();
                 }
             }
+            rarer => quietly(|| self.deliver_rarer(rarer)),
+        }
+    }
+
+    fn deliver_rarer(&self, delivery: Delivery) {
+        match delivery {
             Delivery::Sent {
                 foreign,
                 finished,
