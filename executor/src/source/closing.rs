@@ -72,6 +72,7 @@ impl Closing {
             .unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
     }
@@ -90,6 +91,7 @@ impl Closing {
     }
 
     /// True from the beginning of the end until the descriptor is handed to the close operation.
+    #[inline]
     pub(super) fn may_close(&self) -> bool {
         matches!(self.phase.get(), Phase::Draining | Phase::GivenUp)
     }

@@ -128,11 +128,17 @@ impl Datagrams {
 
     /// An operation has ended, whoever gets its result.
     pub(super) fn observe(&self, role: Role, completion: Completion) {
+        self.take_note(role, completion);
+        self.progress();
+    }
+
+    /// The same, but for what comes of it: true if the socket may go on with closing. Runs no code of the user.
+    pub(super) fn take_note(&self, role: Role, completion: Completion) -> bool {
         self.ended(role);
         if role == Role::Send && completion.result < 0 && self.closing.was_given_up() {
             self.was_given_up.set(true);
         }
-        self.progress();
+        self.closing.may_close()
     }
 
     /// Takes the result of an operation whose future is gone, and ends its turn. The error of a send is dropped with

@@ -219,11 +219,18 @@ impl File {
 
     /// An operation has ended, or was taken back, whoever gets its result.
     pub(super) fn ended(&self, role: Role) {
+        self.take_note(role);
+        self.progress();
+    }
+
+    /// The same, but for what comes of it: true if the file may go on with closing. Runs no code of the user.
+    #[inline]
+    pub(super) fn take_note(&self, role: Role) -> bool {
         self.in_flight.set(self.in_flight.get() - 1);
         if role == Role::Change {
             self.changes.set(self.changes.get() - 1);
         }
-        self.progress();
+        self.closing.may_close()
     }
 
     /// The future of a change is gone, the change goes on.
@@ -323,7 +330,7 @@ impl File {
     }
 
     /// Goes on with closing, if nothing is in flight any more.
-    fn progress(&self) {
+    pub(super) fn progress(&self) {
         let is_idle = self.in_flight.get() == 0 && !self.has_accepted();
         if !is_idle || !self.closing.may_close() {
             return;

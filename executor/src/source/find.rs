@@ -55,6 +55,18 @@ pub(crate) fn stream(id: SourceId) -> io::Result<Rc<Stream>> {
     })
 }
 
+/// The same, unless `is_enough`, which runs no code of the user: then `None`.
+#[inline]
+pub(super) fn find_stream_unless(
+    id: SourceId,
+    is_enough: impl FnOnce(&Stream) -> bool,
+) -> io::Result<Option<Rc<Stream>>> {
+    find_as(id, |source| match source {
+        Source::Stream(stream) => Some((!is_enough(stream)).then(|| stream.clone())),
+        _ => None,
+    })
+}
+
 /// The listener of this name, if it lives on the current core.
 pub(crate) fn listener(id: SourceId) -> io::Result<Rc<Listener>> {
     find_as(id, |source| match source {

@@ -18,6 +18,12 @@ pub(crate) trait Lanes: Sized + 'static {
     /// The source of this name, if it lives on the current core.
     fn find(id: SourceId) -> io::Result<Rc<Self>>;
 
+    /// The same, to end a turn there; `None` if it has been ended, because nothing else came of it.
+    fn find_to_end_turn(id: SourceId, role: Role) -> io::Result<Option<Rc<Self>>> {
+        let _ = role;
+        Self::find(id).map(Some)
+    }
+
     fn closing(&self) -> &Closing;
 
     fn lane(&self, role: Role) -> &Lane;

@@ -21,6 +21,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use super::closing::Closing;
+use super::find::find_stream_unless;
 use super::lanes::Lanes;
 use super::outbox::Outbox;
 use super::receiving::Receiving;
@@ -224,19 +225,30 @@ impl Stream {
 
     /// An operation has ended, whoever gets its result.
     pub(super) fn observe(&self, role: Role, completion: Completion) {
-        self.direction(role).in_flight.set(None);
-        if role == Role::Receive {
-            // A cancellation is ours: the stream itself has not ended.
-            let terminal = match completion.result {
-                0 => Some(Terminal::EndOfStream),
-                result if result < 0 && result != -libc::ECANCELED => {
-                    Some(Terminal::Error(-result))
-                }
-                _ => return self.progress(),
-            };
-            self.terminal.set(self.terminal.get().or(terminal));
+        if self.take_note(role, completion) {
+            self.close_if_idle();
         }
-        self.progress();
+    }
+
+    /// The same, but for what comes of it: true if the stream may go on with closing. Runs no code of the user.
+    #[inline]
+    pub(super) fn take_note(&self, role: Role, completion: Completion) -> bool {
+        self.direction(role).in_flight.set(None);
+        // A cancellation is ours: the stream itself has not ended.
+        let ends = completion.result <= 0 && completion.result != -libc::ECANCELED;
+        if role == Role::Receive && ends {
+            self.note_end(completion.result);
+        }
+        self.closing.may_close()
+    }
+
+    #[cold]
+    fn note_end(&self, result: i32) {
+        let terminal = match result {
+            0 => Terminal::EndOfStream,
+            error => Terminal::Error(-error),
+        };
+        self.terminal.set(self.terminal.get().or(Some(terminal)));
     }
 
     /// Takes the result of an operation that had ended before its future was dropped. What a short send has left is
@@ -277,6 +289,21 @@ impl Stream {
     /// The one who has the turn to send sends the end of the stream.
     pub(super) fn begin_end(&self) {
         self.ends.set(true);
+    }
+
+    /// As [`end_turn`](Stream::end_turn), if nothing comes of it. Runs no code of the user.
+    #[inline]
+    fn end_turn_alone(&self, role: Role) -> bool {
+        let lane = self.direction(role);
+        let nothing_follows = role == Role::Receive
+            || (self.send.in_flight.get().is_none() && self.outbox.get().is_none());
+        let nobody_closes = self.closing.is_open() && self.half_close.get() == HalfClose::NotWanted;
+        let is_alone = nothing_follows && nobody_closes && lane.nobody_has_waited();
+        if is_alone {
+            self.ends.set(self.ends.get() && role == Role::Receive);
+            lane.release();
+        }
+        is_alone
     }
 
     pub(super) fn end_turn(&self, role: Role) {
@@ -383,7 +410,7 @@ impl Stream {
 
     /// Goes on with closing, if nothing is in flight any more.
     #[inline]
-    fn progress(&self) {
+    pub(super) fn progress(&self) {
         if self.closing.may_close() {
             self.close_if_idle();
         }
@@ -427,6 +454,11 @@ impl Stream {
 impl Lanes for Stream {
     fn find(id: SourceId) -> io::Result<Rc<Stream>> {
         super::stream(id)
+    }
+
+    #[inline]
+    fn find_to_end_turn(id: SourceId, role: Role) -> io::Result<Option<Rc<Stream>>> {
+        find_stream_unless(id, |stream| stream.end_turn_alone(role))
     }
 
     fn closing(&self) -> &Closing {

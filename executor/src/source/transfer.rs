@@ -193,8 +193,9 @@ impl<T: LaneOp<S>, S: Lanes> Future for Transfer<T, S> {
         let (op, completion) = ready!(in_flight.poll(cx));
         self.state = State::Over;
         let id = self.id;
-        match S::find(id) {
-            Ok(source) => source.end_turn(T::ROLE),
+        match S::find_to_end_turn(id, T::ROLE) {
+            Ok(None) => {}
+            Ok(Some(source)) => source.end_turn(T::ROLE),
             // It is gone, or far away.
             Err(_) => at_home(id, move || end_turn::<S>(id, T::ROLE)),
         }

@@ -133,6 +133,12 @@ impl Default for Lane {
 }
 
 impl Lane {
+    /// True if nobody has ever waited for it.
+    #[inline]
+    pub(super) fn nobody_has_waited(&self) -> bool {
+        self.waiters.is_unused()
+    }
+
     /// For so many at a time.
     pub(super) fn of_width(width: u8) -> Lane {
         Lane {
