@@ -71,12 +71,13 @@
 //!    or the stream has ended, the read is served from that and done ([`source/stream.rs`](../src/krug/source/stream.rs.html)).
 //! 3. Else it becomes an operation, `Receive` ([`op/receive.rs`](../src/krug/op/receive.rs.html)): the buffer and the descriptor. It is
 //!    moved into a slot ([`inflight/slots.rs`](../src/krug/inflight/slots.rs.html)), which has a final address; only there it lowers itself to a plain value,
-//!    `Operation::Receive { fd, address, length, flags }` ([`driver/operation.rs`](../src/krug/driver/operation.rs.html)). The future keeps the
+//!    `Operation::Receive { fd, address, length, … }` ([`driver/operation.rs`](../src/krug/driver/operation.rs.html)). The future keeps the
 //!    key of the slot, nothing else.
-//! 4. The driver puts the value on one of the lists of this turn ([`driver/staging.rs`](../src/krug/driver/staging.rs.html)): what waits
-//!    comes after what produces.
+//! 4. The driver encodes the value as an entry of the ring's queue ([`driver/uring/encode.rs`](../src/krug/driver/uring/encode.rs.html)), which it
+//!    puts on one of the lists of this turn ([`driver/staging.rs`](../src/krug/driver/staging.rs.html)): what waits for what this core itself may
+//!    produce comes last.
 //! 5. When every task that was ready has been polled, the worker ([`worker/mod.rs`](../src/krug/worker/mod.rs.html)) enters the kernel: the lists
-//!    are encoded into the ring's queue ([`driver/uring/encode.rs`](../src/krug/driver/uring/encode.rs.html)) and submitted by one `io_uring_enter`, which also
+//!    are copied into the ring's queue and submitted by one `io_uring_enter`, which also
 //!    sleeps if nothing is ready ([`driver/uring/enter.rs`](../src/krug/driver/uring/enter.rs.html)). That is the only system call of the turn.
 //! 6. The kernel receives into the buffer and posts a completion. The next turn begins with
 //!    walking the completion queue; each completion is taken back to its slot by the index and generation

@@ -106,7 +106,7 @@ fn on_socket(operation: &Operation, mode: Mode) -> io::Result<i32> {
     // SAFETY: whoever submitted the operation keeps buffer or header, and all that the header names.
     unsafe {
         match *operation {
-            Operation::Receive { fd, address, length, flags } => sys::receive(fd, address.as_mut_ptr(), length, flags | refusing),
+            Operation::Receive { fd, address, length, flags, .. } => sys::receive(fd, address.as_mut_ptr(), length, flags | refusing),
             Operation::Send { fd, address, length, flags } => sys::send(fd, address.as_ptr(), length, flags | refusing),
             Operation::ReceiveMessage { fd, header, flags } => sys::receive_message(fd, header.as_mut_ptr(), flags | refusing),
             Operation::SendMessage { fd, header, flags } => sys::send_message(fd, header.as_ptr(), flags | refusing),

@@ -86,6 +86,8 @@ pub(crate) enum Operation {
         address: Address,
         length: u32,
         flags: i32,
+        /// Nothing that is submitted together with it sends to it, as a rule: it is not held back until that has begun.
+        from_afar: bool,
     },
     Send {
         fd: Descriptor,
@@ -238,6 +240,11 @@ pub(crate) enum Operation {
 
 /// Which of the two lists of a turn an operation is staged on: what produces is
 /// submitted before what waits, so that a read finds its data instead of arming a poll.
+///
+/// A receive on TCP is in the first one, in the order in which it was staged: its peer is elsewhere as a rule, and gets
+/// its messages spread over the turn. If all sends come first, a peer that is quick has done its work when the receives
+/// are at it, falls asleep, and must be woken in each turn, which costs whoever sends (measured with 50 connections over
+/// the loopback device: 0.88 to 1.01 of a bare ring's messages a second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Produce,
@@ -370,7 +377,9 @@ impl Operation {
 
     pub(crate) fn stage(&self) -> Stage {
         match self {
-            Operation::Receive { .. }
+            Operation::Receive {
+                from_afar: false, ..
+            }
             | Operation::ReceiveProvided { .. }
             | Operation::ReceiveMultishot { .. }
             | Operation::ReadFixed { offset: CURSOR, .. }

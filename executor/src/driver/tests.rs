@@ -220,6 +220,7 @@ pub(super) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> Operation {
         address: Address::of_mut(buffer.as_mut_ptr()),
         length: buffer.len() as u32,
         flags: 0,
+        from_afar: false,
     }
 }
 
@@ -574,6 +575,38 @@ fn what_produces_is_submitted_before_what_waits() {
     // In this order: the receive found its data and had to wait for nothing.
     assert_eq!(rig.completed[0].0, key(1, 1));
     assert_eq!((rig.completed[1].0, buffer), (key(0, 1), *b"data"));
+}
+
+#[test]
+fn a_receive_from_afar_is_submitted_in_its_order() {
+    let mut rig = Rig::with_entries(8);
+    let [one, other] = rig.pair();
+    let mut buffer = [0; 4];
+    let Operation::Receive {
+        fd,
+        address,
+        length,
+        flags,
+        ..
+    } = receive(&other, &mut buffer)
+    else {
+        unreachable!("it receives");
+    };
+    rig.write_from_outside(&one, b"data");
+    rig.driver.submit(
+        key(0, 1),
+        Operation::Receive {
+            fd,
+            address,
+            length,
+            flags,
+            from_afar: true,
+        },
+    );
+    rig.driver.submit(key(1, 1), send(&one, b"more"));
+    rig.flush();
+    let order: Vec<Key> = rig.completed.iter().map(|(key, _)| *key).collect();
+    assert_eq!(order, [key(0, 1), key(1, 1)]);
 }
 
 #[test]
@@ -1025,6 +1058,7 @@ fn what_has_come_or_still_comes_is_read_after_a_shutdown_for_reading() {
         address,
         length,
         flags,
+        from_afar: false,
     };
     assert_eq!(rig.run(receive(libc::MSG_PEEK)).result, 5);
     assert_eq!(rig.run(receive(0)).result, 5);
@@ -1110,7 +1144,7 @@ fn bug_056_every_operation_reports_its_error_as_a_negative_number() {
         Operation::Listen { fd, backlog: 1 },
         Operation::Shutdown { fd, how },
         Operation::Close { fd },
-        Operation::Receive { fd, address, length, flags },
+        Operation::Receive { fd, address, length, flags, from_afar: false },
         Operation::Send { fd, address, length, flags },
         Operation::ReceiveMessage { fd, header: Address::of(&raw const message), flags },
         Operation::SendMessage { fd, header: Address::of(&raw const message), flags },

@@ -75,6 +75,8 @@ pub(crate) struct Endpoint {
     pub(crate) fd: Descriptor,
     /// Takes `send` and `recv`; a pipe takes `read` and `write`.
     pub(crate) is_socket: bool,
+    /// What arrives there was not sent by another task of this core, as a rule.
+    pub(crate) is_far: bool,
 }
 
 /// Waits for readiness when a call answers `EAGAIN`, as it does on a descriptor

@@ -41,6 +41,7 @@ unsafe impl<B: IoBufMut> Op for Peek<B> {
             address,
             length,
             flags: libc::MSG_PEEK,
+            from_afar: false,
         }
     }
 

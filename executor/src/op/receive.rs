@@ -44,7 +44,11 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
     const KIND: Option<OperationKind> = Some(OperationKind::Receive);
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket } = self.endpoint;
+        let Endpoint {
+            fd,
+            is_socket,
+            is_far,
+        } = self.endpoint;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
@@ -56,6 +60,7 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
                 address,
                 length,
                 flags: 0,
+                from_afar: is_far,
             }
         } else {
             Operation::read(fd, address, length, CURSOR, buf::fixed(&self.buf))

@@ -43,7 +43,12 @@ impl ReceiveAhead {
     }
 
     fn plain(&mut self) -> Operation {
-        let (Endpoint { fd, is_socket }, length) = (self.endpoint, self.length);
+        let Endpoint {
+            fd,
+            is_socket,
+            is_far,
+        } = self.endpoint;
+        let length = self.length;
         self.own.reserve_exact(length as usize);
         let (pointer, _) = buf::to_fill(&mut self.own, 0);
         let address = Address::of_mut(pointer);
@@ -53,6 +58,7 @@ impl ReceiveAhead {
                 address,
                 length,
                 flags: 0,
+                from_afar: is_far,
             }
         } else {
             Operation::Read {
@@ -72,7 +78,7 @@ unsafe impl Op for ReceiveAhead {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket } = self.endpoint;
+        let Endpoint { fd, is_socket, .. } = self.endpoint;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }

@@ -52,7 +52,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     const KIND: Option<OperationKind> = Some(OperationKind::Send);
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket } = self.endpoint;
+        let Endpoint { fd, is_socket, .. } = self.endpoint;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLOUT) {
             return poll;
         }

@@ -38,7 +38,7 @@ unsafe impl<B: IoVectoredBufMut> Op for ReceiveVectored<B> {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket } = self.endpoint;
+        let Endpoint { fd, is_socket, .. } = self.endpoint;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
@@ -116,7 +116,7 @@ unsafe impl<B: IoVectoredBuf> Op for SendVectored<B> {
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket } = self.endpoint;
+        let Endpoint { fd, is_socket, .. } = self.endpoint;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLOUT) {
             return poll;
         }

@@ -114,6 +114,7 @@ impl Stream {
         Endpoint {
             fd: self.descriptor(),
             is_socket: self.kind != Kind::Pipe,
+            is_far: self.kind == Kind::Tcp,
         }
     }
 

@@ -137,10 +137,14 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
     }
     worker.block_on(async {
         let group = pool::with(|pool| pool.offer()).flatten().unwrap().group;
-        let (fd, is_socket) = (-1, true);
+        let (fd, is_socket, is_far) = (-1, true, true);
         let inlet: Rc<Inlet> = Rc::default();
         let way = Way::Provided { group };
-        let endpoint = Endpoint { fd, is_socket };
+        let endpoint = Endpoint {
+            fd,
+            is_socket,
+            is_far,
+        };
         let mut receive = ReceiveAhead::new(endpoint, way, 4096, inlet.clone());
         // The places after those of the first buffers are empty until one is provided anew.
         let provided = |place: u16, id| {

@@ -139,6 +139,7 @@ impl Epoll {
                 address: buffer.address,
                 length: buffer.length.min(length),
                 flags: 0,
+                from_afar: false,
             };
             calls::perform(&receive, Mode::Refuses)
         };

@@ -31,6 +31,7 @@ fn receive_from(fd: &impl AsRawFd, buffer: &mut [u8]) -> Operation {
         address: Address::of_mut(buffer.as_mut_ptr()),
         length: buffer.len() as u32,
         flags: 0,
+        from_afar: false,
     }
 }
 

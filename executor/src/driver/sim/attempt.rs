@@ -62,7 +62,7 @@ impl World {
             O::Accept { fd, address, address_length, .. } => self.accept(core, fd, Some((address, address_length))),
             O::AcceptMultishot { fd, .. } => self.accept(core, fd, None),
             O::Poll { fd, events } => self.poll(core, fd, events),
-            O::Receive { fd, address, length, flags } => self.receive(core, fd, &Sink::Room(memory::at(address, length)), flags),
+            O::Receive { fd, address, length, flags, .. } => self.receive(core, fd, &Sink::Room(memory::at(address, length)), flags),
             O::Read { fd, address, length, .. } | O::ReadFixed { fd, address, length, .. } => self.receive(core, fd, &Sink::Room(memory::at(address, length)), 0),
             O::ReadVectored { fd, vectors, count, .. } => self.receive(core, fd, &Sink::Room(memory::vectors(vectors, count as usize)), 0),
             O::ReceiveMessage { fd, header, flags } => self.receive(core, fd, &Sink::Message(header), flags),

@@ -25,7 +25,7 @@ pub(super) fn operation(key: Key, operation: &Operation) -> Entry {
         Listen { fd, backlog } => opcode::Listen::new(types::Fd(fd), backlog).build(),
         Shutdown { fd, how } => opcode::Shutdown::new(types::Fd(fd), how).build(),
         Close { fd } => opcode::Close::new(types::Fd(fd)).build(),
-        Receive { fd, address, length, flags } => receive(fd, address, length, flags),
+        Receive { fd, address, length, flags, .. } => receive(fd, address, length, flags),
         ReceiveProvided { fd, group, length } => receive_provided(fd, group, length),
         ReceiveMultishot { fd, group, bundle } => receive_multishot(fd, group, bundle),
         Send { fd, address, length, flags } => send(fd, address, length, flags),
