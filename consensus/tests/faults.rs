@@ -56,9 +56,9 @@ fn in_a_simulated_world_each_fault_happens_and_the_seed_fixes_how() {
 #[test]
 fn in_a_simulated_world_seed_7_leaves_the_traces_that_it_always_has() {
     for (fault, more, trace) in [
-        (RESTART, &DURABLE[..], "449b7c858058a2be"),
-        (SPLIT, &[], "161a29c55b504b5f"),
-        (STALL, &[], "a895f73a4f835b7e"),
+        (RESTART, &DURABLE[..], "e2654a0d292fd174"),
+        (SPLIT, &[], "5b4b44b10871fc05"),
+        (STALL, &[], "b226360bfe391faf"),
     ] {
         assert_eq!(simulated(fault, more).1, trace, "{fault}");
     }

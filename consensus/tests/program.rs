@@ -371,8 +371,8 @@ fn in_a_simulated_world_the_seed_fixes_every_byte_of_the_output() {
 /// The traces of seed 7, without logs and with them: the same however the program is built and wherever it runs. They change, as they
 /// may, with whatever the executor, the simulation or the heroes do differently: one more operation, draw or turn. Then say
 /// here what the new program says, built with `--release` and without.
-const TRACE: &str = "942e6efed29a4d76";
-const TRACE_WITH_LOGS: &str = "b376de01bbadbfd2";
+const TRACE: &str = "938155d5cb482ed5";
+const TRACE_WITH_LOGS: &str = "c89af5a9e14e1f02";
 
 #[test]
 fn in_a_simulated_world_seed_7_leaves_the_trace_that_it_always_has() {

@@ -8,6 +8,7 @@
 
 #[cfg(feature = "futures-io")]
 mod borrowed;
+mod ending;
 mod moving;
 mod outbox;
 
@@ -30,7 +31,7 @@ use super::{SourceId, closed_error};
 use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
-use crate::driver::{Completion, Control, Descriptor, Key, OwnedDescriptor, SocketOption};
+use crate::driver::{Completion, Descriptor, Key, OwnedDescriptor};
 use crate::inflight::{self, Attachment, Finished, Role};
 use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
@@ -340,57 +341,6 @@ impl Stream {
         }
     }
 
-    /// Stops receiving, lets what was accepted for sending drain, then closes the descriptor.
-    pub(super) fn close(&self) {
-        if !self.closing.begin() {
-            return;
-        }
-        self.stop_receiving();
-        self.let_drain();
-        self.progress();
-    }
-
-    /// Nobody reads any more; what is in flight is cancelled.
-    fn stop_receiving(&self) {
-        if let Some(inlet) = self.inlet.get() {
-            inlet.close();
-        }
-        self.turn_away();
-    }
-
-    /// Nobody has a turn any more; the receive that is in flight is cancelled.
-    fn turn_away(&self) {
-        self.receiving.wake();
-        self.receive.wake_all();
-        self.send.wake_all();
-        self.refuse_more();
-        self.cancel(Role::Receive);
-    }
-
-    /// What was accepted for sending has the linger time to drain.
-    fn let_drain(&self) {
-        if self.is_sending() {
-            let linger = self.closing.linger();
-            self.closing
-                .set_deadline(self.attachment(Role::Send), linger);
-        }
-    }
-
-    /// The linger time is over: what has not been sent is given up, and the peer sees a reset.
-    pub(super) fn linger_is_over(&self) {
-        self.closing.stop_waiting();
-        if self.has_accepted() {
-            self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
-            self.forget_accepted();
-        }
-        if self.send.in_flight.get().is_none() {
-            return self.progress();
-        }
-        context::with(|core| Counters::add(&core.counters.lingered_out, 1));
-        self.closing.give_up();
-        self.cancel(Role::Send);
-    }
-
     /// Cancels whatever is in flight, at shutdown.
     pub(super) fn cancel(&self, role: Role) {
         if let Some(key) = self.direction(role).in_flight.get() {
@@ -400,50 +350,6 @@ impl Stream {
 
     pub(super) fn has_unsent(&self) -> bool {
         self.send.in_flight.get().is_some() || self.has_accepted()
-    }
-
-    /// True while a write may still leave something to send: it is in flight, or it has ended and its future has not
-    /// looked at it yet. A future that was dropped on another core says so by letter, which may arrive after the last
-    /// handle is gone here.
-    fn is_sending(&self) -> bool {
-        self.send.in_flight.get().is_some() || self.send.is_taken()
-    }
-
-    /// Goes on with closing, if nothing is in flight any more.
-    #[inline]
-    pub(super) fn progress(&self) {
-        if self.closing.may_close() {
-            self.close_if_idle();
-        }
-    }
-
-    fn close_if_idle(&self) {
-        let sends = match self.closing.waits() {
-            true => self.is_sending(),
-            false => self.send.in_flight.get().is_some(),
-        };
-        // What a read has received that was dropped on another core comes by letter: it is to go along.
-        let receives = self.receive.in_flight.get().is_some()
-            || (self.is_moving.get() && self.receive.is_taken());
-        let idle = !receives && !sends;
-        if !idle {
-            return;
-        }
-        if self.is_moving.get() {
-            return self.closing.finish_without_closing();
-        }
-        if self.closing.was_given_up() && self.kind != Kind::Pipe {
-            self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
-            let reset = SocketOption::Linger(Some(Duration::ZERO));
-            let control = Control::SetOption {
-                fd: self.descriptor(),
-                option: reset,
-            };
-            // If it fails, the peer sees an ordinary end: nothing better can be done.
-            context::with(|core| core.driver.borrow_mut().control(control).ok());
-        }
-        self.closing
-            .close(self.attachment(Role::Close), self.owned.take());
     }
 
     /// How sending ended, for `close().await`.

@@ -303,7 +303,7 @@ fn describe(operation: &Operation) -> String {
         // They say nothing about the program.
         let is_noise = match field {
             "flags" => name != "Open",
-            "address_length" => true,
+            "address_length" | "from_afar" => true,
             "protocol" => value == "0",
             _ => false,
         };

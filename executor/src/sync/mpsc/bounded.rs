@@ -1,14 +1,15 @@
 //! The sending half of a channel with a bound, and places reserved in it.
 
+use std::cell::RefMut;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::super::budget;
 use super::super::waiting::poll_wait;
 use super::{
-    ReserveError, SendError, Shared, TrySendError, closed, join_senders, leave_line, leave_senders,
+    ReserveError, SendError, Shared, State, TrySendError, closed, join_senders, leave_line,
+    leave_senders,
 };
 
 /// The sending half of a [`channel`](super::channel). Clones send into the same one.
@@ -145,15 +146,6 @@ impl<T> Sender<T> {
         self.shared.borrow().free
     }
 
-    /// True if there was a place that nobody waits for, and budget to take it.
-    #[inline]
-    fn take_place(&self) -> bool {
-        let mut state = self.shared.borrow_mut();
-        let is_taken = state.free > 0 && !state.closed && budget::take();
-        state.free -= usize::from(is_taken);
-        is_taken
-    }
-
     fn place(&self) -> Place<'_, T> {
         Place {
             sender: self,
@@ -166,7 +158,7 @@ impl<T> Place<'_, T> {
     /// Ready with true when a place is ours, with false when the channel is closed.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.entry.is_none() && self.sender.take_place() {
+        if self.entry.is_none() && self.sender.shared.borrow_mut().take_place() {
             return Poll::Ready(true);
         }
         self.poll_in_line(cx)
@@ -203,6 +195,20 @@ impl<T> Drop for Place<'_, T> {
     }
 }
 
+impl<T> SendFuture<'_, T> {
+    /// Queues the message in the place that it has.
+    #[inline(always)]
+    fn send(&mut self, mut state: RefMut<'_, State<T>>) -> Poll<Result<(), SendError<T>>> {
+        let message = self.message.take().expect("it is sent once");
+        let receiving = state.push(message);
+        drop(state);
+        if let Some(waiter) = receiving {
+            waiter.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
@@ -210,16 +216,20 @@ impl<T> Future for SendFuture<'_, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         assert!(this.message.is_some(), "polled after it had resolved");
-        let is_ours = ready!(this.place.poll(cx));
-        let message = this.message.take().expect("checked above");
+        if this.place.entry.is_none() {
+            let sender = this.place.sender;
+            let mut state = sender.shared.borrow_mut();
+            if state.take_place() {
+                return this.send(state);
+            }
+        }
+        let is_ours = ready!(this.place.poll_in_line(cx));
         if !is_ours {
+            let message = this.message.take().expect("checked above");
             return Poll::Ready(Err(SendError(message)));
         }
-        let receiving = this.place.sender.shared.borrow_mut().push(message);
-        if let Some(waiter) = receiving {
-            waiter.wake();
-        }
-        Poll::Ready(Ok(()))
+        let sender = this.place.sender;
+        this.send(sender.shared.borrow_mut())
     }
 }
 

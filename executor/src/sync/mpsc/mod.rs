@@ -25,8 +25,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::Waiter;
 use super::waiting::{Removed, WaitQueue, wait_until};
+use super::{Waiter, budget};
 
 mod bounded;
 mod receiver;
@@ -100,6 +100,14 @@ impl<T> State<T> {
     fn push(&mut self, message: T) -> Option<Waiter> {
         self.messages.push_back(message);
         self.receiving.take()
+    }
+
+    /// True if there was a place that nobody waits for, and budget to take it.
+    #[inline]
+    fn take_place(&mut self) -> bool {
+        let is_taken = self.free > 0 && !self.closed && budget::take();
+        self.free -= usize::from(is_taken);
+        is_taken
     }
 
     /// Takes a message out and returns it with whom to wake: the sender that gets its place.
