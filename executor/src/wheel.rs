@@ -5,17 +5,23 @@
 //! minimum spanning trees", 1975). A hierarchical timing wheel (Varghese and Lauck,
 //! 1987) inserts in constant time, but rounds deadlines to ticks or moves entries down
 //! its levels, and knows the next deadline only roughly: it would wake an idle core in
-//! the middle of a one-hour sleep. The heap is exact, and new deadlines mostly belong at
-//! the bottom, where nothing needs to move.
+//! the middle of a one-hour sleep. The heap is exact.
 //!
-//! Most timers are removed long before they are due. Such a removal leaves the node in the heap,
-//! which is thrown away when it is met at either end of the heap, or with all others of
+//! Most timers of a program have one of a few durations, so that their deadlines come in order. Those stand in
+//! [`ROWS`] rows beside the heap, each in the order of its deadlines: a new timer goes to the end of the row that
+//! ends last before it, or to an empty one, and only if there is neither into the heap. The next timer is the
+//! first of the rows and of the heap. (Such rows are those of *patience sorting*: D. Aldous and P. Diaconis, "Longest
+//! increasing subsequences", 1999.)
+//!
+//! Most timers are removed long before they are due. Such a removal leaves the node where it is; it
+//! is thrown away when it is met at either end of the heap or of its row, or with all others of
 //! its kind when they are more than those that live: a removal costs as much as moving a
 //! few nodes, wherever the timer is, and nothing has to know where that is.
 //!
 //! Memory grows to about twice the largest number of timers that were live at once and is then
 //! reused: no allocation in steady state.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 #[cfg(test)]
@@ -26,6 +32,7 @@ mod tests;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     index: u32,
+    line: Line,
     /// The number of the insertion: unlike a count of uses per place it never wraps.
     generation: u64,
 }
@@ -33,8 +40,12 @@ pub(crate) struct TimerKey {
 /// Values with a deadline each, which [`expire`](Wheel::expire) gives out in order.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
-    /// Of all timers that live, and of some that were removed.
+    /// Of all timers that live, and of some that were removed, here or in the rows.
     heap: Vec<Node>,
+    /// Each in order, with one that lives at each end.
+    rows: [VecDeque<Node>; ROWS],
+    /// The last deadline of each row, `BEFORE_ALL` of an empty one.
+    ends: [i64; ROWS],
     places: Vec<Place<T>>,
     /// Head of the list of free places.
     free: u32,
@@ -53,6 +64,13 @@ struct Node {
     index: u32,
 }
 
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Row(u8),
+    Heap,
+}
+
 #[derive(Debug)]
 enum Place<T> {
     Taken { generation: u64, value: T },
@@ -62,13 +80,21 @@ enum Place<T> {
 const CHILDREN: usize = 4;
 const NONE: u32 = u32::MAX;
 
-/// How many nodes of removed timers the heap may hold in any case.
+/// As many durations as a server has usually: of a request, of an idle connection, of its own work.
+const ROWS: usize = 4;
+
+/// No deadline is before that.
+const BEFORE_ALL: i64 = -i64::MAX;
+
+/// How many nodes of removed timers there may be in any case.
 const REMOVED_MIN: usize = 64;
 
 impl<T> Wheel<T> {
     pub(crate) fn new(origin: Instant) -> Wheel<T> {
         Wheel {
             heap: Vec::new(),
+            rows: std::array::from_fn(|_| VecDeque::new()),
+            ends: [BEFORE_ALL; ROWS],
             places: Vec::new(),
             free: NONE,
             live: 0,
@@ -88,28 +114,103 @@ impl<T> Wheel<T> {
         let index = self.take_place(generation, value);
         self.inserted += 1;
         self.live += 1;
-        let position = self.heap.len();
-        self.heap.push(Node {
+        let node = Node {
             deadline_nanos,
             generation,
             index,
-        });
+        };
+        let line = self.line_for(deadline_nanos);
+        match line {
+            Line::Row(row) => {
+                self.rows[usize::from(row)].push_back(node);
+                self.ends[usize::from(row)] = deadline_nanos;
+            }
+            Line::Heap => self.push_to_heap(node),
+        }
+        TimerKey {
+            index,
+            line,
+            generation,
+        }
+    }
+
+    /// The row that ends last before this deadline, or an empty one.
+    #[inline]
+    fn line_for(&self, deadline_nanos: i64) -> Line {
+        let mut best = (i64::MIN, Line::Heap);
+        // An empty row is as good as one that ends before all others.
+        for (row, &end) in (0..).zip(&self.ends) {
+            if end <= deadline_nanos && end > best.0 {
+                best = (end, Line::Row(row));
+            }
+        }
+        best.1
+    }
+
+    fn push_to_heap(&mut self, node: Node) {
+        let position = self.heap.len();
+        self.heap.push(node);
         self.sift_up(position);
-        TimerKey { index, generation }
     }
 
     /// Takes the timer out; `None` if it has fired or was removed before.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         let value = self.free_place(key.index, key.generation)?;
-        while let Some(last) = self.heap.last()
-            && !self.is_live(last)
-        {
-            self.heap.pop();
-        }
-        if self.heap.len() > 2 * self.live + REMOVED_MIN {
+        self.leave_removed(key.line, key.generation);
+        if self.nodes() > 2 * self.live + REMOVED_MIN {
             self.throw_removed_away();
         }
         Some(value)
+    }
+
+    /// If the node of this generation stands at an end where that costs nothing, it is thrown away, and with it all others
+    /// there that were removed before.
+    #[inline]
+    fn leave_removed(&mut self, line: Line, generation: u64) {
+        let is_it = |node: Option<&Node>| node.is_some_and(|node| node.generation == generation);
+        let Line::Row(row) = line else {
+            if is_it(self.heap.last()) {
+                self.leave_end_of_heap();
+            }
+            return;
+        };
+        let row = usize::from(row);
+        if is_it(self.rows[row].back()) {
+            self.leave_end_of_row(row);
+        } else if is_it(self.rows[row].front()) {
+            self.leave_beginning_of_row(row);
+        }
+    }
+
+    fn leave_end_of_heap(&mut self) {
+        while self
+            .heap
+            .last()
+            .is_some_and(|last| !is_live(&self.places, last))
+        {
+            self.heap.pop();
+        }
+    }
+
+    fn leave_end_of_row(&mut self, row: usize) {
+        let (nodes, places) = (&mut self.rows[row], &self.places);
+        while nodes.back().is_some_and(|last| !is_live(places, last)) {
+            nodes.pop_back();
+        }
+        self.ends[row] = nodes.back().map_or(BEFORE_ALL, |last| last.deadline_nanos);
+    }
+
+    /// The end lives, or is the same.
+    fn leave_beginning_of_row(&mut self, row: usize) {
+        let (nodes, places) = (&mut self.rows[row], &self.places);
+        while nodes.front().is_some_and(|first| !is_live(places, first)) {
+            nodes.pop_front();
+        }
+    }
+
+    /// How many there are, those of removed timers included.
+    fn nodes(&self) -> usize {
+        self.heap.len() + self.rows.iter().map(VecDeque::len).sum::<usize>()
     }
 
     /// The value of a timer that has neither fired nor been removed.
@@ -122,7 +223,7 @@ impl<T> Wheel<T> {
 
     /// When the next timer is due, exactly.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        let nanos = self.first()?.deadline_nanos;
+        let nanos = self.first()?.0.deadline_nanos;
         let distance = std::time::Duration::from_nanos(nanos.unsigned_abs());
         // What `nanos` was made from could be represented, so this can, too; only a
         // deadline cut to 292 years might not, and then nobody will wait for it.
@@ -136,11 +237,14 @@ impl<T> Wheel<T> {
     /// of their deadlines, and of their insertion where these are equal.
     pub(crate) fn expire(&mut self, now: Instant, expired: &mut Vec<T>) {
         let now = self.nanos(now);
-        while let Some(first) = self.first()
+        while let Some((first, line)) = self.first()
             && first.deadline_nanos <= now
         {
-            self.remove_first();
             expired.extend(self.free_place(first.index, first.generation));
+            match line {
+                Line::Heap => self.remove_first_of_heap(),
+                Line::Row(_) => self.leave_removed(line, first.generation),
+            }
         }
     }
 
@@ -148,7 +252,7 @@ impl<T> Wheel<T> {
     pub(crate) fn is_due_at(&mut self, nanos: u64) -> bool {
         let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
         self.first()
-            .is_some_and(|first| first.deadline_nanos <= nanos)
+            .is_some_and(|(first, _)| first.deadline_nanos <= nanos)
     }
 
     /// How many timers there are.
@@ -166,36 +270,45 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// The node of the next timer that lives; those before it are thrown away.
-    fn first(&mut self) -> Option<Node> {
+    /// The node of the next timer that lives, and where it stands; those before it are thrown away.
+    #[inline]
+    fn first(&mut self) -> Option<(Node, Line)> {
+        let mut best = self.first_of_heap().map(|node| (node, Line::Heap));
+        for (row, nodes) in (0..).zip(&self.rows) {
+            if let Some(front) = nodes.front()
+                && best.is_none_or(|(first, _)| front.rank() < first.rank())
+            {
+                best = Some((*front, Line::Row(row)));
+            }
+        }
+        best
+    }
+
+    fn first_of_heap(&mut self) -> Option<Node> {
         loop {
             let first = *self.heap.first()?;
-            if self.is_live(&first) {
+            if is_live(&self.places, &first) {
                 return Some(first);
             }
-            self.remove_first();
+            self.remove_first_of_heap();
         }
     }
 
-    fn remove_first(&mut self) {
+    fn remove_first_of_heap(&mut self) {
         self.heap.swap_remove(0);
         if !self.heap.is_empty() {
             self.sift_down(0);
         }
     }
 
-    fn is_live(&self, node: &Node) -> bool {
-        match self.places[node.index as usize] {
-            Place::Taken { generation, .. } => generation == node.generation,
-            Place::Free { .. } => false,
-        }
-    }
-
     #[inline(never)]
     fn throw_removed_away(&mut self) {
         let mut heap = std::mem::take(&mut self.heap);
-        heap.retain(|node| self.is_live(node));
+        heap.retain(|node| is_live(&self.places, node));
         self.heap = heap;
+        for row in &mut self.rows {
+            row.retain(|node| is_live(&self.places, node));
+        }
         // Whoever has children, the last one first (R. W. Floyd, "Algorithm 245: Treesort 3", 1964).
         let parents = match self.heap.len() {
             0 | 1 => 0,
@@ -291,6 +404,15 @@ fn earliest_child(heap: &[Node], position: usize) -> Option<(usize, Node)> {
     };
     let earliest = earlier(earlier(0, 1), earlier(2, 3));
     Some((first + earliest, four[earliest]))
+}
+
+/// Whether its timer has neither fired nor been removed.
+#[inline]
+fn is_live<T>(places: &[Place<T>], node: &Node) -> bool {
+    match places[node.index as usize] {
+        Place::Taken { generation, .. } => generation == node.generation,
+        Place::Free { .. } => false,
+    }
 }
 
 fn parent(position: usize) -> usize {

@@ -126,12 +126,22 @@ fn what_expires_is_appended() {
     assert_eq!(values, [1, 2]);
 }
 
-/// Every step must leave parents before children, a node for each timer, and not too many others.
+/// Every step must leave parents before children, rows in order, with one that lives at each end, and a node for each timer.
 fn check(wheel: &Wheel<u64>) {
     for (position, node) in wheel.heap.iter().enumerate() {
         assert!(position == 0 || wheel.heap[parent(position)].rank() < node.rank());
     }
-    let live = wheel.heap.iter().filter(|node| wheel.is_live(node)).count();
+    for (row, end) in wheel.rows.iter().zip(wheel.ends) {
+        assert_eq!(
+            row.back().map_or(BEFORE_ALL, |last| last.deadline_nanos),
+            end
+        );
+        assert!(row.iter().is_sorted_by_key(Node::rank));
+        let ends = row.front().into_iter().chain(row.back());
+        assert!(ends.into_iter().all(|end| is_live(&wheel.places, end)));
+    }
+    let nodes = wheel.heap.iter().chain(wheel.rows.iter().flatten());
+    let live = nodes.filter(|node| is_live(&wheel.places, node)).count();
     let taken = wheel
         .places
         .iter()
@@ -150,12 +160,12 @@ fn what_was_removed_is_thrown_away_in_the_end() {
     while !keys.is_empty() {
         let nth = random.below(keys.len() as u64) as usize;
         assert!(wheel.remove(keys.swap_remove(nth)).is_some());
-        assert!(wheel.heap.len() <= 2 * keys.len() + REMOVED_MIN);
+        assert!(wheel.nodes() <= 2 * keys.len() + REMOVED_MIN);
         if keys.len().is_multiple_of(500) {
             check(&wheel);
         }
     }
-    assert!(wheel.heap.is_empty());
+    assert_eq!(wheel.nodes(), 0);
 }
 
 #[test]
@@ -165,10 +175,38 @@ fn a_timer_that_is_armed_and_dropped_leaves_nothing_behind() {
     for secs in 2..100 {
         let key = wheel.insert(origin + Duration::from_secs(secs), secs);
         assert_eq!(wheel.remove(key), Some(secs));
-        assert_eq!(wheel.heap.len(), 1);
+        assert_eq!(wheel.nodes(), 1);
     }
     assert_eq!(wheel.remove(sleeper), Some(0));
-    assert_eq!(wheel.heap.len(), 0);
+    assert_eq!(wheel.nodes(), 0);
+}
+
+#[test]
+fn timers_of_a_few_durations_stand_in_rows_and_others_in_the_heap() {
+    let (mut wheel, origin) = wheel();
+    let durations = [1, 100, 10, 1000];
+    for nanos in 0..50 {
+        for duration in durations {
+            wheel.insert(
+                origin + Duration::from_nanos(nanos + duration * 1000),
+                nanos,
+            );
+        }
+    }
+    assert!(wheel.heap.is_empty());
+    assert_eq!(wheel.nodes(), 50 * durations.len());
+    wheel.insert(origin, 50);
+    assert_eq!(wheel.heap.len(), 1, "it comes before the ends of all rows");
+    check(&wheel);
+    assert_eq!(expired(&mut wheel, origin), [50]);
+    let all: Vec<u64> = (0..50).collect();
+    for secs in [1, 10, 100, 1000] {
+        let now = origin + Duration::from_nanos(secs * 1000 + 50);
+        assert_eq!(expired(&mut wheel, now), all);
+    }
+    // A row that has become empty is anybody's.
+    wheel.insert(origin, 1);
+    assert_eq!((wheel.nodes(), wheel.heap.len()), (1, 0));
 }
 
 #[test]
@@ -221,15 +259,23 @@ fn memory_is_reused() {
     for i in 0..1000 {
         wheel.insert(origin + Duration::from_nanos(i), i);
     }
-    let memory = (wheel.heap.capacity(), wheel.places.capacity());
+    let memory = |wheel: &Wheel<u64>| {
+        let rows = wheel.rows.each_ref().map(VecDeque::capacity);
+        (rows, wheel.heap.capacity(), wheel.places.capacity())
+    };
     let mut values = Vec::with_capacity(1000);
+    let mut before = None;
     for round in 0..100 {
         wheel.expire(origin + Duration::from_nanos(499), &mut values);
         values.clear();
         while wheel.len() < 1000 {
             wheel.insert(origin + Duration::from_nanos(round), 0);
         }
+        // Then everything has been as long as it will ever be.
+        if round == 50 {
+            before = Some(memory(&wheel));
+        }
     }
-    assert_eq!(memory, (wheel.heap.capacity(), wheel.places.capacity()));
+    assert_eq!(before, Some(memory(&wheel)));
     assert_eq!(wheel.places.len(), 1000);
 }
