@@ -8,7 +8,7 @@
 //! the middle of a one-hour sleep. The heap is exact.
 //!
 //! Most timers of a program have one of a few durations, so that their deadlines come in order. Those stand in
-//! [`ROWS`] rows beside the heap, each in the order of its deadlines: a new timer goes to the end of the row that
+//! [`ROWS`] rows beside the heap, each in the order of its deadlines: as soon as the heap is not tiny, a new timer goes to the end of the row that
 //! ends last before it, or to an empty one, and only if there is neither into the heap. The next timer is the
 //! first of the rows and of the heap. (Such rows are those of *patience sorting*: D. Aldous and P. Diaconis, "Longest
 //! increasing subsequences", 1999.)
@@ -21,11 +21,13 @@
 //! Memory grows to about twice the largest number of timers that were live at once and is then
 //! reused: no allocation in steady state.
 
-use std::collections::VecDeque;
-use std::time::Instant;
-
+mod row;
 #[cfg(test)]
 mod tests;
+
+use std::time::Instant;
+
+use row::Row;
 
 /// Names one timer for as long as it is in the wheel. A key of a timer that fired or was
 /// removed is of no effect, also when its place is in use again.
@@ -42,10 +44,9 @@ pub(crate) struct TimerKey {
 pub(crate) struct Wheel<T> {
     /// Of all timers that live, and of some that were removed, here or in the rows.
     heap: Vec<Node>,
-    /// Each in order, with one that lives at each end.
-    rows: [VecDeque<Node>; ROWS],
-    /// The last deadline of each row, `BEFORE_ALL` of an empty one.
-    ends: [i64; ROWS],
+    rows: [Row; ROWS],
+    /// How many nodes stand in rows.
+    in_rows: usize,
     places: Vec<Place<T>>,
     /// Head of the list of free places.
     free: u32,
@@ -83,8 +84,8 @@ const NONE: u32 = u32::MAX;
 /// As many durations as a server has usually: of a request, of an idle connection, of its own work.
 const ROWS: usize = 4;
 
-/// No deadline is before that.
-const BEFORE_ALL: i64 = -i64::MAX;
+/// A heap of so few nodes is cheaper than a choice among rows.
+const HEAP_TINY: usize = 8;
 
 /// How many nodes of removed timers there may be in any case.
 const REMOVED_MIN: usize = 64;
@@ -93,8 +94,8 @@ impl<T> Wheel<T> {
     pub(crate) fn new(origin: Instant) -> Wheel<T> {
         Wheel {
             heap: Vec::new(),
-            rows: std::array::from_fn(|_| VecDeque::new()),
-            ends: [BEFORE_ALL; ROWS],
+            rows: [Row::EMPTY; ROWS],
+            in_rows: 0,
             places: Vec::new(),
             free: NONE,
             live: 0,
@@ -122,8 +123,8 @@ impl<T> Wheel<T> {
         let line = self.line_for(deadline_nanos);
         match line {
             Line::Row(row) => {
-                self.rows[usize::from(row)].push_back(node);
-                self.ends[usize::from(row)] = deadline_nanos;
+                self.rows[usize::from(row)].push(node);
+                self.in_rows += 1;
             }
             Line::Heap => self.push_to_heap(node),
         }
@@ -138,10 +139,13 @@ impl<T> Wheel<T> {
     #[inline]
     fn line_for(&self, deadline_nanos: i64) -> Line {
         let mut best = (i64::MIN, Line::Heap);
+        if self.heap.len() < HEAP_TINY {
+            return best.1;
+        }
         // An empty row is as good as one that ends before all others.
-        for (row, &end) in (0..).zip(&self.ends) {
-            if end <= deadline_nanos && end > best.0 {
-                best = (end, Line::Row(row));
+        for (number, row) in (0..).zip(&self.rows) {
+            if row.end() <= deadline_nanos && row.end() > best.0 {
+                best = (row.end(), Line::Row(number));
             }
         }
         best.1
@@ -156,61 +160,33 @@ impl<T> Wheel<T> {
     /// Takes the timer out; `None` if it has fired or was removed before.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         let value = self.free_place(key.index, key.generation)?;
-        self.leave_removed(key.line, key.generation);
+        self.leave(key.line, key.generation);
         if self.nodes() > 2 * self.live + REMOVED_MIN {
             self.throw_removed_away();
         }
         Some(value)
     }
 
-    /// If the node of this generation stands at an end where that costs nothing, it is thrown away, and with it all others
-    /// there that were removed before.
+    /// The timer of this generation has ended. Its node is thrown away if it stands at an end where that costs nothing.
     #[inline]
-    fn leave_removed(&mut self, line: Line, generation: u64) {
-        let is_it = |node: Option<&Node>| node.is_some_and(|node| node.generation == generation);
-        let Line::Row(row) = line else {
-            if is_it(self.heap.last()) {
-                self.leave_end_of_heap();
+    fn leave(&mut self, line: Line, generation: u64) {
+        let places = &self.places;
+        match line {
+            Line::Row(row) => {
+                let row = &mut self.rows[usize::from(row)];
+                self.in_rows -= row.leave(generation, |node| is_live(places, node));
             }
-            return;
-        };
-        let row = usize::from(row);
-        if is_it(self.rows[row].back()) {
-            self.leave_end_of_row(row);
-        } else if is_it(self.rows[row].front()) {
-            self.leave_beginning_of_row(row);
-        }
-    }
-
-    fn leave_end_of_heap(&mut self) {
-        while self
-            .heap
-            .last()
-            .is_some_and(|last| !is_live(&self.places, last))
-        {
-            self.heap.pop();
-        }
-    }
-
-    fn leave_end_of_row(&mut self, row: usize) {
-        let (nodes, places) = (&mut self.rows[row], &self.places);
-        while nodes.back().is_some_and(|last| !is_live(places, last)) {
-            nodes.pop_back();
-        }
-        self.ends[row] = nodes.back().map_or(BEFORE_ALL, |last| last.deadline_nanos);
-    }
-
-    /// The end lives, or is the same.
-    fn leave_beginning_of_row(&mut self, row: usize) {
-        let (nodes, places) = (&mut self.rows[row], &self.places);
-        while nodes.front().is_some_and(|first| !is_live(places, first)) {
-            nodes.pop_front();
+            Line::Heap => {
+                while self.heap.last().is_some_and(|last| !is_live(places, last)) {
+                    self.heap.pop();
+                }
+            }
         }
     }
 
     /// How many there are, those of removed timers included.
     fn nodes(&self) -> usize {
-        self.heap.len() + self.rows.iter().map(VecDeque::len).sum::<usize>()
+        self.heap.len() + self.in_rows
     }
 
     /// The value of a timer that has neither fired nor been removed.
@@ -243,7 +219,7 @@ impl<T> Wheel<T> {
             expired.extend(self.free_place(first.index, first.generation));
             match line {
                 Line::Heap => self.remove_first_of_heap(),
-                Line::Row(_) => self.leave_removed(line, first.generation),
+                Line::Row(_) => self.leave(line, first.generation),
             }
         }
     }
@@ -273,15 +249,18 @@ impl<T> Wheel<T> {
     /// The node of the next timer that lives, and where it stands; those before it are thrown away.
     #[inline]
     fn first(&mut self) -> Option<(Node, Line)> {
-        let mut best = self.first_of_heap().map(|node| (node, Line::Heap));
-        for (row, nodes) in (0..).zip(&self.rows) {
-            if let Some(front) = nodes.front()
-                && best.is_none_or(|(first, _)| front.rank() < first.rank())
-            {
-                best = Some((*front, Line::Row(row)));
+        let mut line = Line::Heap;
+        let mut first = self.first_of_heap();
+        if self.in_rows == 0 {
+            return first.map(|first| (first, line));
+        }
+        for (number, row) in (0..).zip(&self.rows) {
+            let is_earlier = first.is_none_or(|first| row.first().rank() < first.rank());
+            if is_earlier && !row.nodes.is_empty() {
+                (line, first) = (Line::Row(number), Some(*row.first()));
             }
         }
-        best
+        first.map(|first| (first, line))
     }
 
     fn first_of_heap(&mut self) -> Option<Node> {
@@ -307,8 +286,9 @@ impl<T> Wheel<T> {
         heap.retain(|node| is_live(&self.places, node));
         self.heap = heap;
         for row in &mut self.rows {
-            row.retain(|node| is_live(&self.places, node));
+            row.nodes.retain(|node| is_live(&self.places, node));
         }
+        self.in_rows = self.rows.iter().map(|row| row.nodes.len()).sum();
         // Whoever has children, the last one first (R. W. Floyd, "Algorithm 245: Treesort 3", 1964).
         let parents = match self.heap.len() {
             0 | 1 => 0,

@@ -131,16 +131,24 @@ fn check(wheel: &Wheel<u64>) {
     for (position, node) in wheel.heap.iter().enumerate() {
         assert!(position == 0 || wheel.heap[parent(position)].rank() < node.rank());
     }
-    for (row, end) in wheel.rows.iter().zip(wheel.ends) {
+    for row in &wheel.rows {
+        let (first, end) = (row.first().rank(), row.end());
+        let row = &row.nodes;
+        assert_eq!(row.front().map_or(u128::MAX, Node::rank), first);
         assert_eq!(
-            row.back().map_or(BEFORE_ALL, |last| last.deadline_nanos),
+            row.back().map_or(-i64::MAX, |last| last.deadline_nanos),
             end
         );
         assert!(row.iter().is_sorted_by_key(Node::rank));
         let ends = row.front().into_iter().chain(row.back());
         assert!(ends.into_iter().all(|end| is_live(&wheel.places, end)));
     }
-    let nodes = wheel.heap.iter().chain(wheel.rows.iter().flatten());
+    let in_rows = wheel.rows.iter().map(|row| row.nodes.len());
+    assert_eq!(in_rows.sum::<usize>(), wheel.in_rows);
+    let nodes = wheel
+        .heap
+        .iter()
+        .chain(wheel.rows.iter().flat_map(|row| &row.nodes));
     let live = nodes.filter(|node| is_live(&wheel.places, node)).count();
     let taken = wheel
         .places
@@ -193,20 +201,26 @@ fn timers_of_a_few_durations_stand_in_rows_and_others_in_the_heap() {
             );
         }
     }
-    assert!(wheel.heap.is_empty());
+    assert_eq!(wheel.heap.len(), HEAP_TINY);
     assert_eq!(wheel.nodes(), 50 * durations.len());
     wheel.insert(origin, 50);
-    assert_eq!(wheel.heap.len(), 1, "it comes before the ends of all rows");
+    assert_eq!(
+        wheel.heap.len(),
+        HEAP_TINY + 1,
+        "it comes before the ends of all rows"
+    );
     check(&wheel);
     assert_eq!(expired(&mut wheel, origin), [50]);
     let all: Vec<u64> = (0..50).collect();
-    for secs in [1, 10, 100, 1000] {
-        let now = origin + Duration::from_nanos(secs * 1000 + 50);
+    for duration in [1, 10, 100, 1000] {
+        let now = origin + Duration::from_nanos(duration * 1000 + 50);
         assert_eq!(expired(&mut wheel, now), all);
     }
-    // A row that has become empty is anybody's.
-    wheel.insert(origin, 1);
-    assert_eq!((wheel.nodes(), wheel.heap.len()), (1, 0));
+    // Rows that have become empty are anybody's.
+    for value in 0..10 {
+        wheel.insert(origin, value);
+    }
+    assert_eq!((wheel.nodes(), wheel.heap.len()), (10, HEAP_TINY));
 }
 
 #[test]
@@ -260,7 +274,7 @@ fn memory_is_reused() {
         wheel.insert(origin + Duration::from_nanos(i), i);
     }
     let memory = |wheel: &Wheel<u64>| {
-        let rows = wheel.rows.each_ref().map(VecDeque::capacity);
+        let rows = wheel.rows.each_ref().map(|row| row.nodes.capacity());
         (rows, wheel.heap.capacity(), wheel.places.capacity())
     };
     let mut values = Vec::with_capacity(1000);
