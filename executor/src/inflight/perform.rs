@@ -16,10 +16,23 @@ pub(crate) fn perform<T: Op>(op: T) -> Perform<T> {
 }
 
 /// As [`perform`], for an operation that gives nothing back but its result.
-pub(crate) async fn submit<R, T: Op<Output = io::Result<R>>>(op: T) -> io::Result<R> {
-    match perform(op).await {
-        Ok((op, completion)) => op.complete(completion),
-        Err((_, error)) => Err(error),
+#[inline]
+pub(crate) fn submit<R, T: Op<Output = io::Result<R>>>(op: T) -> Submit<T> {
+    Submit(perform(op))
+}
+
+/// See [`submit`].
+pub(crate) struct Submit<T: Op>(Perform<T>);
+
+impl<R, T: Op<Output = io::Result<R>>> Future for Submit<T> {
+    type Output = io::Result<R>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok((op, completion)) => op.complete(completion),
+            Err((_, error)) => Err(error),
+        })
     }
 }
 

@@ -66,8 +66,8 @@ use crate::op::nop::Nop;
 /// # Errors
 ///
 /// Outside a runtime, and in one that is shutting down.
-pub async fn nop() -> io::Result<()> {
-    inflight::submit(Nop).await
+pub fn nop() -> impl Future<Output = io::Result<()>> {
+    inflight::submit(Nop)
 }
 
 #[cfg(test)]
