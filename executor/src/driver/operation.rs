@@ -241,7 +241,7 @@ pub(crate) enum Operation {
 /// Which of the two lists of a turn an operation is staged on: what produces is
 /// submitted before what waits, so that a read finds its data instead of arming a poll.
 ///
-/// A receive on TCP is in the first one, in the order in which it was staged: its peer is elsewhere as a rule, and gets
+/// A receive on TCP is in the first one (but not one into several buffers, which is the same operation as that of datagrams), in the order in which it was staged: its peer is elsewhere as a rule, and gets
 /// its messages spread over the turn. If all sends come first, a peer that is quick has done its work when the receives
 /// are at it, falls asleep, and must be woken in each turn, which costs whoever sends (measured with 50 connections over
 /// the loopback device: 0.88 to 1.01 of a bare ring's messages a second).

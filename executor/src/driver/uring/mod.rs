@@ -154,6 +154,8 @@ impl Uring {
     }
 
     pub(crate) fn take_back(&mut self, key: Key) -> bool {
+        // A turn that submits and takes back for ever must not grow the list for ever.
+        self.lacking.retain(|(lacking, _)| *lacking != key);
         self.staging.take_back(key)
     }
 

@@ -482,3 +482,25 @@ fn two_hundred_drivers_leave_no_descriptor() {
     }
     assert_eq!(anonymous_descriptors(), before);
 }
+
+#[test]
+fn what_a_ring_lacks_and_is_taken_back_is_neither_done_nor_remembered() {
+    let mut rig = Rig::new(Config {
+        restrict: |capabilities| capabilities.socket = false,
+        ..ring()
+    });
+    for generation in 0..100 {
+        let key = key(1, generation);
+        let socket = Operation::Socket {
+            domain: libc::AF_INET,
+            kind: libc::SOCK_STREAM,
+            protocol: 0,
+        };
+        rig.driver.submit(key, socket);
+        assert!(rig.driver.take_back(key));
+    }
+    assert!(uring(&mut rig).lacking.is_empty());
+    rig.flush();
+    assert!(rig.completed.is_empty());
+    assert_eq!(rig.driver.counters().fallbacks, 0);
+}
