@@ -591,8 +591,10 @@ step_instructions() {
   cargo run --locked --release -p krug-benches -- nop --quick --instructions
 }
 
+# The compiler takes longer than the models: it makes less of an effort.
 step_loom() {
   RUSTFLAGS="--cfg krug_loom" CARGO_TARGET_DIR="$target/loom" \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL="${KRUG_LOOM_EFFORT:-1}" CARGO_PROFILE_RELEASE_DEBUG=0 \
     cargo test --locked -p krug --lib --release loom_
 }
 
@@ -627,8 +629,9 @@ on_each_driver() {
   done
 }
 
-# The parts that own memory; all the rest is in `.ci/long`.
+# The parts that own memory; all the rest is in `.ci/long`. Most of the time is the compiler's, so it does not optimise.
 step_sanitizer() {
+  export CARGO_PROFILE_DEV_OPT_LEVEL=0
   on_each_driver sanitized -p krug --lib -- inflight:: buf:: task:: driver::
   on_each_driver sanitized -p krug-tests --test memory -- --skip a_thousand_runtimes_leave_descriptors_and_memory_flat
 }
@@ -659,7 +662,7 @@ step_storm-long() {
 }
 
 step_loom-long() {
-  LOOM_MAX_PREEMPTIONS=4 step_loom
+  LOOM_MAX_PREEMPTIONS=4 KRUG_LOOM_EFFORT=3 step_loom
 }
 
 step_mutants-all() {
