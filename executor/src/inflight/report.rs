@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::slot::{Attachment, Owner, Slot, State, Watcher};
 use super::slots::Slots;
 use crate::observe::{OperationEntry, OperationOwner, OperationState};
-use crate::task::Waiter;
 
 impl Slots {
     /// Every operation that has a slot; `descriptor` knows whose source it works for. Runs no code of the user.
@@ -41,10 +40,10 @@ fn owner(slot: &Slot) -> OperationOwner {
         Owner::Nobody => return OperationOwner::Nobody,
         Owner::Future => {}
     }
-    let watcher = slot.watcher.replace(Watcher::Nobody);
+    let watcher = slot.watcher.replace(Watcher::NOBODY);
     let spawned_at = match &watcher {
-        Watcher::Here(Waiter::Task(task)) => task.spawned_at(),
-        Watcher::Here(Waiter::Waker(_)) | Watcher::Elsewhere(_) | Watcher::Nobody => None,
+        Watcher::Here(waiter) => waiter.spawned_at(),
+        Watcher::Elsewhere(_) => None,
     };
     // Nothing was dropped: what is there now is nobody.
     slot.watcher.set(watcher);

@@ -57,10 +57,15 @@ pub(crate) enum Role {
     Close,
 }
 
+/// Who is told of the result: two words.
 pub(super) enum Watcher {
-    Nobody,
     Here(Waiter),
-    Elsewhere(Arc<Foreign>),
+    /// `None`: nobody.
+    Elsewhere(Option<Arc<Foreign>>),
+}
+
+impl Watcher {
+    pub(super) const NOBODY: Watcher = Watcher::Elsewhere(None);
 }
 
 pub(super) struct Slot {
@@ -97,7 +102,7 @@ impl Slot {
             started: Cell::new(0),
             attachment: Cell::new(None),
             result: Cell::new(0),
-            watcher: Cell::new(Watcher::Nobody),
+            watcher: Cell::new(Watcher::NOBODY),
             op: UnsafeCell::new(None),
         }
     }

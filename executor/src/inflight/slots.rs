@@ -288,8 +288,8 @@ impl Slots {
 
     fn ended_for_future(&self, key: Key, slot: &Slot, completion: Completion) -> Delivery {
         let attachment = slot.attachment.get();
-        let waiter = match slot.watcher.replace(Watcher::Nobody) {
-            Watcher::Elsewhere(foreign) => {
+        let waiter = match slot.watcher.replace(Watcher::NOBODY) {
+            Watcher::Elsewhere(Some(foreign)) => {
                 let finished = self.finish(key, slot, completion);
                 return Delivery::Sent {
                     foreign,
@@ -298,7 +298,7 @@ impl Slots {
                 };
             }
             Watcher::Here(waiter) => Some(waiter),
-            Watcher::Nobody => None,
+            Watcher::Elsewhere(None) => None,
         };
         slot.result.set(completion.result);
         slot.state.set(State::Done);
@@ -336,7 +336,7 @@ impl Slots {
             self.free(key, slot);
             return Some((op, completion));
         }
-        let waiter = match slot.watcher.replace(Watcher::Nobody) {
+        let waiter = match slot.watcher.replace(Watcher::NOBODY) {
             Watcher::Here(waiter) if waiter.is_for(cx) => waiter,
             _ => Waiter::new(cx),
         };
@@ -352,7 +352,7 @@ impl Slots {
         if slot.state.get() == State::Done {
             return Sent::Now(self.finish(key, slot, slot.completion()));
         }
-        slot.watcher.set(Watcher::Elsewhere(foreign.clone()));
+        slot.watcher.set(Watcher::Elsewhere(Some(foreign.clone())));
         Sent::Later
     }
 
@@ -362,7 +362,7 @@ impl Slots {
             return Abandoned::GoesOn;
         };
         // The waiter may be the last reference to a task: it is dropped when the slot is in order.
-        let _watcher = slot.watcher.replace(Watcher::Nobody);
+        let _watcher = slot.watcher.replace(Watcher::NOBODY);
         if slot.state.get() == State::Done {
             return Abandoned::Ended(self.finish(key, slot, slot.completion()));
         }
@@ -420,12 +420,12 @@ impl Slots {
     /// Tells everybody who waits for an operation that the core has to leak that no result will come.
     pub(super) fn tell_leaked(&self) {
         let mut told = Vec::new();
-        self.each(|_, slot| told.push(slot.watcher.replace(Watcher::Nobody)));
+        self.each(|_, slot| told.push(slot.watcher.replace(Watcher::NOBODY)));
         for watcher in told {
             match watcher {
                 Watcher::Here(waiter) => waiter.wake_quietly(),
-                Watcher::Elsewhere(foreign) => quietly(|| foreign.bring(None)),
-                Watcher::Nobody => {}
+                Watcher::Elsewhere(Some(foreign)) => quietly(|| foreign.bring(None)),
+                Watcher::Elsewhere(None) => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use super::header::{
 use super::here;
 use super::queue::Runnable;
 use super::remote::{ABORT, DETACH, GivenUp, NEW, WAKE, WATCH};
-use super::waker::Waiter;
+use super::waker::{Waiter, Waiting};
 use super::{afar, traced};
 use crate::cores::{Delivery, Node, quietly};
 use crate::observe;
@@ -180,11 +180,12 @@ pub(super) fn forget_joiner(task: RawTask) {
 /// A joiner waits for its turn behind what is ready: one that awaits many handles in a row finds
 /// the next ones finished, where the LIFO slot would run it once for each.
 fn wake_joiner(joiner: Waiter) {
-    match joiner {
-        Waiter::Task(joiner) if here::is_home(joiner.task().home()) => {
+    match joiner.open() {
+        Waiting::Task(joiner) if here::is_home(joiner.task().home()) => {
             wake_and(joiner.task(), Scheduler::schedule_last);
         }
-        joiner => joiner.wake_quietly(),
+        Waiting::Task(joiner) => joiner.wake(),
+        Waiting::Waker(joiner) => quietly(|| joiner.wake()),
     }
 }
 

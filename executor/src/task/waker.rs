@@ -126,9 +126,17 @@ impl fmt::Debug for TaskRef {
     }
 }
 
-/// Who waits for something: what slots, channels and timers store.
+/// Who waits for something: what slots, channels and timers store. Two words, and a third value is left, so that an
+/// `Option` of it has no more.
+pub(crate) struct Waiter {
+    data: *const (),
+    /// [`OF_THIS_CORE`] if it is a task of this core: `data` is the task then, counted. Else the two are a waker's.
+    vtable: &'static RawWakerVTable,
+}
+
+/// What a [`Waiter`] is.
 #[derive(Debug)]
-pub(crate) enum Waiter {
+pub(super) enum Waiting {
     /// A task of this core.
     Task(TaskRef),
     /// Anything else: another core's task, or a combinator that made its own waker.
@@ -141,8 +149,8 @@ impl Waiter {
     #[inline]
     pub(crate) fn new(cx: &Context<'_>) -> Waiter {
         match TaskRef::of(cx.waker()) {
-            Some(task) => Waiter::Task(task),
-            None => Waiter::Waker(cx.waker().clone()),
+            Some(task) => Waiter::task(task),
+            None => Waiter::waker(cx.waker().clone()),
         }
     }
 
@@ -152,34 +160,90 @@ impl Waiter {
         if traced::tells_of_wakers() {
             return None;
         }
-        TaskRef::of(cx.waker()).map(Waiter::Task)
+        TaskRef::of(cx.waker()).map(Waiter::task)
+    }
+
+    #[inline]
+    fn task(task: TaskRef) -> Waiter {
+        let task = ManuallyDrop::new(task).task;
+        Waiter {
+            data: task.as_ptr().as_ptr().cast_const().cast(),
+            vtable: &OF_THIS_CORE,
+        }
+    }
+
+    fn waker(waker: Waker) -> Waiter {
+        let waker = ManuallyDrop::new(waker);
+        Waiter {
+            data: waker.data(),
+            vtable: waker.vtable(),
+        }
+    }
+
+    /// What it is, for the length of a borrow.
+    #[inline]
+    fn look(&self) -> ManuallyDrop<Waiting> {
+        ManuallyDrop::new(if ptr::eq(self.vtable, &OF_THIS_CORE) {
+            // SAFETY: `task` has put the pointer of a task there, and its count with it.
+            let task = unsafe { from_data(self.data) };
+            Waiting::Task(TaskRef { task })
+        } else {
+            // SAFETY: `waker` has put there what the waker was made of, and has not dropped it.
+            Waiting::Waker(unsafe { Waker::new(self.data, self.vtable) })
+        })
+    }
+
+    #[inline]
+    pub(super) fn open(self) -> Waiting {
+        ManuallyDrop::into_inner(ManuallyDrop::new(self).look())
+    }
+
+    /// Where the task was spawned that waits; `None` for a main task, or if it is no task of this core.
+    pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        match &*self.look() {
+            Waiting::Task(task) => task.spawned_at(),
+            Waiting::Waker(_) => None,
+        }
     }
 
     /// May run code of the user, like its drop: call it when nothing is borrowed.
     #[inline]
     pub(crate) fn wake(self) {
-        match self {
-            Waiter::Task(task) => task.wake(),
-            Waiter::Waker(waker) => waker.wake(),
+        match self.open() {
+            Waiting::Task(task) => task.wake(),
+            Waiting::Waker(waker) => waker.wake(),
         }
     }
 
     /// As `wake`, where nobody could receive a panic of a foreign waker.
     #[inline]
     pub(crate) fn wake_quietly(self) {
-        match self {
-            Waiter::Task(task) => task.wake(),
-            Waiter::Waker(waker) => quietly(|| waker.wake()),
+        match self.open() {
+            Waiting::Task(task) => task.wake(),
+            Waiting::Waker(waker) => quietly(|| waker.wake()),
         }
     }
 
     /// True if it surely wakes whoever polls with `cx`: no new one is needed. Runs no code of the user.
     #[inline]
     pub(crate) fn is_for(&self, cx: &Context<'_>) -> bool {
-        match self {
-            Waiter::Task(task) => task.is_for(cx.waker()),
-            Waiter::Waker(waker) => waker.will_wake(cx.waker()),
+        match &*self.look() {
+            Waiting::Task(task) => task.is_for(cx.waker()),
+            Waiting::Waker(waker) => waker.will_wake(cx.waker()),
         }
+    }
+}
+
+impl Drop for Waiter {
+    #[inline]
+    fn drop(&mut self) {
+        drop(ManuallyDrop::into_inner(self.look()));
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (*self.look()).fmt(f)
     }
 }
 
@@ -192,6 +256,10 @@ pub(super) fn waker(task: RawTask) -> Waker {
 
 // A static and not a constant: `TaskRef::of` knows our wakers by its address.
 pub(super) static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(clone_waker, wake_waker, wake_waker_by_ref, drop_waker);
+
+// No waker has this one: only its address counts, which says that a `Waiter` is no waker.
+static OF_THIS_CORE: RawWakerVTable =
     RawWakerVTable::new(clone_waker, wake_waker, wake_waker_by_ref, drop_waker);
 
 /// # Safety

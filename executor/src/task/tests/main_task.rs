@@ -177,7 +177,8 @@ fn a_waiter_is_a_task_reference_at_home_and_a_waker_elsewhere() {
     {
         let _entered = home.scheduler.enter();
         let waiter = Waiter::new(&cx);
-        assert!(matches!(&waiter, Waiter::Task(_)));
+        assert_eq!(size_of::<Option<Waiter>>(), 2 * size_of::<usize>());
+        assert!(format!("{waiter:?}").starts_with("Task"));
         assert!(waiter.is_for(&cx));
         assert!(!waiter.is_for(&std::task::Context::from_waker(std::task::Waker::noop())));
         waiter.wake();
@@ -185,7 +186,7 @@ fn a_waiter_is_a_task_reference_at_home_and_a_waker_elsewhere() {
     assert!(main.take_notified());
     let _entered = other.scheduler.enter();
     let waiter = Waiter::new(&cx);
-    assert!(matches!(waiter, Waiter::Waker(_)));
+    assert!(format!("{waiter:?}").starts_with("Waker"));
     assert!(waiter.is_for(&cx));
     waiter.wake();
     home.scheduler.receive();
