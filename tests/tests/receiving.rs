@@ -855,17 +855,39 @@ fn a_dropped_read_exact_gives_back_what_it_had() {
     });
 }
 
-#[test]
-fn a_chunk_is_cut_at_both_ends() {
-    let mut chunk = Chunk::from(b"0123456789".to_vec());
+fn cut(mut chunk: Chunk) {
+    assert_eq!(chunk, b"0123456789");
     chunk.advance(2);
     chunk.truncate(5);
     assert_eq!(chunk, b"23456");
     chunk.truncate(50);
+    chunk.truncate(usize::MAX);
     assert_eq!(chunk.len(), 5);
     assert_eq!(format!("{chunk:?}"), format!("Chunk({:?})", &b"23456"[..]));
     chunk.advance(5);
+    nothing_is_left(chunk);
+}
+
+fn nothing_is_left(mut chunk: Chunk) {
     assert!(chunk.is_empty());
+    chunk.advance(0);
+    chunk.truncate(1);
     let beyond = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| chunk.advance(1)));
     assert!(beyond.is_err());
+    assert!(chunk.is_empty());
+}
+
+#[test]
+fn a_chunk_is_cut_at_both_ends_wherever_its_memory_is() {
+    assert_eq!(size_of::<Option<Chunk>>(), 3 * size_of::<usize>());
+    cut(Chunk::from(b"0123456789".to_vec()));
+    run(|runtime| {
+        runtime.block_on(async {
+            let (sender, receiver) = UnixStream::pair().unwrap();
+            sender.write_all("0123456789").await.0.unwrap();
+            drop(sender);
+            cut(receiver.recv().await.unwrap());
+            nothing_is_left(receiver.recv().await.unwrap());
+        });
+    });
 }

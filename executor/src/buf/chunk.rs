@@ -30,17 +30,29 @@ use super::pool::{self, Shared};
 /// other.write_all(chunk).await.0?; // sent from where it was received
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub struct Chunk {
-    /// The bytes that are left, inside the memory of `origin`.
-    start: NonNull<u8>,
-    len: usize,
-    origin: Origin,
+pub struct Chunk(Memory);
+
+/// Where the bytes are that are left: three words.
+enum Memory {
+    /// In a buffer of a pool, which is given back there.
+    Pool {
+        id: u16,
+        /// No buffer of a pool has more bytes than that.
+        len: u32,
+        start: NonNull<u8>,
+        shared: Arc<Shared>,
+    },
+    Own(Box<Own>),
+    /// There are none.
+    Nowhere,
 }
 
-/// Where the memory of a chunk comes from, and goes to.
-enum Origin {
-    Pool { shared: Arc<Shared>, id: u16 },
-    Heap { bytes: Vec<u8> },
+/// Memory that is the chunk's own.
+#[derive(Default)]
+pub(super) struct Own {
+    pub(super) bytes: Vec<u8>,
+    /// How many of them are not shown any more.
+    consumed: usize,
 }
 
 // SAFETY: the memory is the chunk's alone while it lives (the pool lends each buffer once), and the way back
@@ -52,7 +64,7 @@ unsafe impl Sync for Chunk {}
 impl Chunk {
     /// The end of a stream.
     pub(crate) fn empty() -> Chunk {
-        Chunk::from(Vec::new())
+        Chunk(Memory::Nowhere)
     }
 
     /// A lease on the first `len` bytes of a buffer of the pool.
@@ -63,23 +75,36 @@ impl Chunk {
     /// and until it is given back nobody else has it.
     pub(super) unsafe fn lease(
         start: NonNull<u8>,
-        len: usize,
+        len: u32,
         shared: Arc<Shared>,
         id: u16,
     ) -> Chunk {
-        let origin = Origin::Pool { shared, id };
-        Chunk { start, len, origin }
+        Chunk(Memory::Pool {
+            id,
+            len,
+            start,
+            shared,
+        })
+    }
+
+    /// All bytes of `own`.
+    pub(super) fn own(mut own: Box<Own>) -> Chunk {
+        own.consumed = 0;
+        Chunk(Memory::Own(own))
     }
 
     /// Memory of its own, emptied; the pool's goes back there.
-    pub(super) fn into_memory(mut self) -> Option<Vec<u8>> {
-        match &mut self.origin {
-            Origin::Pool { .. } => None,
-            Origin::Heap { bytes } => {
-                let mut bytes = std::mem::take(bytes);
-                bytes.clear();
-                Some(bytes)
+    pub(super) fn into_own(mut self) -> Option<Box<Own>> {
+        match std::mem::replace(&mut self.0, Memory::Nowhere) {
+            Memory::Own(mut own) => {
+                own.bytes.clear();
+                Some(own)
             }
+            lent @ Memory::Pool { .. } => {
+                self.0 = lent;
+                None
+            }
+            Memory::Nowhere => None,
         }
     }
 
@@ -89,35 +114,42 @@ impl Chunk {
     ///
     /// If there are fewer.
     pub fn advance(&mut self, count: usize) {
+        let there = self.len();
         assert!(
-            count <= self.len,
-            "cannot advance {count} bytes in a chunk of {}",
-            self.len
+            count <= there,
+            "cannot advance {count} bytes in a chunk of {there}"
         );
-        // SAFETY: not beyond the end of the chunk's bytes.
-        self.start = unsafe { self.start.add(count) };
-        self.len -= count;
+        match &mut self.0 {
+            Memory::Pool { len, start, .. } => {
+                // SAFETY: not beyond the end of the chunk's bytes.
+                *start = unsafe { start.add(count) };
+                *len -= count as u32;
+            }
+            Memory::Own(own) => own.consumed += count,
+            Memory::Nowhere => {}
+        }
     }
 
     /// Forgets what follows the first `len` bytes, if anything does.
     pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        match &mut self.0 {
+            Memory::Pool { len: there, .. } => *there = len.min(*there as usize) as u32,
+            Memory::Own(own) => own.bytes.truncate(own.consumed.saturating_add(len)),
+            Memory::Nowhere => {}
+        }
     }
 }
 
 /// Memory of its own: what an operation received that could not use the pool.
 impl From<Vec<u8>> for Chunk {
-    fn from(mut bytes: Vec<u8>) -> Chunk {
-        let len = bytes.len();
-        let start = NonNull::new(bytes.as_mut_ptr()).expect("the address of a vector is not null");
-        let origin = Origin::Heap { bytes };
-        Chunk { start, len, origin }
+    fn from(bytes: Vec<u8>) -> Chunk {
+        Chunk::own(Box::new(Own { bytes, consumed: 0 }))
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if let Origin::Pool { shared, id } = &self.origin {
+        if let Memory::Pool { shared, id, .. } = &self.0 {
             pool::give_back(shared, *id);
         }
     }
@@ -127,9 +159,15 @@ impl Deref for Chunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `len` bytes from `start` on are initialised and inside the memory that `origin` keeps;
-        // nobody changes them while the chunk lives.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        match &self.0 {
+            // SAFETY: `len` bytes from `start` on are initialised and inside the memory that `shared` keeps;
+            // nobody changes them while the chunk lives.
+            Memory::Pool { len, start, .. } => unsafe {
+                std::slice::from_raw_parts(start.as_ptr(), *len as usize)
+            },
+            Memory::Own(own) => &own.bytes[own.consumed..],
+            Memory::Nowhere => &[],
+        }
     }
 }
 
@@ -143,11 +181,11 @@ impl AsRef<[u8]> for Chunk {
 // access changes which of them it shows.
 unsafe impl IoBuf for Chunk {
     fn as_ptr(&self) -> *const u8 {
-        self.start.as_ptr()
+        (**self).as_ptr()
     }
 
     fn initialized_len(&self) -> usize {
-        self.len
+        self.len()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use super::chunk::Own;
 use super::{Chunk, IoBufMut, IoVectoredBufMut};
 
 /// Larger memory of an adopted read is not kept for the next one.
@@ -29,7 +30,7 @@ struct Rest {
     /// Not empty only if there is a first one.
     chunks: VecDeque<Chunk>,
     /// Memory of an adopted read that was read, for the next one.
-    spare: Vec<u8>,
+    spare: Option<Box<Own>>,
 }
 
 impl Queue {
@@ -96,11 +97,13 @@ impl Inlet {
     pub(crate) fn adopt(&self, salvage: impl FnOnce(&mut VecDeque<u8>)) -> bool {
         let mut queue = self.queue.borrow_mut();
         let rest = queue.rest.get_or_insert_default();
-        let mut bytes = VecDeque::from(std::mem::take(&mut rest.spare));
+        let mut own = rest.spare.take().unwrap_or_default();
         drop(queue);
+        let mut bytes = VecDeque::from(std::mem::take(&mut own.bytes));
         salvage(&mut bytes);
         let adopted = !bytes.is_empty();
-        self.push(Chunk::from(Vec::from(bytes)));
+        own.bytes = Vec::from(bytes);
+        self.push(Chunk::own(own));
         adopted
     }
 
@@ -139,11 +142,11 @@ impl Inlet {
     }
 
     /// Keeps `memory` for the next adopted read, if there have been any and it is not too much.
-    fn keep(&self, memory: Vec<u8>) {
+    fn keep(&self, memory: Box<Own>) {
         if let Some(rest) = &mut self.queue.borrow_mut().rest
-            && memory.capacity() <= SPARE_MAX
+            && memory.bytes.capacity() <= SPARE_MAX
         {
-            rest.spare = memory;
+            rest.spare = Some(memory);
         }
     }
 
@@ -162,7 +165,7 @@ impl Inlet {
             left -= first.len();
             let read = queue.pop_front();
             drop(queue);
-            if let Some(memory) = read.and_then(Chunk::into_memory) {
+            if let Some(memory) = read.and_then(Chunk::into_own) {
                 self.keep(memory);
             }
         }

@@ -293,7 +293,7 @@ impl Pool {
             inlet.hold();
             // SAFETY: the completion says that the kernel has filled so much of this buffer and let go of it;
             // nobody else has it until it is given back, which the holder in its record shows.
-            let chunk = unsafe { Chunk::lease(start, share, self.shared.clone(), id) };
+            let chunk = unsafe { Chunk::lease(start, share as u32, self.shared.clone(), id) };
             inlet.push(chunk);
             if left == 0 {
                 return;
