@@ -49,8 +49,8 @@ enum Memory {
 
 /// Memory that is the chunk's own.
 #[derive(Default)]
-pub(super) struct Own {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Own {
+    pub(crate) bytes: Vec<u8>,
     /// How many of them are not shown any more.
     consumed: usize,
 }
@@ -88,7 +88,7 @@ impl Chunk {
     }
 
     /// All bytes of `own`.
-    pub(super) fn own(mut own: Box<Own>) -> Chunk {
+    pub(crate) fn own(mut own: Box<Own>) -> Chunk {
         own.consumed = 0;
         Chunk(Memory::Own(own))
     }

@@ -1,28 +1,30 @@
 //! [`Inlet`]: what a stream has received and nobody has read yet.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 
-use super::chunk::Own;
+use super::Own;
 use super::{Chunk, IoBufMut, IoVectoredBufMut};
 
 /// Larger memory of an adopted read is not kept for the next one.
 const SPARE_MAX: usize = 4096;
 
+/// What has an inlet. The buffers of the pool that wait there or are leased out from there know it.
+pub(crate) trait Receiver {
+    fn inlet(&self) -> &Inlet;
+}
+
 /// Received chunks in order. Everything that reads the stream reads from its front.
 #[derive(Default)]
 pub(crate) struct Inlet {
-    queue: RefCell<Queue>,
+    /// One chunk is what a request usually is: more memory is taken only when there are more.
+    first: Cell<Option<Chunk>>,
+    rest: OnceCell<Box<RefCell<Rest>>>,
     /// Buffers of the pool that wait here or are leased out from here.
     held: Cell<u32>,
+    /// There is a first one.
+    is_filled: Cell<bool>,
     is_closed: Cell<bool>,
-}
-
-/// One chunk is what a request usually is: more memory is taken only when there are more.
-#[derive(Default)]
-struct Queue {
-    first: Option<Chunk>,
-    rest: Option<Box<Rest>>,
 }
 
 #[derive(Default)]
@@ -33,35 +35,10 @@ struct Rest {
     spare: Option<Box<Own>>,
 }
 
-impl Queue {
-    fn push_back(&mut self, chunk: Chunk) {
-        match self.first {
-            None => self.first = Some(chunk),
-            Some(_) => self.rest.get_or_insert_default().chunks.push_back(chunk),
-        }
-    }
-
-    fn push_front(&mut self, chunk: Chunk) {
-        if let Some(first) = self.first.replace(chunk) {
-            self.rest.get_or_insert_default().chunks.push_front(first);
-        }
-    }
-
-    fn pop_front(&mut self) -> Option<Chunk> {
-        let next = self.rest.as_mut().and_then(|rest| rest.chunks.pop_front());
-        std::mem::replace(&mut self.first, next)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Chunk> {
-        self.first
-            .iter()
-            .chain(self.rest.iter().flat_map(|rest| &rest.chunks))
-    }
-}
-
 impl Inlet {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.borrow().first.is_none()
+        !self.is_filled.get()
     }
 
     /// How many buffers of the pool wait here or are leased out from here.
@@ -77,12 +54,24 @@ impl Inlet {
         self.held.set(self.held.get() - 1);
     }
 
+    fn rest(&self) -> &RefCell<Rest> {
+        self.rest.get_or_init(Box::default)
+    }
+
+    fn set_first(&self, chunk: Option<Chunk>) {
+        self.is_filled.set(chunk.is_some());
+        self.first.set(chunk);
+    }
+
     /// Adds what was received last. After the end nobody wants it any more.
     pub(crate) fn push(&self, chunk: Chunk) {
         if self.is_closed.get() || chunk.is_empty() {
             return drop(chunk);
         }
-        self.queue.borrow_mut().push_back(chunk);
+        match self.is_empty() {
+            true => self.set_first(Some(chunk)),
+            false => self.rest().borrow_mut().chunks.push_back(chunk),
+        }
     }
 
     /// Gives back what was taken from the front and not used.
@@ -90,15 +79,16 @@ impl Inlet {
         if self.is_closed.get() || chunk.is_empty() {
             return drop(chunk);
         }
-        self.queue.borrow_mut().push_front(chunk);
+        if let Some(first) = self.first.take() {
+            self.rest().borrow_mut().chunks.push_front(first);
+        }
+        self.set_first(Some(chunk));
     }
 
     /// Adds the bytes that `salvage` puts into an empty queue, as one chunk. True if there were any.
     pub(crate) fn adopt(&self, salvage: impl FnOnce(&mut VecDeque<u8>)) -> bool {
-        let mut queue = self.queue.borrow_mut();
-        let rest = queue.rest.get_or_insert_default();
-        let mut own = rest.spare.take().unwrap_or_default();
-        drop(queue);
+        let spare = self.rest().borrow_mut().spare.take();
+        let mut own = spare.unwrap_or_default();
         let mut bytes = VecDeque::from(std::mem::take(&mut own.bytes));
         salvage(&mut bytes);
         let adopted = !bytes.is_empty();
@@ -109,13 +99,23 @@ impl Inlet {
 
     /// The first chunk, whole.
     pub(crate) fn pop(&self) -> Option<Chunk> {
-        self.queue.borrow_mut().pop_front()
+        let first = self.first.take()?;
+        self.move_up();
+        Some(first)
+    }
+
+    /// The first one is gone.
+    fn move_up(&self) {
+        let rest = self.rest.get();
+        self.set_first(rest.and_then(|rest| rest.borrow_mut().chunks.pop_front()));
     }
 
     /// Drops everything, also what is still to come.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
-        drop(self.queue.take());
+        drop(self.first.take());
+        self.is_filled.set(false);
+        drop(self.rest.get().map(|rest| rest.take()));
     }
 
     /// Copies bytes from the front to `room` without taking them; returns how many.
@@ -126,7 +126,7 @@ impl Inlet {
     #[inline(never)]
     unsafe fn copy(&self, room: *mut u8, capacity: usize) -> usize {
         let mut copied = 0;
-        for chunk in self.queue.borrow().iter() {
+        let mut copy = |chunk: &Chunk| {
             let share = chunk.len().min(capacity - copied);
             // SAFETY: `share` is within the chunk and within what is left of the room.
             unsafe {
@@ -134,19 +134,26 @@ impl Inlet {
                     .copy_from_nonoverlapping(chunk.as_ptr(), share);
             }
             copied += share;
-            if copied == capacity {
-                break;
-            }
+            copied < capacity
+        };
+        let Some(first) = self.first.take() else {
+            return 0;
+        };
+        if copy(&first)
+            && let Some(rest) = self.rest.get()
+        {
+            let _ = rest.borrow().chunks.iter().all(copy);
         }
+        self.first.set(Some(first));
         copied
     }
 
     /// Keeps `memory` for the next adopted read, if there have been any and it is not too much.
     fn keep(&self, memory: Box<Own>) {
-        if let Some(rest) = &mut self.queue.borrow_mut().rest
+        if let Some(rest) = self.rest.get()
             && memory.bytes.capacity() <= SPARE_MAX
         {
-            rest.spare = Some(memory);
+            rest.borrow_mut().spare = Some(memory);
         }
     }
 
@@ -155,17 +162,16 @@ impl Inlet {
     fn consume(&self, count: usize) {
         let mut left = count;
         while left > 0 {
-            let mut queue = self.queue.borrow_mut();
-            let Some(first) = &mut queue.first else {
+            let Some(mut first) = self.first.take() else {
                 return;
             };
             if left < first.len() {
-                return first.advance(left);
+                first.advance(left);
+                return self.first.set(Some(first));
             }
+            self.move_up();
             left -= first.len();
-            let read = queue.pop_front();
-            drop(queue);
-            if let Some(memory) = read.and_then(Chunk::into_own) {
+            if let Some(memory) = first.into_own() {
                 self.keep(memory);
             }
         }

@@ -98,10 +98,11 @@ mod tests;
 
 pub use buffer::Buffer;
 pub use chunk::Chunk;
+pub(crate) use chunk::Own;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
-pub(crate) use inlet::{Inlet, copy_from, fill_from, fill_vectored_from};
+pub(crate) use inlet::{Inlet, Receiver, copy_from, fill_from, fill_vectored_from};
 pub(crate) use kernel::{
     Vectors, fill_from_slice, filled, salvage_vectored, set_filled, set_filled_vectored,
 };

@@ -35,7 +35,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Chunk, Inlet};
+use super::Chunk;
+use super::inlet::Receiver;
 use crate::context::{self, Current};
 use crate::driver::{Address, Outside};
 
@@ -136,7 +137,7 @@ struct Buffer {
     /// The buffer that was provided after this one.
     next: u16,
     /// Who received into it, while it is neither the kernel's nor unused.
-    holder: Option<Rc<Inlet>>,
+    holder: Option<Rc<dyn Receiver>>,
 }
 
 /// The buffers that the kernel knows.
@@ -273,9 +274,10 @@ impl Pool {
     }
 
     /// Takes what a completion says the kernel has filled, `len` bytes beginning with the buffer `first`, and
-    /// hands it to `inlet`. A buffer that the kernel took without filling it is recycled.
-    pub(crate) fn receive(&self, first: u16, len: usize, inlet: &Rc<Inlet>) {
+    /// hands it to the inlet of `receiver`. A buffer that the kernel took without filling it is recycled.
+    pub(crate) fn receive(&self, first: u16, len: usize, receiver: &Rc<dyn Receiver>) {
         self.take_in();
+        let inlet = receiver.inlet();
         let size = self.settings.buffer_size;
         let (mut id, mut left) = (first, len);
         loop {
@@ -283,7 +285,7 @@ impl Pool {
                 let buffer = &mut group.buffers[usize::from(id)];
                 let length = filled_at_most(group.id, buffer.place, id).unwrap_or(size);
                 debug_assert!(buffer.holder.is_none(), "buffer {id} was filled twice");
-                buffer.holder = Some(inlet.clone());
+                buffer.holder = Some(receiver.clone());
                 (buffer.start, buffer.next, length.min(size))
             });
             let (start, next, length) = taken.expect("buffers come from the group");
@@ -319,7 +321,7 @@ impl Pool {
         };
         self.leased.set(self.leased.get() - 1);
         if let Some(holder) = holder {
-            holder.let_go();
+            holder.inlet().let_go();
         }
         true
     }

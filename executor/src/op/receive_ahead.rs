@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Endpoint, Readiness};
-use crate::buf::{self, Chunk, Inlet, pool};
+use crate::buf::{self, Chunk, Own, Receiver, pool};
 use crate::driver::{Address, CURSOR, Completion, Operation};
 use crate::inflight::{Op, Orphan, Step};
 
@@ -23,21 +23,26 @@ pub(crate) struct ReceiveAhead {
     way: Way,
     /// Bytes that a single receive may bring.
     length: u32,
-    inlet: Rc<Inlet>,
+    receiver: Rc<dyn Receiver>,
     /// Only of the plain way, and only when data is there.
-    own: Vec<u8>,
+    own: Option<Box<Own>>,
     readiness: Readiness,
 }
 
 impl ReceiveAhead {
-    pub(crate) fn new(endpoint: Endpoint, way: Way, length: u32, inlet: Rc<Inlet>) -> ReceiveAhead {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        way: Way,
+        length: u32,
+        receiver: Rc<dyn Receiver>,
+    ) -> ReceiveAhead {
         let is_waiting = way == Way::Plain;
         ReceiveAhead {
             endpoint,
             way,
             length,
-            inlet,
-            own: Vec::new(),
+            receiver,
+            own: None,
             readiness: Readiness { is_waiting },
         }
     }
@@ -49,8 +54,9 @@ impl ReceiveAhead {
             is_far,
         } = self.endpoint;
         let length = self.length;
-        self.own.reserve_exact(length as usize);
-        let (pointer, _) = buf::to_fill(&mut self.own, 0);
+        let own = self.own.get_or_insert_default();
+        own.bytes.reserve_exact(length as usize);
+        let (pointer, _) = buf::to_fill(&mut own.bytes, 0);
         let address = Address::of_mut(pointer);
         if is_socket {
             Operation::Receive {
@@ -103,7 +109,7 @@ unsafe impl Op for ReceiveAhead {
             return;
         };
         let len = completion.result.max(0) as usize;
-        pool::with(|pool| pool.receive(first, len, &self.inlet));
+        pool::with(|pool| pool.receive(first, len, &self.receiver));
     }
 
     fn advance(&mut self, completion: &mut Completion) -> Step {
@@ -116,12 +122,12 @@ unsafe impl Op for ReceiveAhead {
             return step;
         }
         if is_plain && completion.result > 0 {
-            let mut own = std::mem::take(&mut self.own);
-            buf::set_filled(&mut own, completion.result as usize);
-            if own.len() < own.capacity() / 2 {
-                own.shrink_to_fit();
+            let mut own = self.own.take().unwrap_or_default();
+            buf::set_filled(&mut own.bytes, completion.result as usize);
+            if own.bytes.len() < own.bytes.capacity() / 2 {
+                own.bytes.shrink_to_fit();
             }
-            self.inlet.push(Chunk::from(own));
+            self.receiver.inlet().push(Chunk::own(own));
         }
         Step::Done
     }

@@ -20,12 +20,13 @@
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::stream::{Kind, Stream};
 use super::waiters::Place;
 use super::{SourceId, at_home, stream};
-use crate::buf::{Chunk, Offer, pool};
+use crate::buf::{Chunk, Offer, Receiver, pool};
 use crate::driver::Completion;
 use crate::inflight::{self, Finished, Role, cancelled_error, is_cancelled};
 use crate::op::receive_ahead::{ReceiveAhead, Way};
@@ -70,7 +71,7 @@ impl Stream {
     }
 
     /// The next chunk, for whoever has the turn.
-    fn poll_chunk(&self, cx: &Context<'_>) -> Poll<io::Result<Chunk>> {
+    fn poll_chunk(self: &Rc<Self>, cx: &Context<'_>) -> Poll<io::Result<Chunk>> {
         if let Some(chunk) = self.inlet().pop() {
             self.go_on_ahead();
             return Poll::Ready(Ok(chunk));
@@ -86,7 +87,7 @@ impl Stream {
     }
 
     /// Arms the stream again as soon as it may, so that the kernel receives while the chunks are worked on.
-    fn go_on_ahead(&self) {
+    fn go_on_ahead(self: &Rc<Self>) {
         let may = self.kind() == Kind::Tcp && !self.is_armed() && self.ended(|| {}).is_none();
         if may
             && !self.receiving.starved.get()
@@ -97,10 +98,10 @@ impl Stream {
         }
     }
 
-    fn arm(&self, way: Way) {
+    fn arm(self: &Rc<Self>, way: Way) {
         let settings = pool::with(|pool| pool.settings()).unwrap_or_default();
-        let (length, inlet) = (settings.buffer_size as u32, self.inlet().clone());
-        let receive = ReceiveAhead::new(self.endpoint(), way, length, inlet);
+        let (length, receiver) = (settings.buffer_size as u32, self.clone());
+        let receive = ReceiveAhead::new(self.endpoint(), way, length, receiver);
         let key = inflight::start_for_source(receive, self.attachment(Role::Receive));
         self.receiving.way.set(key.map(|_| way));
         self.direction(Role::Receive).in_flight.set(key);

@@ -16,6 +16,7 @@ pub(crate) use moving::{Luggage, unpack};
 
 use std::cell::{Cell, OnceCell};
 use std::io;
+use std::num::NonZero;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::Context;
@@ -28,7 +29,7 @@ use super::outbox::Outbox;
 use super::receiving::Receiving;
 use super::waiters::Lane;
 use super::{SourceId, closed_error};
-use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut};
+use crate::buf::{self, Chunk, Inlet, IoBufMut, IoVectoredBufMut, Receiver};
 use crate::context::{self, Counters};
 use crate::cores::quietly;
 use crate::driver::{Completion, Descriptor, Key, OwnedDescriptor};
@@ -70,12 +71,12 @@ pub(crate) struct Stream {
     receive: Lane,
     send: Lane,
     outbox: OnceCell<Box<Outbox>>,
-    /// What was received and not yet read, in order. Made when there is something.
-    inlet: OnceCell<Rc<Inlet>>,
+    /// What was received and not yet read, in order.
+    inlet: Inlet,
     pub(super) receiving: Receiving,
     terminal: Cell<Option<Terminal>>,
     /// The error of a send whose future was dropped: the stream has a gap from then on.
-    poison: Cell<Option<i32>>,
+    poison: Cell<Option<NonZero<i32>>>,
     /// What has the turn to send is a shutdown. If nobody sees it fail, nothing that was written is missing.
     ends: Cell<bool>,
     /// The writing half is gone: the end of the stream follows what is still to be sent.
@@ -96,7 +97,7 @@ impl Stream {
             receive: Lane::default(),
             send: Lane::default(),
             outbox: OnceCell::new(),
-            inlet: OnceCell::new(),
+            inlet: Inlet::default(),
             receiving: Receiving::default(),
             terminal: Cell::new(None),
             poison: Cell::new(None),
@@ -151,13 +152,9 @@ impl Stream {
         }
     }
 
-    pub(super) fn inlet(&self) -> &Rc<Inlet> {
-        self.inlet.get_or_init(Rc::default)
-    }
-
+    #[inline]
     fn waiting(&self) -> Option<&Inlet> {
-        let inlet = self.inlet.get()?;
-        (!inlet.is_empty()).then_some(&**inlet)
+        (!self.inlet.is_empty()).then_some(&self.inlet)
     }
 
     /// Moves what waits into `buf`, behind its first `done` bytes; returns how many bytes that were.
@@ -208,15 +205,20 @@ impl Stream {
 
     /// Bytes that were taken and not used: the next reader sees them first.
     pub(super) fn unread(&self, bytes: Vec<u8>) {
-        self.inlet().push_front(Chunk::from(bytes));
+        self.inlet.push_front(Chunk::from(bytes));
     }
 
     /// The error of a write whose future was dropped, from then on at every later one.
     pub(super) fn check_poison(&self) -> io::Result<()> {
         match self.poison.get() {
-            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno.get())),
             None => Ok(()),
         }
+    }
+
+    /// The stream has a gap, for this reason, unless it has one already.
+    fn poison(&self, errno: i32) {
+        self.poison.set(self.poison.get().or(NonZero::new(errno)));
     }
 
     /// A receive of the stream's own has ended, with nothing that says how the stream ends.
@@ -269,11 +271,11 @@ impl Stream {
     pub(super) fn adopt(&self, role: Role, finished: Finished) {
         let result = finished.completion().result;
         if role == Role::Receive {
-            if self.inlet().adopt(|bytes| finished.salvage(bytes)) {
+            if self.inlet.adopt(|bytes| finished.salvage(bytes)) {
                 context::with(|core| Counters::add(&core.counters.adopted, 1));
             }
         } else if result < 0 && !self.ends.get() && self.half_close.get() != HalfClose::Sent {
-            self.poison.set(self.poison.get().or(Some(-result)));
+            self.poison(-result);
             let error = io::Error::from_raw_os_error(-result);
             tracing::debug!(%error, "a write that nobody waits for has failed");
         }
@@ -355,6 +357,12 @@ impl Stream {
     /// How sending ended, for `close().await`.
     pub(super) fn outcome(&self) -> io::Result<()> {
         self.check_poison()
+    }
+}
+
+impl Receiver for Stream {
+    fn inlet(&self) -> &Inlet {
+        &self.inlet
     }
 }
 

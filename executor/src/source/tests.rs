@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buf::pool::BUFFERS_FIRST;
-use crate::buf::{Inlet, ReceiveSettings, pool};
+use crate::buf::{Inlet, ReceiveSettings, Receiver, pool};
 use crate::context;
 use crate::driver::tests::is_without;
 use crate::driver::{Capabilities, Completion, Config};
@@ -129,6 +129,16 @@ fn a_multishot_that_the_kernel_does_not_know_after_all_is_not_tried_again() {
     worker.shutdown(Duration::from_secs(5));
 }
 
+/// An inlet without a stream around it.
+#[derive(Default)]
+struct Alone(Inlet);
+
+impl Receiver for Alone {
+    fn inlet(&self) -> &Inlet {
+        &self.0
+    }
+}
+
 #[test]
 fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
     let worker = worker_on(|_| {});
@@ -138,14 +148,14 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
     worker.block_on(async {
         let group = pool::with(|pool| pool.offer()).flatten().unwrap().group;
         let (fd, is_socket, is_far) = (-1, true, true);
-        let inlet: Rc<Inlet> = Rc::default();
+        let alone = Rc::new(Alone::default());
         let way = Way::Provided { group };
         let endpoint = Endpoint {
             fd,
             is_socket,
             is_far,
         };
-        let mut receive = ReceiveAhead::new(endpoint, way, 4096, inlet.clone());
+        let mut receive = ReceiveAhead::new(endpoint, way, 4096, alone.clone());
         // The places after those of the first buffers are empty until one is provided anew.
         let provided = |place: u16, id| {
             context::with(|core| core.driver.borrow().provided_length(group, place, id))
@@ -162,8 +172,8 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
                 more,
                 buffer,
             });
-            assert_eq!((worker.pool().leased(), inlet.held()), (0, 0));
-            assert!(inlet.is_empty());
+            assert_eq!((worker.pool().leased(), alone.0.held()), (0, 0));
+            assert!(alone.0.is_empty());
             assert_eq!(provided(place, id), Some(4096));
         }
         // With data it is kept, until the data is read.
@@ -172,9 +182,9 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
             buffer: Some(2),
             ..completion
         });
-        assert_eq!((worker.pool().leased(), inlet.held()), (1, 1));
-        drop(inlet.pop());
-        assert_eq!((worker.pool().leased(), inlet.held()), (0, 0));
+        assert_eq!((worker.pool().leased(), alone.0.held()), (1, 1));
+        drop(alone.0.pop());
+        assert_eq!((worker.pool().leased(), alone.0.held()), (0, 0));
     });
     worker.shutdown(Duration::from_secs(5));
 }

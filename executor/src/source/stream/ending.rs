@@ -20,9 +20,7 @@ impl Stream {
 
     /// Nobody reads any more; what is in flight is cancelled.
     pub(super) fn stop_receiving(&self) {
-        if let Some(inlet) = self.inlet.get() {
-            inlet.close();
-        }
+        self.inlet.close();
         self.turn_away();
     }
 
@@ -48,7 +46,7 @@ impl Stream {
     pub(in crate::source) fn linger_is_over(&self) {
         self.closing.stop_waiting();
         if self.has_accepted() {
-            self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
+            self.poison(libc::ETIMEDOUT);
             self.forget_accepted();
         }
         if self.send.in_flight.get().is_none() {
@@ -90,7 +88,7 @@ impl Stream {
             return self.closing.finish_without_closing();
         }
         if self.closing.was_given_up() && self.kind != Kind::Pipe {
-            self.poison.set(self.poison.get().or(Some(libc::ETIMEDOUT)));
+            self.poison(libc::ETIMEDOUT);
             let reset = SocketOption::Linger(Some(Duration::ZERO));
             let control = Control::SetOption {
                 fd: self.descriptor(),

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::num::NonZero;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(crate) struct Luggage {
     /// What was received and nobody has read.
     unread: Vec<u8>,
     terminal: Option<Terminal>,
-    poison: Option<i32>,
+    poison: Option<NonZero<i32>>,
     half_close: HalfClose,
     linger: Option<Duration>,
 }
@@ -50,7 +51,7 @@ pub(crate) fn unpack(luggage: Luggage) -> io::Result<SourceId> {
             stream.set_linger(linger);
         }
         if !unread.is_empty() {
-            stream.inlet().push(Chunk::from(unread));
+            stream.inlet.push(Chunk::from(unread));
         }
         Source::Stream(Rc::new(stream))
     };
@@ -88,7 +89,7 @@ impl Movable for Stream {
         let fd = self.owned.take()?;
         forget(&fd);
         let mut unread = Vec::new();
-        while let Some(chunk) = self.inlet.get().and_then(|inlet| inlet.pop()) {
+        while let Some(chunk) = self.inlet.pop() {
             unread.extend_from_slice(&chunk);
         }
         Some(Luggage {
