@@ -93,6 +93,10 @@ impl Datagrams {
         }
     }
 
+    pub(super) fn id(&self) -> SourceId {
+        self.id
+    }
+
     pub(crate) fn descriptor(&self) -> Descriptor {
         self.fd
     }

@@ -106,6 +106,10 @@ impl File {
         }
     }
 
+    pub(super) fn id(&self) -> SourceId {
+        self.id
+    }
+
     pub(crate) fn descriptor(&self) -> Descriptor {
         self.fd
     }

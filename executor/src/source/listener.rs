@@ -54,6 +54,10 @@ impl Listener {
         }
     }
 
+    pub(super) fn id(&self) -> SourceId {
+        self.id
+    }
+
     pub(crate) fn descriptor(&self) -> Descriptor {
         self.fd
     }

@@ -98,6 +98,17 @@ enum Source {
 }
 
 impl Source {
+    /// Which of those it is that had its place.
+    #[inline]
+    fn generation(&self) -> u32 {
+        match self {
+            Source::Stream(stream) => stream.generation(),
+            Source::Listener(listener) => listener.id().generation,
+            Source::Datagrams(datagrams) => datagrams.id().generation,
+            Source::File(file) => file.id().generation,
+        }
+    }
+
     /// An operation has ended. True if the source may go on with closing. Runs no code of the user.
     #[inline]
     fn take_note(&self, role: Role, completion: Completion) -> bool {
@@ -120,15 +131,10 @@ impl Source {
     }
 }
 
-struct Entry {
-    generation: u32,
-    source: Source,
-}
-
 /// The sources of one core.
 pub(crate) struct Sources {
     home: CoreId,
-    table: RefCell<Slab<Entry>>,
+    table: RefCell<Slab<Source>>,
     made: Cell<u32>,
     /// `None` inside if they could not be made.
     post: OnceCell<Option<Rc<Post>>>,
@@ -169,7 +175,7 @@ impl Sources {
             generation,
         };
         let source = make(id);
-        let inserted = self.table.borrow_mut().insert(Entry { generation, source });
+        let inserted = self.table.borrow_mut().insert(source);
         debug_assert_eq!(inserted, index, "nothing was inserted in between");
         #[cfg(feature = "console")]
         if let Some(source) = self.get(id.index, generation) {
@@ -191,11 +197,11 @@ impl Sources {
         pick: impl FnOnce(&Source) -> Option<T>,
     ) -> Option<T> {
         let table = self.table.borrow();
-        let entry = table.get(index as usize)?;
-        if entry.generation != generation {
+        let source = table.get(index as usize)?;
+        if source.generation() != generation {
             return None;
         }
-        pick(&entry.source)
+        pick(source)
     }
 
     fn remove(&self, index: u32, generation: u32) {
@@ -221,7 +227,7 @@ impl Sources {
         self.table
             .borrow()
             .iter()
-            .map(|(_, entry)| entry.source.clone())
+            .map(|(_, source)| source.clone())
             .collect()
     }
 

@@ -108,6 +108,11 @@ impl Stream {
         }
     }
 
+    #[inline]
+    pub(super) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     pub(crate) fn descriptor(&self) -> Descriptor {
         self.fd
     }
