@@ -29,6 +29,13 @@ pub(crate) enum Delivery {
     Discard,
 }
 
+/// What becomes of a node that has arrived.
+///
+/// # Safety
+///
+/// Called once for each successful push, by the worker that took the node.
+pub(crate) type Deliver = unsafe fn(NonNull<Node>, Delivery);
+
 /// A link of an inbox, embedded at the start of what travels: a task or a letter.
 #[derive(Debug)]
 #[repr(align(8))]
@@ -36,18 +43,25 @@ pub(crate) struct Node {
     /// Written by the thread that pushes, before the push; read by the worker after
     /// taking. In between it belongs to nobody else: a node is in one inbox at most.
     next: UnsafeCell<*mut Node>,
-    /// # Safety
-    ///
-    /// Called once for each successful push, by the worker that took the node.
-    deliver: unsafe fn(NonNull<Node>, Delivery),
+    /// Where that is said. See [`Node::table`].
+    deliver: NonNull<Deliver>,
 }
 
 impl Node {
-    pub(crate) fn new(deliver: unsafe fn(NonNull<Node>, Delivery)) -> Node {
+    /// # Safety
+    ///
+    /// `deliver` points to a function that stays there for ever.
+    pub(crate) unsafe fn new(deliver: NonNull<Deliver>) -> Node {
         Node {
             next: UnsafeCell::new(ptr::null_mut()),
             deliver,
         }
+    }
+
+    /// The pointer that it was made with: it may lead to a table that begins with the function.
+    #[inline(always)]
+    pub(crate) fn table(&self) -> NonNull<Deliver> {
+        self.deliver
     }
 }
 
@@ -203,7 +217,7 @@ impl Chain {
         // again by another thread, or be gone.
         let deliver = unsafe {
             self.next = node.as_ref().next.with(|next| *next);
-            node.as_ref().deliver
+            *node.as_ref().deliver.as_ref()
         };
         // SAFETY: this worker took the node, and the chain yields each node once.
         unsafe { deliver(node, delivery) };

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::inbox::{Closed, Delivery, Node};
+use super::inbox::{Closed, Deliver, Delivery, Node};
 use super::{CoreId, quietly};
 
 #[repr(C)]
@@ -27,14 +27,16 @@ impl CoreId {
         if !self.is_alive() {
             return Err(letter);
         }
+        const DELIVER: &Deliver = &(deliver as Deliver);
         let letter = NonNull::from(Box::leak(Box::new(Letter {
-            node: Node::new(deliver),
-            epoch: self.epoch,
+            // SAFETY: a constant is there for ever.
+            node: unsafe { Node::new(NonNull::from(DELIVER)) },
+            epoch: self.epoch(),
             content: letter,
         })));
         // SAFETY: the letter is new, so nobody else pushes it; it stays allocated until
         // `deliver` takes it back; it is not touched after a success.
-        match unsafe { self.mailbox.push(letter.cast()) } {
+        match unsafe { self.mailbox().push(letter.cast()) } {
             Ok(()) => Ok(()),
             Err(Closed) => {
                 // SAFETY: the push failed, so the allocation leaked above is still ours alone.

@@ -19,15 +19,17 @@
 //! What a message carries is checked against the epoch when it is opened, so that one which
 //! slipped into the next life of the same mailbox is discarded there.
 
+mod name;
+
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::PoisonError;
 
 use super::backlog::{Backlog, SPAWN_BACKLOG_DEFAULT};
 use super::inbox::{Chain, Closed, Delivery, Inbox, Node, Pushed};
 use crate::primitives::{AtomicU32, Cell, Mutex, Ordering};
+pub(crate) use name::Name;
 
 /// Wakes a worker that sleeps in its driver.
 pub(crate) trait Ring: Send + Sync {
@@ -49,17 +51,15 @@ pub(crate) struct Mailbox {
     /// A lock and not an atomic: it is taken only to ring, which is a system call anyway,
     /// and a worker that takes its bell down waits here until nobody rings it any more.
     bell: Mutex<Option<Box<dyn Ring>>>,
-    number: u32,
 }
 
 impl Mailbox {
-    fn new(number: u32) -> Mailbox {
+    fn new() -> Mailbox {
         Mailbox {
             inbox: Inbox::new(),
             epoch: AtomicU32::new(0),
             backlog: Backlog::new(),
             bell: Mutex::new(None),
-            number,
         }
     }
 
@@ -104,27 +104,27 @@ impl Mailbox {
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("Mailbox").finish_non_exhaustive()
     }
 }
 
-/// Names one life of one worker: its mailbox, and how often that had been leased before.
-#[derive(Clone, Copy)]
+/// Names one life of one worker: its mailbox, and how often that had been leased before. One word: every handle and every
+/// task has one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CoreId {
-    pub(super) mailbox: &'static Mailbox,
-    pub(super) epoch: u32,
+    name: Name,
+    epoch: u32,
 }
 
 impl CoreId {
-    #[inline(always)]
-    pub(crate) fn new(mailbox: &'static Mailbox, epoch: u32) -> CoreId {
-        CoreId { mailbox, epoch }
+    pub(crate) fn mailbox(self) -> &'static Mailbox {
+        self.name.mailbox()
     }
 
-    pub(crate) fn mailbox(self) -> &'static Mailbox {
-        self.mailbox
+    /// The same for all lives of a mailbox.
+    #[inline(always)]
+    pub(crate) fn name(self) -> Name {
+        self.name
     }
 
     pub(crate) fn epoch(self) -> u32 {
@@ -133,34 +133,20 @@ impl CoreId {
 
     /// False once that life is over. A "true" may be out of date when it is read.
     pub(crate) fn is_alive(self) -> bool {
-        self.mailbox.epoch.load(Ordering::Acquire) == self.epoch && !self.mailbox.inbox.is_closed()
-    }
-}
-
-impl PartialEq for CoreId {
-    fn eq(&self, other: &CoreId) -> bool {
-        ptr::eq(self.mailbox, other.mailbox) && self.epoch == other.epoch
-    }
-}
-
-impl Eq for CoreId {}
-
-impl Hash for CoreId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        ptr::hash(self.mailbox, state);
-        self.epoch.hash(state);
+        let mailbox = self.mailbox();
+        mailbox.epoch.load(Ordering::Acquire) == self.epoch && !mailbox.inbox.is_closed()
     }
 }
 
 impl fmt::Display for CoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "core {} (life {})", self.mailbox.number, self.epoch)
+        write!(f, "core {} (life {})", self.name.number(), self.epoch)
     }
 }
 
 impl fmt::Debug for CoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CoreId({}.{})", self.mailbox.number, self.epoch)
+        write!(f, "CoreId({}.{})", self.name.number(), self.epoch)
     }
 }
 
@@ -174,14 +160,16 @@ pub(crate) struct MailboxLease {
 impl MailboxLease {
     /// Takes a mailbox from the pool, or makes one, and opens it.
     pub(crate) fn acquire() -> MailboxLease {
-        let mailbox = pool::take();
+        let name = name::take();
+        let mailbox = name.mailbox();
         let epoch = mailbox.epoch.load(Ordering::Relaxed) + 1;
         mailbox.epoch.store(epoch, Ordering::Release);
         mailbox.backlog.set_bound(SPAWN_BACKLOG_DEFAULT);
         mailbox.inbox.reopen();
         MailboxLease {
             lease: Rc::new(Lease {
-                id: CoreId { mailbox, epoch },
+                id: CoreId { name, epoch },
+                mailbox,
                 has_scheduler: Cell::new(false),
             }),
         }
@@ -193,34 +181,34 @@ impl MailboxLease {
 
     /// How many tasks may be on their way here.
     pub(crate) fn set_spawn_backlog(&self, bound: u32) {
-        self.lease.id.mailbox.backlog.set_bound(bound);
+        self.lease.mailbox.backlog.set_bound(bound);
     }
 
     /// The way to wake this worker while it is parked. Replaces what was set before.
     pub(crate) fn set_bell(&self, bell: Box<dyn Ring>) {
-        self.lease.id.mailbox.hang(Some(bell));
+        self.lease.mailbox.hang(Some(bell));
     }
 
     /// After this returned, no thread is inside the bell's `ring` and none will enter it.
     pub(crate) fn remove_bell(&self) {
-        self.lease.id.mailbox.hang(None);
+        self.lease.mailbox.hang(None);
     }
 
     /// Announces that the worker is going to sleep: from now on whoever leaves something
     /// rings the bell. False if something has arrived: then the worker must not sleep.
     #[must_use]
     pub(crate) fn prepare_park(&self) -> bool {
-        self.lease.id.mailbox.inbox.park()
+        self.lease.mailbox.inbox.park()
     }
 
     /// The worker is awake: nobody needs to ring.
     pub(crate) fn unpark(&self) {
-        self.lease.id.mailbox.inbox.unpark();
+        self.lease.mailbox.inbox.unpark();
     }
 
     /// One load: for a worker that watches its mailbox for a moment before it parks.
     pub(crate) fn has_mail(&self) -> bool {
-        !self.lease.id.mailbox.inbox.is_empty()
+        !self.lease.mailbox.inbox.is_empty()
     }
 
     /// For the one scheduler of this life.
@@ -237,6 +225,7 @@ impl MailboxLease {
 #[derive(Debug)]
 pub(crate) struct Lease {
     id: CoreId,
+    mailbox: &'static Mailbox,
     has_scheduler: Cell<bool>,
 }
 
@@ -247,70 +236,23 @@ impl Lease {
 
     /// Everything that has arrived, oldest first.
     pub(crate) fn take(&self) -> Chain {
-        self.id.mailbox.inbox.take()
+        self.mailbox.inbox.take()
     }
 
     /// Ends this life for all who would push; discards what they had left. Idempotent.
     pub(crate) fn close(&self) {
-        let leftovers = self.id.mailbox.inbox.close();
+        let leftovers = self.mailbox.inbox.close();
         leftovers.deliver_all(Delivery::Discard);
-        self.id.mailbox.backlog.close();
+        self.mailbox.backlog.close();
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         self.close();
-        self.id.mailbox.hang(None);
-        pool::give_back(self.id.mailbox);
+        self.mailbox.hang(None);
+        name::give_back(self.id.name);
     }
-}
-
-#[cfg(not(krug_loom))]
-mod pool {
-    use super::{Mailbox, Ordering};
-    use std::sync::{Mutex, PoisonError};
-
-    struct Pool {
-        made: u32,
-        free: Vec<&'static Mailbox>,
-    }
-
-    static POOL: Mutex<Pool> = Mutex::new(Pool {
-        made: 0,
-        free: Vec::new(),
-    });
-
-    pub(super) fn take() -> &'static Mailbox {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mailbox) = pool.free.pop() {
-            return mailbox;
-        }
-        let number = pool.made;
-        pool.made += 1;
-        Box::leak(Box::new(Mailbox::new(number)))
-    }
-
-    pub(super) fn give_back(mailbox: &'static Mailbox) {
-        // The next life would share its name with the first one: rest for ever.
-        if mailbox.epoch.load(Ordering::Relaxed) == u32::MAX {
-            return;
-        }
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.free.push(mailbox);
-    }
-}
-
-/// Under loom nothing may outlive one execution of a model: each life gets a new mailbox.
-#[cfg(krug_loom)]
-mod pool {
-    use super::Mailbox;
-
-    pub(super) fn take() -> &'static Mailbox {
-        Box::leak(Box::new(Mailbox::new(0)))
-    }
-
-    pub(super) fn give_back(_: &'static Mailbox) {}
 }
 
 impl Ring for crate::driver::Bell {

@@ -56,10 +56,10 @@ pub mod watch;
 pub(crate) use backlog::{BacklogPlace, SPAWN_BACKLOG_DEFAULT, SPAWN_BACKLOG_MAX};
 pub use errors::{ReserveError, SendError, TryRecvError, TrySendError};
 pub use handle::{CoreHandle, SpawnError, spawn_on};
-pub(crate) use inbox::{Closed, Delivery, Node};
+pub(crate) use inbox::{Closed, Deliver, Delivery, Node};
 #[cfg(test)]
 pub(crate) use mailbox::Ring;
-pub(crate) use mailbox::{CoreId, Lease, Mailbox, MailboxLease};
+pub(crate) use mailbox::{CoreId, Lease, MailboxLease, Name};
 pub use mesh::{MeshReceiver, MeshSenders, mesh};
 pub use placement::{Place, Placement};
 pub use shared::{Shared, SharedError};

@@ -10,7 +10,7 @@ use std::task::Waker;
 use super::memory::Blocks;
 use super::remote::{Remote, Word};
 use super::waker::Waiter;
-use crate::cores::{CoreId, Mailbox, Node};
+use crate::cores::{CoreId, Deliver, Node};
 #[cfg(feature = "console")]
 use crate::primitives::AtomicU64;
 use crate::primitives::{AtomicBool, AtomicPtr, Cell, LeakCheck, Ordering, UnsafeCell};
@@ -40,7 +40,10 @@ pub(super) const BACKGROUND: u16 = 1 << 8;
 /// What depends on the type of the future. The functions are for the home only and catch
 /// every panic of user code.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct VTable {
+    /// MUST be the first field: the node of a task leads to it. The same for all tasks.
+    pub(super) deliver: Deliver,
     /// Polls the future. True: it is gone and the output is in its place.
     pub(super) poll: unsafe fn(RawTask) -> bool,
     /// Drops the future and puts a [`JoinError`](super::JoinError) in its place.
@@ -59,11 +62,7 @@ pub(super) struct VTable {
 pub(crate) struct Header {
     /// MUST be the first field: an inbox knows the task by the address of its node.
     pub(super) node: Node,
-    pub(super) vtable: &'static VTable,
-    pub(super) mailbox: &'static Mailbox,
-    pub(super) epoch: u32,
-    /// When it came to its home, in ticks of its [`Times`](crate::observe::Times).
-    pub(super) spawned: Cell<u32>,
+    home: CoreId,
     pub(super) spawned_at: &'static Location<'static>,
 
     pub(super) count: Cell<u64>,
@@ -71,6 +70,8 @@ pub(crate) struct Header {
     pub(super) list_previous: Cell<Option<RawTask>>,
     pub(super) list_next: Cell<Option<RawTask>>,
     pub(super) joiner: UnsafeCell<Option<Waiter>>,
+    /// When it came to its home, in ticks of its [`Times`](crate::observe::Times).
+    pub(super) spawned: Cell<u32>,
     pub(super) polls: Cell<u32>,
     pub(super) state: Cell<u16>,
     /// The one thing the home publishes about its own part.
@@ -98,10 +99,9 @@ impl Header {
         word: Word,
     ) -> Header {
         Header {
-            node: Node::new(super::home::deliver),
-            vtable,
-            mailbox: home.mailbox(),
-            epoch: home.epoch(),
+            // SAFETY: the table is there for ever, and begins with such a function.
+            node: unsafe { Node::new(NonNull::from(vtable).cast()) },
+            home,
             spawned: Cell::new(0),
             spawned_at,
             polls: Cell::new(0),
@@ -122,8 +122,14 @@ impl Header {
     }
 
     #[inline(always)]
+    pub(super) fn vtable(&self) -> &'static VTable {
+        // SAFETY: `new` has made the node with a pointer to a whole table.
+        unsafe { self.node.table().cast().as_ref() }
+    }
+
+    #[inline(always)]
     pub(super) fn home(&self) -> CoreId {
-        CoreId::new(self.mailbox, self.epoch)
+        self.home
     }
 
     pub(super) fn has(&self, bits: u16) -> bool {
@@ -209,7 +215,7 @@ impl RawTask {
     /// Where the output is once the task is complete.
     pub(super) fn output(self) -> *mut () {
         // SAFETY: the offset is that of a field of the allocation `self` points to.
-        unsafe { self.0.byte_add(self.vtable.output_offset) }
+        unsafe { self.0.byte_add(self.vtable().output_offset) }
             .cast()
             .as_ptr()
     }
@@ -220,7 +226,7 @@ impl RawTask {
     ///
     /// There is no reference left, the task is in no queue and no list, future and output are gone.
     pub(super) unsafe fn free(self) {
-        let layout = self.vtable.layout;
+        let layout = self.vtable().layout;
         // SAFETY: nobody else can reach the task; `Task::allocate` took a block of this layout.
         unsafe {
             self.0.drop_in_place();
@@ -235,7 +241,7 @@ impl RawTask {
     /// As for `free`.
     #[inline(always)]
     pub(super) unsafe fn free_into(self, blocks: &Blocks) {
-        let vtable = self.vtable;
+        let vtable = self.vtable();
         // SAFETY: as in `free`.
         unsafe {
             self.0.drop_in_place();

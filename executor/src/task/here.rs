@@ -5,15 +5,15 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
 
-use crate::cores::{CoreId, Mailbox};
+use crate::cores::{CoreId, Name};
 use crate::scheduler::Scheduler;
 
 /// Budget outside a task: never used up.
 const UNLIMITED: u32 = u32::MAX;
 
 struct Here {
-    /// Null if no scheduler is entered; else the two belong together.
-    mailbox: Cell<*const Mailbox>,
+    /// `None` and null if no scheduler is entered; else the two belong together.
+    mailbox: Cell<Option<Name>>,
     scheduler: Cell<*const Scheduler>,
     /// How many guards there are.
     depth: Cell<u32>,
@@ -23,7 +23,7 @@ struct Here {
 impl Here {
     const fn nobody() -> Here {
         Here {
-            mailbox: Cell::new(ptr::null()),
+            mailbox: Cell::new(None),
             scheduler: Cell::new(ptr::null()),
             depth: Cell::new(0),
             budget: Cell::new(UNLIMITED),
@@ -48,7 +48,7 @@ loom::thread_local! {
 /// holds no count at home, and that is what every function of the home asks first.
 #[inline(always)]
 pub(super) fn is_home(home: CoreId) -> bool {
-    HERE.with(|here| ptr::eq(here.mailbox.get(), home.mailbox()))
+    HERE.with(|here| here.mailbox.get() == Some(home.name()))
 }
 
 /// Calls `f` with the scheduler that is entered on this thread.
@@ -68,7 +68,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
     previous: *const Scheduler,
-    previous_mailbox: *const Mailbox,
+    previous_mailbox: Option<Name>,
     /// How many guards there were before this one.
     depth: u32,
     /// `None` if the scheduler is borrowed.
@@ -79,7 +79,7 @@ pub(crate) struct Entered<'a> {
 impl Entered<'_> {
     /// Enters a scheduler for as long as the guard lives, wherever that is kept.
     pub(crate) fn owning(scheduler: &Rc<Scheduler>) -> Entered<'static> {
-        let mut entered = Entered::set(Rc::as_ptr(scheduler), scheduler.id().mailbox());
+        let mut entered = Entered::set(Rc::as_ptr(scheduler), Some(scheduler.id().name()));
         entered.scheduler = Some(Rc::clone(scheduler));
         entered
     }
@@ -87,16 +87,16 @@ impl Entered<'_> {
     /// Enters a scheduler for as long as it is borrowed: for one function's body.
     #[inline(always)]
     pub(crate) fn borrowing(scheduler: &Scheduler) -> Entered<'_> {
-        Entered::set(scheduler, scheduler.id().mailbox())
+        Entered::set(scheduler, Some(scheduler.id().name()))
     }
 
     /// While the guard lives, nobody is at home on this thread.
     pub(crate) fn nobody() -> Entered<'static> {
-        Entered::set(ptr::null(), ptr::null())
+        Entered::set(ptr::null(), None)
     }
 
     #[inline(always)]
-    fn set<'a>(scheduler: *const Scheduler, mailbox: *const Mailbox) -> Entered<'a> {
+    fn set<'a>(scheduler: *const Scheduler, mailbox: Option<Name>) -> Entered<'a> {
         HERE.with(|here| {
             let depth = here.depth.get();
             here.depth.set(depth + 1);

@@ -160,7 +160,7 @@ pub(super) fn detach(task: RawTask) {
     forget_joiner(task);
     if task.has(COMPLETE) {
         // SAFETY: complete, and the handle went without taking the output.
-        unsafe { (task.vtable.drop_output)(task) };
+        unsafe { (task.vtable().drop_output)(task) };
     } else {
         task.set(DETACHED);
     }
@@ -236,10 +236,10 @@ pub(super) fn run(runnable: Runnable) {
     let step = || {
         if state & ABORTED == 0 {
             // SAFETY: not complete, so the future is there; `RUNNING` was not set, so nobody else is in it.
-            return unsafe { (task.vtable.poll)(task) };
+            return unsafe { (task.vtable().poll)(task) };
         }
         // SAFETY: as above.
-        unsafe { (task.vtable.cancel)(task) };
+        unsafe { (task.vtable().cancel)(task) };
         true
     };
     let complete = match state & TRACED {
@@ -271,7 +271,7 @@ fn finish(task: RawTask) {
     task.finished.store(true, Ordering::Release);
     if state & DETACHED != 0 {
         // SAFETY: complete, and no handle is left that could take it.
-        unsafe { (task.vtable.drop_output)(task) };
+        unsafe { (task.vtable().drop_output)(task) };
     }
     if let Some(joiner) = take_joiner(task) {
         wake_joiner(joiner);
@@ -345,7 +345,7 @@ fn decline(task: RawTask) {
     let word = task.remote.merge_arrived(task.count.replace(0));
     if word.has(DETACH) {
         // SAFETY: complete; the handle left the output behind.
-        unsafe { (task.vtable.drop_output)(task) };
+        unsafe { (task.vtable().drop_output)(task) };
     }
     if word.has(WATCH) {
         wake_remote_joiner(task);
@@ -363,6 +363,6 @@ fn decline(task: RawTask) {
 pub(super) unsafe fn cancel_unknown(task: RawTask) {
     task.set(RUNNING);
     // SAFETY: the caller's promise.
-    unsafe { (task.vtable.cancel)(task) };
+    unsafe { (task.vtable().cancel)(task) };
     finish(task);
 }

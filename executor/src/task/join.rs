@@ -177,7 +177,7 @@ fn detach(task: RawTask) {
         // Nobody else will drop it: the home leaves the output of a finished task to its
         // handle, and a merged task is finished.
         // SAFETY: as in `poll`.
-        unsafe { (task.vtable.drop_output)(task) };
+        unsafe { (task.vtable().drop_output)(task) };
         afar::release(task);
     }
 }

@@ -8,11 +8,14 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Sizes are rounded up to multiples of this.
-const STEP: usize = 64;
+/// Sizes are rounded up to multiples of this, less [`BEFORE`].
+const STEP: usize = 32;
+/// What glibc's allocator keeps before each block. With that its blocks are multiples of [`ALIGN`], so that a size which is
+/// one itself would cost another [`ALIGN`] bytes.
+const BEFORE: usize = 8;
 /// Larger tasks are not kept.
-const LARGEST: usize = 1024;
-const CLASSES: usize = LARGEST / STEP;
+const LARGEST: usize = 1024 - BEFORE;
+const CLASSES: usize = (LARGEST + BEFORE) / STEP;
 const ALIGN: usize = 16;
 /// How many bytes of each size a core keeps at the most.
 const KEPT_PER_CLASS: usize = 256 * 1024;
@@ -22,7 +25,7 @@ pub(super) const fn rounded(layout: Layout) -> Layout {
     if layout.size() > LARGEST || layout.align() > ALIGN {
         return layout;
     }
-    let size = layout.size().next_multiple_of(STEP);
+    let size = (layout.size() + BEFORE).next_multiple_of(STEP) - BEFORE;
     match Layout::from_size_align(size, ALIGN) {
         Ok(layout) => layout,
         Err(_) => unreachable!(),
@@ -32,10 +35,14 @@ pub(super) const fn rounded(layout: Layout) -> Layout {
 /// Which list blocks of a [`rounded`] layout are kept in; [`CLASSES`] or more: none.
 pub(super) const fn class_of(layout: Layout) -> usize {
     if layout.align() == ALIGN && layout.size() <= LARGEST {
-        layout.size() / STEP - 1
+        (layout.size() + BEFORE) / STEP - 1
     } else {
         usize::MAX
     }
+}
+
+const fn size_of_class(class: usize) -> usize {
+    (class + 1) * STEP - BEFORE
 }
 
 /// A free block: its first bytes lead to the next one.
@@ -58,7 +65,7 @@ impl Blocks {
         Blocks {
             classes: std::array::from_fn(|index| Class {
                 first: Cell::new(None),
-                room: Cell::new(KEPT_PER_CLASS / ((index + 1) * STEP)),
+                room: Cell::new(KEPT_PER_CLASS / size_of_class(index)),
             }),
         }
     }
@@ -101,12 +108,11 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         for (index, class) in self.classes.iter().enumerate() {
-            let size = (index + 1) * STEP;
             while let Some(block) = class.first.get() {
                 // SAFETY: as in `take`; the blocks of this class were allocated with this layout.
                 unsafe {
                     class.first.set(block.as_ref().next);
-                    let layout = Layout::from_size_align_unchecked(size, ALIGN);
+                    let layout = Layout::from_size_align_unchecked(size_of_class(index), ALIGN);
                     dealloc(block.as_ptr().cast(), layout);
                 }
             }
@@ -129,7 +135,7 @@ mod tests {
     fn a_block_is_used_again_for_a_task_of_about_the_same_size() {
         let blocks = Blocks::new();
         let small = rounded(Layout::from_size_align(130, 8).unwrap());
-        let alike = rounded(Layout::from_size_align(190, 4).unwrap());
+        let alike = rounded(Layout::from_size_align(150, 4).unwrap());
         assert_eq!(small, alike);
         let block = blocks.take(small);
         // SAFETY: just taken, with this layout.

@@ -118,10 +118,10 @@
 //
 // | field | touched by |
 // |---|---|
-// | `vtable`, `mailbox`, `epoch`, `spawned_at` | read by anyone; never written |
+// | `home`, `spawned_at` | read by anyone; never written |
 // | `state`, `count`, `polls`, `spawned`, `queue_next`, `list_…`, `joiner` | the home. Before the task is sent to its home by `spawn_from_afar`, and after it was merged without one (`decline`), the only thread that knows it. Read by a later worker that leases the same mailbox, see 6 |
 // | `remote` | anyone, by read-modify-writes only |
-// | `node` | who set `QUEUED`, until it is pushed; the home from taking it out until it clears `QUEUED` |
+// | `node` | its table, which is the task's, is read by anyone and never written; the rest: who set `QUEUED`, until it is pushed; the home from taking it out until it clears `QUEUED` |
 // | `finished` | written by the home, once, when the output is in its place; read by anyone |
 // | `remote_joiner` | the join handle puts a boxed waker in; the home, or the handle itself, takes it out: always by exchange |
 // | the stage: future | the home, while `RUNNING` |

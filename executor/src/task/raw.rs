@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::JoinError;
 use super::header::{Header, RawTask, VTable};
+use super::home;
 use super::memory::{self, Blocks, class_of, rounded};
 use super::panics;
 use super::remote::Word;
@@ -44,6 +45,7 @@ pub(super) struct Birth<'a> {
 
 impl<F: Future> Task<F> {
     const VTABLE: VTable = VTable {
+        deliver: home::deliver,
         poll: Self::poll,
         cancel: Self::cancel,
         drop_output: Self::drop_output,
