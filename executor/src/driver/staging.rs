@@ -73,12 +73,27 @@ struct Use {
     place: Place,
 }
 
+/// Where an operation is, in half a word: a position and, in the lowest bit, the list of which stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Not submitted, taken back, or completed for the last time.
-    Nowhere,
+struct Place(u32);
+
+impl Place {
+    /// Not submitted, taken back, or completed for the last time. No position is as high: there are fewer slots.
+    const NOWHERE: Place = Place(u32::MAX);
+
     /// In the list of this stage, at this position, or already in flight from there.
-    Submitted(Stage, u32),
+    #[inline]
+    fn submitted(stage: Stage, position: u32) -> Place {
+        Place(position << 1 | u32::from(stage == Stage::Wait))
+    }
+
+    fn stage_and_position(self) -> Option<(Stage, u32)> {
+        let stage = match self.0 & 1 {
+            0 => Stage::Produce,
+            _ => Stage::Wait,
+        };
+        (self != Place::NOWHERE).then_some((stage, self.0 >> 1))
+    }
 }
 
 /// What a driver asks for on its own.
@@ -123,13 +138,13 @@ impl<E: Staged> Staging<E> {
             self.grow_uses(index);
         }
         debug_assert!(
-            self.uses[index].place == Place::Nowhere,
+            self.uses[index].place == Place::NOWHERE,
             "{key:?} is submitted while {:?} is under way",
             self.uses[index]
         );
         self.uses[index] = Use {
             generation: key.generation,
-            place: Place::Submitted(stage, position),
+            place: Place::submitted(stage, position),
         };
     }
 
@@ -138,14 +153,14 @@ impl<E: Staged> Staging<E> {
         let Some(used) = self.uses.get(key.index as usize) else {
             return false;
         };
-        let Place::Submitted(stage, position) = used.place else {
+        let Some((stage, position)) = used.place.stage_and_position() else {
             return false;
         };
         // The list knows best: the place may belong to another turn, or another use.
         if !self.list(stage).remove(key, position) {
             return false;
         }
-        self.uses[key.index as usize].place = Place::Nowhere;
+        self.uses[key.index as usize].place = Place::NOWHERE;
         true
     }
 
@@ -194,11 +209,11 @@ impl<E: Staged> Staging<E> {
         let Some(used) = self.uses.get_mut(key.index as usize) else {
             return false;
         };
-        if used.generation != key.generation || used.place == Place::Nowhere {
+        if used.generation != key.generation || used.place == Place::NOWHERE {
             return false;
         }
         if !more {
-            used.place = Place::Nowhere;
+            used.place = Place::NOWHERE;
         }
         true
     }
@@ -207,13 +222,13 @@ impl<E: Staged> Staging<E> {
     pub(super) fn is_under_way(&self, key: Key) -> bool {
         self.uses
             .get(key.index as usize)
-            .is_some_and(|used| used.generation == key.generation && used.place != Place::Nowhere)
+            .is_some_and(|used| used.generation == key.generation && used.place != Place::NOWHERE)
     }
 
     /// All that were submitted and have not completed for the last time.
     pub(super) fn all_under_way(&self) -> Vec<Key> {
         let uses = self.uses.iter().enumerate();
-        let under_way = uses.filter(|(_, used)| used.place != Place::Nowhere);
+        let under_way = uses.filter(|(_, used)| used.place != Place::NOWHERE);
         under_way
             .map(|(index, used)| Key {
                 index: index as u32,
@@ -234,7 +249,7 @@ impl<E: Staged> Staging<E> {
     fn grow_uses(&mut self, index: usize) {
         let nothing = Use {
             generation: 0,
-            place: Place::Nowhere,
+            place: Place::NOWHERE,
         };
         self.uses.resize(index + 1, nothing);
     }
