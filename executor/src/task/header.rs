@@ -76,6 +76,8 @@ pub(crate) struct Header {
     pub(super) state: Cell<u16>,
     /// The one thing the home publishes about its own part.
     pub(super) finished: AtomicBool,
+    /// The home knows that the join handle waits elsewhere. The handle's own.
+    pub(super) watched: Cell<bool>,
 
     /// The number of its span, or 0. Set when it comes to its home; read anywhere.
     #[cfg(feature = "console")]
@@ -115,6 +117,7 @@ impl Header {
             console: AtomicU64::new(0),
             remote: Remote::new(word),
             finished: AtomicBool::new(false),
+            watched: Cell::new(false),
             remote_joiner: AtomicPtr::new(std::ptr::null_mut()),
             stage_guard: UnsafeCell::new(()),
             _leak_check: LeakCheck::new(),

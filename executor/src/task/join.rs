@@ -24,8 +24,6 @@ use crate::cores::quietly;
 pub struct JoinHandle<T> {
     /// Counted. `None` once the output was handed out.
     task: Option<RawTask>,
-    /// The home knows that we wait elsewhere.
-    watched: bool,
     _output: PhantomData<T>,
 }
 
@@ -44,7 +42,6 @@ impl<T> JoinHandle<T> {
     pub(super) fn new(task: RawTask) -> JoinHandle<T> {
         JoinHandle {
             task: Some(task),
-            watched: false,
             _output: PhantomData,
         }
     }
@@ -109,8 +106,7 @@ impl<T> JoinHandle<T> {
             return true;
         }
         drop(task.leave_remote_joiner(Box::new(cx.waker().clone())));
-        if !self.watched {
-            self.watched = true;
+        if !task.watched.replace(true) {
             afar::announce(task, WATCH);
         }
         task.is_finished()

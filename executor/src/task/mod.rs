@@ -123,6 +123,7 @@
 // | `remote` | anyone, by read-modify-writes only |
 // | `node` | its table, which is the task's, is read by anyone and never written; the rest: who set `QUEUED`, until it is pushed; the home from taking it out until it clears `QUEUED` |
 // | `finished` | written by the home, once, when the output is in its place; read by anyone |
+// | `watched` | the join handle, wherever it is |
 // | `remote_joiner` | the join handle puts a boxed waker in; the home, or the handle itself, takes it out: always by exchange |
 // | the stage: future | the home, while `RUNNING` |
 // | the stage: output | written by the home before `finished`; after that read or dropped once, by the join handle, or by the home if the handle has gone |
