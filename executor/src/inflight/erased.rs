@@ -1,4 +1,4 @@
-//! [`Erased`]: an operation of any kind, in 64 bytes and a table of its functions.
+//! [`Erased`]: an operation of any kind, in 56 bytes and a table of its functions.
 
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
@@ -11,7 +11,7 @@ use crate::observe::OperationKind;
 /// Space for an operation inside its slot. Larger ones are boxed.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Inline(MaybeUninit<[u8; 64]>);
+struct Inline(MaybeUninit<[u8; 56]>);
 
 /// The functions of one kind of operation.
 struct Table {
@@ -161,7 +161,7 @@ impl Erased {
     }
 
     /// Moves the operation out of where it is, which is empty afterwards. Nothing else of
-    /// the 64 bytes is copied: this is the hot way out of a slot.
+    /// the space is copied: this is the hot way out of a slot.
     ///
     /// # Safety
     ///

@@ -16,6 +16,11 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    fn offset(self) -> u64 {
+        let (Target::Offset(offset) | Target::End(offset)) = self;
+        offset
+    }
+
     /// After `done` bytes of it were written.
     pub(super) fn after(self, done: usize) -> u64 {
         match self {
@@ -33,12 +38,14 @@ impl Target {
 pub(crate) struct WriteAt<B> {
     fd: Descriptor,
     buf: B,
-    target: Target,
+    /// With `appends` the [`Target`].
+    offset: u64,
     done: usize,
     /// Goes on until everything is written. Becomes true when the future is dropped.
     whole: bool,
     /// The most bytes that the kernel is given at once.
     piece_max: u32,
+    appends: bool,
     readiness: Readiness,
 }
 
@@ -54,11 +61,19 @@ impl<B: IoBuf> WriteAt<B> {
         WriteAt {
             fd,
             buf,
-            target,
+            offset: target.offset(),
             done: 0,
             whole,
             piece_max,
+            appends: matches!(target, Target::End(_)),
             readiness: Readiness::default(),
+        }
+    }
+
+    fn target(&self) -> Target {
+        match self.appends {
+            true => Target::End(self.offset),
+            false => Target::Offset(self.offset),
         }
     }
 
@@ -78,7 +93,7 @@ unsafe impl<B: IoBuf> Op for WriteAt<B> {
     const IDEMPOTENT: bool = true;
 
     fn repeats(&self, errno: i32) -> bool {
-        self.target.repeats(errno)
+        self.target().repeats(errno)
     }
 
     fn operation(&mut self) -> Operation {
@@ -87,7 +102,7 @@ unsafe impl<B: IoBuf> Op for WriteAt<B> {
         }
         let (pointer, length) = buf::to_send(&self.buf, self.done);
         let length = length.min(self.piece_max);
-        let offset = self.target.after(self.done);
+        let offset = self.target().after(self.done);
         let registered = buf::fixed(&self.buf);
         Operation::write(self.fd, Address::of(pointer), length, offset, registered)
     }
