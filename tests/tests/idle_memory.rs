@@ -37,9 +37,9 @@ unsafe impl GlobalAlloc for Counting {
 const CONNECTIONS: usize = 1000;
 const WARM_UP: usize = 10;
 /// Bytes of heap for each connection: its task, its stream, its operation.
-const BOUND: usize = 600;
+const BOUND: usize = 500;
 /// The same without a ring; the records of the peers' descriptors count, too, as they are of this process.
-const BOUND_OF_EPOLL: usize = 700;
+const BOUND_OF_EPOLL: usize = 600;
 /// What the core keeps ready for a turn in which all of them have something to do: it is not a connection's own, and grows when
 /// many come at once.
 const BOUND_OF_A_TURN: usize = 64;
@@ -135,7 +135,7 @@ impl Waiting {
 }
 
 #[test]
-fn an_idle_connection_that_waits_in_recv_costs_at_most_600_bytes() {
+fn an_idle_connection_that_waits_in_recv_costs_at_most_500_bytes() {
     raise_descriptor_limit();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let pairs = (0..CONNECTIONS).map(|_| tcp_pair(&listener)).collect();

@@ -1,6 +1,6 @@
 //! [`Inlet`]: what a stream has received and nobody has read yet.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::Own;
@@ -17,22 +17,49 @@ pub(crate) trait Receiver {
 /// Received chunks in order. Everything that reads the stream reads from its front.
 #[derive(Default)]
 pub(crate) struct Inlet {
-    /// One chunk is what a request usually is: more memory is taken only when there are more.
-    first: Cell<Option<Chunk>>,
-    rest: OnceCell<Box<RefCell<Rest>>>,
+    content: Cell<Content>,
     /// Buffers of the pool that wait here or are leased out from here.
     held: Cell<u32>,
-    /// There is a first one.
     is_filled: Cell<bool>,
     is_closed: Cell<bool>,
 }
 
+/// One chunk is what a request usually is: more memory is taken only when there are more, or an adopted read, and kept then.
 #[derive(Default)]
-struct Rest {
-    /// Not empty only if there is a first one.
+enum Content {
+    #[default]
+    Nothing,
+    One(Chunk),
+    More(Box<More>),
+}
+
+#[derive(Default)]
+struct More {
     chunks: VecDeque<Chunk>,
     /// Memory of an adopted read that was read, for the next one.
     spare: Option<Box<Own>>,
+}
+
+impl Content {
+    fn more(self) -> Box<More> {
+        match self {
+            Content::Nothing => Box::default(),
+            Content::One(chunk) => {
+                let mut more = Box::<More>::default();
+                more.chunks.push_back(chunk);
+                more
+            }
+            Content::More(more) => more,
+        }
+    }
+
+    fn is_filled(&self) -> bool {
+        match self {
+            Content::Nothing => false,
+            Content::One(_) => true,
+            Content::More(more) => !more.chunks.is_empty(),
+        }
+    }
 }
 
 impl Inlet {
@@ -54,41 +81,43 @@ impl Inlet {
         self.held.set(self.held.get() - 1);
     }
 
-    fn rest(&self) -> &RefCell<Rest> {
-        self.rest.get_or_init(Box::default)
+    fn put(&self, content: Content) {
+        self.is_filled.set(content.is_filled());
+        self.content.set(content);
     }
 
-    fn set_first(&self, chunk: Option<Chunk>) {
-        self.is_filled.set(chunk.is_some());
-        self.first.set(chunk);
-    }
-
-    /// Adds what was received last. After the end nobody wants it any more.
-    pub(crate) fn push(&self, chunk: Chunk) {
+    /// Puts a chunk where `place` says among several.
+    fn add(&self, chunk: Chunk, place: impl FnOnce(&mut VecDeque<Chunk>, Chunk)) {
+        // After the end nobody wants it any more.
         if self.is_closed.get() || chunk.is_empty() {
             return drop(chunk);
         }
-        match self.is_empty() {
-            true => self.set_first(Some(chunk)),
-            false => self.rest().borrow_mut().chunks.push_back(chunk),
-        }
+        let content = match self.content.take() {
+            Content::Nothing => Content::One(chunk),
+            several => {
+                let mut more = several.more();
+                place(&mut more.chunks, chunk);
+                Content::More(more)
+            }
+        };
+        self.put(content);
+    }
+
+    /// Adds what was received last.
+    pub(crate) fn push(&self, chunk: Chunk) {
+        self.add(chunk, VecDeque::push_back);
     }
 
     /// Gives back what was taken from the front and not used.
     pub(crate) fn push_front(&self, chunk: Chunk) {
-        if self.is_closed.get() || chunk.is_empty() {
-            return drop(chunk);
-        }
-        if let Some(first) = self.first.take() {
-            self.rest().borrow_mut().chunks.push_front(first);
-        }
-        self.set_first(Some(chunk));
+        self.add(chunk, VecDeque::push_front);
     }
 
     /// Adds the bytes that `salvage` puts into an empty queue, as one chunk. True if there were any.
     pub(crate) fn adopt(&self, salvage: impl FnOnce(&mut VecDeque<u8>)) -> bool {
-        let spare = self.rest().borrow_mut().spare.take();
-        let mut own = spare.unwrap_or_default();
+        let mut more = self.content.take().more();
+        let mut own = more.spare.take().unwrap_or_default();
+        self.put(Content::More(more));
         let mut bytes = VecDeque::from(std::mem::take(&mut own.bytes));
         salvage(&mut bytes);
         let adopted = !bytes.is_empty();
@@ -99,23 +128,28 @@ impl Inlet {
 
     /// The first chunk, whole.
     pub(crate) fn pop(&self) -> Option<Chunk> {
-        let first = self.first.take()?;
-        self.move_up();
-        Some(first)
-    }
-
-    /// The first one is gone.
-    fn move_up(&self) {
-        let rest = self.rest.get();
-        self.set_first(rest.and_then(|rest| rest.borrow_mut().chunks.pop_front()));
+        if self.is_empty() {
+            return None;
+        }
+        match self.content.take() {
+            Content::Nothing => None,
+            Content::One(chunk) => {
+                self.is_filled.set(false);
+                Some(chunk)
+            }
+            Content::More(mut more) => {
+                let first = more.chunks.pop_front();
+                self.put(Content::More(more));
+                first
+            }
+        }
     }
 
     /// Drops everything, also what is still to come.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
-        drop(self.first.take());
         self.is_filled.set(false);
-        drop(self.rest.get().map(|rest| rest.take()));
+        drop(self.content.take());
     }
 
     /// Copies bytes from the front to `room` without taking them; returns how many.
@@ -136,25 +170,14 @@ impl Inlet {
             copied += share;
             copied < capacity
         };
-        let Some(first) = self.first.take() else {
-            return 0;
+        let content = self.content.take();
+        let _ = match &content {
+            Content::Nothing => true,
+            Content::One(chunk) => copy(chunk),
+            Content::More(more) => more.chunks.iter().all(copy),
         };
-        if copy(&first)
-            && let Some(rest) = self.rest.get()
-        {
-            let _ = rest.borrow().chunks.iter().all(copy);
-        }
-        self.first.set(Some(first));
+        self.content.set(content);
         copied
-    }
-
-    /// Keeps `memory` for the next adopted read, if there have been any and it is not too much.
-    fn keep(&self, memory: Box<Own>) {
-        if let Some(rest) = self.rest.get()
-            && memory.bytes.capacity() <= SPARE_MAX
-        {
-            rest.borrow_mut().spare = Some(memory);
-        }
     }
 
     /// Takes `count` bytes off the front, of those there are.
@@ -162,19 +185,29 @@ impl Inlet {
     fn consume(&self, count: usize) {
         let mut left = count;
         while left > 0 {
-            let Some(mut first) = self.first.take() else {
+            let Some(mut first) = self.pop() else {
                 return;
             };
             if left < first.len() {
                 first.advance(left);
-                return self.first.set(Some(first));
+                return self.push_front(first);
             }
-            self.move_up();
             left -= first.len();
             if let Some(memory) = first.into_own() {
                 self.keep(memory);
             }
         }
+    }
+
+    /// Keeps `memory` for the next adopted read, if there have been any and it is not too much.
+    fn keep(&self, memory: Box<Own>) {
+        let mut content = self.content.take();
+        if let Content::More(more) = &mut content
+            && memory.bytes.capacity() <= SPARE_MAX
+        {
+            more.spare = Some(memory);
+        }
+        self.content.set(content);
     }
 }
 

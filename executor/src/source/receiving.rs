@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::stream::{Kind, Stream};
+use super::stream::{Kind, Stream, Terminal};
 use super::waiters::Place;
 use super::{SourceId, at_home, stream};
 use crate::buf::{Chunk, Offer, Receiver, pool};
@@ -32,13 +32,15 @@ use crate::inflight::{self, Finished, Role, cancelled_error, is_cancelled};
 use crate::op::receive_ahead::{ReceiveAhead, Way};
 use crate::task::{Waiter, budget};
 
-/// What a stream remembers of its receiving ahead.
+/// What a stream remembers of its receiving.
 #[derive(Default)]
 pub(super) struct Receiving {
     /// How the stream is armed, if it is.
     way: Cell<Option<Way>>,
     /// The kernel had no buffer, and there are no more to be had: the next receive does without.
     starved: Cell<bool>,
+    /// How it ended, if it has.
+    pub(super) terminal: Cell<Option<Terminal>>,
     /// Has the turn and waits for what arrives.
     reader: Cell<Option<Waiter>>,
 }

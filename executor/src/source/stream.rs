@@ -45,11 +45,17 @@ pub(crate) enum Kind {
     Pipe,
 }
 
-/// How receiving ended, for good.
+/// How receiving ended, for good: with an error of this number, which is below 4096, or else with the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Terminal {
-    EndOfStream,
-    Error(i32),
+pub(super) struct Terminal(NonZero<u16>);
+
+impl Terminal {
+    const END_OF_STREAM: Terminal = Terminal(NonZero::<u16>::MAX);
+
+    fn of(result: i32) -> Terminal {
+        let errno = u16::try_from(-result).ok().and_then(NonZero::new);
+        errno.map_or(Terminal::END_OF_STREAM, Terminal)
+    }
 }
 
 /// How far the end of the stream is that a dropped writing half sends.
@@ -74,7 +80,6 @@ pub(crate) struct Stream {
     /// What was received and not yet read, in order.
     inlet: Inlet,
     pub(super) receiving: Receiving,
-    terminal: Cell<Option<Terminal>>,
     /// The error of a send whose future was dropped: the stream has a gap from then on.
     poison: Cell<Option<NonZero<i32>>>,
     /// What has the turn to send is a shutdown. If nobody sees it fail, nothing that was written is missing.
@@ -99,7 +104,6 @@ impl Stream {
             outbox: OnceCell::new(),
             inlet: Inlet::default(),
             receiving: Receiving::default(),
-            terminal: Cell::new(None),
             poison: Cell::new(None),
             ends: Cell::new(false),
             half_close: Cell::default(),
@@ -199,12 +203,12 @@ impl Stream {
 
     /// How receiving ended, if it has and nothing is left to read.
     pub(super) fn ended(&self, empty: impl FnOnce()) -> Option<io::Result<usize>> {
-        match self.terminal.get()? {
-            Terminal::EndOfStream => {
+        match self.receiving.terminal.get()? {
+            Terminal::END_OF_STREAM => {
                 empty();
                 Some(Ok(0))
             }
-            Terminal::Error(errno) => Some(Err(io::Error::from_raw_os_error(errno))),
+            Terminal(errno) => Some(Err(io::Error::from_raw_os_error(errno.get().into()))),
         }
     }
 
@@ -253,11 +257,8 @@ impl Stream {
 
     #[cold]
     fn note_end(&self, result: i32) {
-        let terminal = match result {
-            0 => Terminal::EndOfStream,
-            error => Terminal::Error(-error),
-        };
-        self.terminal.set(self.terminal.get().or(Some(terminal)));
+        let terminal = &self.receiving.terminal;
+        terminal.set(terminal.get().or(Some(Terminal::of(result))));
     }
 
     /// Takes the result of an operation that had ended before its future was dropped. What a short send has left is

@@ -44,7 +44,7 @@ pub(crate) fn unpack(luggage: Luggage) -> io::Result<SourceId> {
     forget(&fd);
     let make = |id| {
         let mut stream = Stream::new(id, fd, kind);
-        stream.terminal = Cell::new(terminal);
+        stream.receiving.terminal.set(terminal);
         stream.poison = Cell::new(poison);
         stream.half_close = Cell::new(half_close);
         if let Some(linger) = linger {
@@ -96,7 +96,7 @@ impl Movable for Stream {
             fd,
             kind: self.kind,
             unread,
-            terminal: self.terminal.get(),
+            terminal: self.receiving.terminal.get(),
             poison: self.poison.get(),
             half_close: self.half_close.get(),
             linger: self.closing.linger_said(),
