@@ -95,16 +95,15 @@ impl Chunk {
 
     /// Memory of its own, emptied; the pool's goes back there.
     pub(super) fn into_own(mut self) -> Option<Box<Own>> {
+        if matches!(self.0, Memory::Pool { .. }) {
+            return None;
+        }
         match std::mem::replace(&mut self.0, Memory::Nowhere) {
             Memory::Own(mut own) => {
                 own.bytes.clear();
                 Some(own)
             }
-            lent @ Memory::Pool { .. } => {
-                self.0 = lent;
-                None
-            }
-            Memory::Nowhere => None,
+            Memory::Pool { .. } | Memory::Nowhere => None,
         }
     }
 
@@ -143,7 +142,10 @@ impl Chunk {
 /// Memory of its own: what an operation received that could not use the pool.
 impl From<Vec<u8>> for Chunk {
     fn from(bytes: Vec<u8>) -> Chunk {
-        Chunk::own(Box::new(Own { bytes, consumed: 0 }))
+        match bytes.is_empty() {
+            true => Chunk::empty(),
+            false => Chunk::own(Box::new(Own { bytes, consumed: 0 })),
+        }
     }
 }
 

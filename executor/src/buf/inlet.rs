@@ -115,15 +115,40 @@ impl Inlet {
 
     /// Adds the bytes that `salvage` puts into an empty queue, as one chunk. True if there were any.
     pub(crate) fn adopt(&self, salvage: impl FnOnce(&mut VecDeque<u8>)) -> bool {
-        let mut more = self.content.take().more();
-        let mut own = more.spare.take().unwrap_or_default();
-        self.put(Content::More(more));
-        let mut bytes = VecDeque::from(std::mem::take(&mut own.bytes));
+        let mut own = self.take_spare();
+        let memory = own.as_mut().map(|own| std::mem::take(&mut own.bytes));
+        let mut bytes = VecDeque::from(memory.unwrap_or_default());
         salvage(&mut bytes);
         let adopted = !bytes.is_empty();
-        own.bytes = Vec::from(bytes);
-        self.push(Chunk::own(own));
+        if adopted {
+            own.get_or_insert_default();
+        }
+        if let Some(mut own) = own {
+            own.bytes = Vec::from(bytes);
+            self.take_in(own);
+        }
         adopted
+    }
+
+    /// An adopted read, or memory for one.
+    fn take_in(&self, own: Box<Own>) {
+        if !self.is_closed.get() {
+            self.put(Content::More(self.content.take().more()));
+            match own.bytes.is_empty() {
+                true => self.keep(own),
+                false => self.push(Chunk::own(own)),
+            }
+        }
+    }
+
+    fn take_spare(&self) -> Option<Box<Own>> {
+        let mut content = self.content.take();
+        let spare = match &mut content {
+            Content::More(more) => more.spare.take(),
+            Content::Nothing | Content::One(_) => None,
+        };
+        self.content.set(content);
+        spare
     }
 
     /// The first chunk, whole.

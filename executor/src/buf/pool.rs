@@ -26,6 +26,9 @@
 //! [`Shared`], counted: the pool and every chunk hold it. A chunk that is dropped away from its core leaves its
 //! buffer on a list there, which the core takes in when it next receives; after the end of the core nobody
 //! looks at that list, and the memory goes with the last chunk.
+//!
+//! The record of a buffer keeps the stream that has received into it, until the buffer is back: a stream that is closed
+//! has given up what it had received itself, so it goes with the last chunk that was handed out.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};

@@ -43,14 +43,14 @@ pub(crate) struct Node {
     /// Written by the thread that pushes, before the push; read by the worker after
     /// taking. In between it belongs to nobody else: a node is in one inbox at most.
     next: UnsafeCell<*mut Node>,
-    /// Where that is said. See [`Node::table`].
+    /// Where the function is that says what becomes of it. See [`Node::table`].
     deliver: NonNull<Deliver>,
 }
 
 impl Node {
     /// # Safety
     ///
-    /// `deliver` points to a function that stays there for ever.
+    /// `deliver` points to a function that stays there for ever, for all threads to read.
     pub(crate) unsafe fn new(deliver: NonNull<Deliver>) -> Node {
         Node {
             next: UnsafeCell::new(ptr::null_mut()),

@@ -78,12 +78,13 @@ struct Use {
 struct Place(u32);
 
 impl Place {
-    /// Not submitted, taken back, or completed for the last time. No position is as high: there are fewer slots.
+    /// Not submitted, taken back, or completed for the last time.
     const NOWHERE: Place = Place(u32::MAX);
 
     /// In the list of this stage, at this position, or already in flight from there.
     #[inline]
     fn submitted(stage: Stage, position: u32) -> Place {
+        debug_assert!(position < u32::MAX >> 1, "a list of hundreds of gigabytes");
         Place(position << 1 | u32::from(stage == Stage::Wait))
     }
 

@@ -27,8 +27,8 @@ pub struct JoinHandle<T> {
     _output: PhantomData<T>,
 }
 
-// SAFETY: all it does on a foreign thread goes by the remote word; the only thing it moves
-// between threads is the output, and that is `Send`.
+// SAFETY: all it does on a foreign thread goes by the remote word, or is `watched`, which nothing else touches; the only
+// thing it moves between threads is the output, and that is `Send`.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: by shared reference it can only abort, ask and count, which any thread may do.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}

@@ -126,7 +126,7 @@ impl fmt::Debug for TaskRef {
     }
 }
 
-/// Who waits for something: what slots, channels and timers store. Two words, and a third value is left, so that an
+/// Who waits for something: what slots, channels and timers store. Two words; the second is never null, so that an
 /// `Option` of it has no more.
 pub(crate) struct Waiter {
     data: *const (),
