@@ -278,6 +278,11 @@ fn a_migration_that_is_dropped_closes_its_connection_and_leaks_nothing() {
                     let mut recv = Box::pin(moving.recv());
                     assert!(poll_once(&mut recv).await.is_pending());
                 }
+                let leaves_something = armed && random.below(2) == 0;
+                if leaves_something {
+                    peer.write_all("unread").await.0.unwrap();
+                    turns(3).await;
+                }
                 let mut migration = Box::pin(moving.migrate(other));
                 for _ in 0..random.below(6) {
                     if poll_once(&mut migration).await.is_ready() {
@@ -286,9 +291,13 @@ fn a_migration_that_is_dropped_closes_its_connection_and_leaks_nothing() {
                     turns(1).await;
                 }
                 drop(migration);
-                assert_eq!(peer.read(Vec::with_capacity(1)).await.0.unwrap(), 0);
+                let end = peer.read(Vec::with_capacity(1)).await.0;
+                // What nobody has taken from the kernel resets the connection.
+                assert!(leaves_something || end.unwrap() == 0);
             }
             krug_tests::until("all are closed", || open_descriptors() <= before).await;
+            let leased = || runtime.metrics().buffers_leased;
+            krug_tests::until("all buffers are back", || leased() == 0).await;
         }));
     });
 }

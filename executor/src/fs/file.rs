@@ -13,7 +13,7 @@ use crate::driver::{Answer, Control, Descriptor, OwnedDescriptor, own};
 use crate::inflight::{self, outside_error};
 use crate::op::file_change::{Change, FileChange};
 use crate::op::status::Status;
-use crate::source::{self, Access, At, CloseFile, CloseStream, Kind, SourceId};
+use crate::source::{self, Access, At, CloseFile, CloseStream, SourceId, StreamKind};
 
 /// An open file.
 ///
@@ -108,7 +108,7 @@ impl File {
             }
             Ok(other) => unreachable!("an offset was asked for, the answer is {other:?}"),
             Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {
-                let source = source::add_stream(fd, Kind::Pipe)?;
+                let source = source::add_stream(fd, StreamKind::Pipe)?;
                 Ok(File::of(source, false))
             }
             Err(error) => Err(error),

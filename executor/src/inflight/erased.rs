@@ -40,7 +40,7 @@ pub(super) struct Erased {
 }
 
 /// True if `T` lives in the slot itself.
-const fn is_inline<T>() -> bool {
+pub(super) const fn is_inline<T>() -> bool {
     size_of::<T>() <= size_of::<Inline>() && align_of::<T>() <= align_of::<Inline>()
 }
 

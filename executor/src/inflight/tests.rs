@@ -4,10 +4,21 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use super::erased::is_inline;
+use super::slot::Slot;
 use super::*;
 use crate::Runtime;
+use crate::buf::{Chunk, Slice};
 use crate::io::nop;
 use crate::net::UnixStream;
+use crate::op::read_at::ReadAt;
+use crate::op::receive::Receive;
+use crate::op::receive_ahead::ReceiveAhead;
+use crate::op::send::Send;
+use crate::op::send_to::SendTo;
+use crate::op::vectored::{ReceiveVectored, SendVectored};
+use crate::op::vectored_at::{ReadVectoredAt, WriteVectoredAt};
+use crate::op::write_at::WriteAt;
 
 #[test]
 fn bug_061_generations_begin_anew_after_the_last_one() {
@@ -42,4 +53,18 @@ fn bug_061_generations_begin_anew_after_the_last_one() {
     assert_eq!(runtime.metrics().stale_completions, 0);
     let report = runtime.shutdown(std::time::Duration::from_secs(10));
     assert!(report.is_clean(), "{report:?}");
+}
+
+#[test]
+fn operations_with_the_usual_buffers_need_no_memory_beside_their_slots() {
+    type Sliced = Slice<Vec<u8>>;
+    type Several = Vec<Vec<u8>>;
+    assert!(is_inline::<Receive<Vec<u8>>>() && is_inline::<Receive<Sliced>>());
+    assert!(is_inline::<Send<Vec<u8>>>() && is_inline::<Send<Sliced>>());
+    assert!(is_inline::<Send<Chunk>>() && is_inline::<ReceiveAhead>());
+    assert!(is_inline::<SendTo<Vec<u8>>>());
+    assert!(is_inline::<ReceiveVectored<Several>>() && is_inline::<SendVectored<Several>>());
+    assert!(is_inline::<ReadAt<Vec<u8>>>() && is_inline::<WriteAt<Vec<u8>>>());
+    assert!(is_inline::<ReadVectoredAt<Several>>() && is_inline::<WriteVectoredAt<Several>>());
+    assert_eq!(size_of::<Slot>(), 112);
 }

@@ -9,7 +9,7 @@ use crate::driver::RawAddress;
 use crate::driver::{Answer, Control, Descriptor, OptionName, OwnedDescriptor, SocketOption, own};
 use crate::inflight::outside_error;
 use crate::op;
-use crate::source::{self, Kind, SourceId, Traits, Transfer};
+use crate::source::{self, SourceId, StreamKind, Traits, Transfer};
 
 /// Names a socket or the end of a pipe, and closes it when dropped.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Connection(SourceId);
 
 impl Connection {
     /// Takes over a connected descriptor.
-    pub(crate) fn new(fd: OwnedDescriptor, kind: Kind) -> io::Result<Connection> {
+    pub(crate) fn new(fd: OwnedDescriptor, kind: StreamKind) -> io::Result<Connection> {
         source::add_stream(fd, kind).map(Connection)
     }
 

@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{OptionName, OwnedDescriptor, SocketOption};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::peek::Peek;
-use crate::source::{self, Kind, SourceId, Transfer};
+use crate::source::{self, SourceId, StreamKind, Transfer};
 
 /// A TCP connection.
 ///
@@ -26,7 +26,7 @@ pub struct TcpStream {
 impl TcpStream {
     /// Takes over a connected socket.
     pub(crate) fn new(fd: OwnedDescriptor) -> io::Result<TcpStream> {
-        Connection::new(fd, Kind::Tcp).map(|connection| TcpStream { connection })
+        Connection::new(fd, StreamKind::Tcp).map(|connection| TcpStream { connection })
     }
 
     /// Takes over a connection made with the standard library. Its non-blocking flag may be

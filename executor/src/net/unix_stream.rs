@@ -13,7 +13,7 @@ use crate::driver::RawAddress;
 use crate::driver::{OwnedDescriptor, SocketOption};
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::op::peek::Peek;
-use crate::source::{self, Kind, SourceId, Transfer};
+use crate::source::{self, SourceId, StreamKind, Transfer};
 
 /// A connection between two sockets of this machine.
 ///
@@ -27,7 +27,7 @@ pub struct UnixStream {
 impl UnixStream {
     /// Takes over a connected socket.
     pub(crate) fn new(fd: OwnedDescriptor) -> io::Result<UnixStream> {
-        Connection::new(fd, Kind::Unix).map(|connection| UnixStream { connection })
+        Connection::new(fd, StreamKind::Unix).map(|connection| UnixStream { connection })
     }
 
     /// Takes over a connection made with the standard library. Its non-blocking flag may be

@@ -69,14 +69,32 @@ use std::io;
 use crate::driver::{Completion, Descriptor, Operation};
 use crate::inflight::Step;
 
-/// A connected descriptor and what kind of calls it takes.
+/// What a connected descriptor is an end of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamKind {
+    Tcp,
+    Unix,
+    Pipe,
+}
+
+impl StreamKind {
+    /// Takes `send` and `recv`; a pipe takes `read` and `write`.
+    pub(crate) fn is_socket(self) -> bool {
+        self != StreamKind::Pipe
+    }
+
+    /// What arrives there was not sent by another task of this core, as a rule.
+    fn is_far(self) -> bool {
+        self == StreamKind::Tcp
+    }
+}
+
+/// A connected descriptor and what kind of calls it takes. Operations have the two apart, so that other small things stand
+/// beside the kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) fd: Descriptor,
-    /// Takes `send` and `recv`; a pipe takes `read` and `write`.
-    pub(crate) is_socket: bool,
-    /// What arrives there was not sent by another task of this core, as a rule.
-    pub(crate) is_far: bool,
+    pub(crate) kind: StreamKind,
 }
 
 /// Waits for readiness when a call answers `EAGAIN`, as it does on a descriptor

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::{Endpoint, Readiness};
+use super::{Endpoint, Readiness, StreamKind};
 use crate::buf::{self, BufResult, IoBufMut};
-use crate::driver::{Address, CURSOR, Completion, Operation};
+use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation};
 use crate::inflight::{Op, Orphan, Step};
 use crate::observe::OperationKind;
 
 pub(crate) struct Receive<B> {
-    endpoint: Endpoint,
     buf: B,
     done: usize,
+    fd: Descriptor,
+    kind: StreamKind,
     /// Goes on until the buffer is full. Becomes false when the future is dropped.
     whole: bool,
     readiness: Readiness,
@@ -23,9 +24,10 @@ impl<B: IoBufMut> Receive<B> {
     /// continued; else it is the result.
     pub(crate) fn new(endpoint: Endpoint, buf: B, done: usize, whole: bool) -> Receive<B> {
         Receive {
-            endpoint,
             buf,
             done,
+            fd: endpoint.fd,
+            kind: endpoint.kind,
             whole,
             readiness: Readiness::default(),
         }
@@ -44,23 +46,19 @@ unsafe impl<B: IoBufMut> Op for Receive<B> {
     const KIND: Option<OperationKind> = Some(OperationKind::Receive);
 
     fn operation(&mut self) -> Operation {
-        let Endpoint {
-            fd,
-            is_socket,
-            is_far,
-        } = self.endpoint;
+        let fd = self.fd;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
         let (pointer, length) = buf::to_fill(&mut self.buf, self.done);
         let address = Address::of_mut(pointer);
-        if is_socket {
+        if self.kind.is_socket() {
             Operation::Receive {
                 fd,
                 address,
                 length,
                 flags: 0,
-                from_afar: is_far,
+                from_afar: self.kind.is_far(),
             }
         } else {
             Operation::read(fd, address, length, CURSOR, buf::fixed(&self.buf))

@@ -48,23 +48,19 @@ impl ReceiveAhead {
     }
 
     fn plain(&mut self) -> Operation {
-        let Endpoint {
-            fd,
-            is_socket,
-            is_far,
-        } = self.endpoint;
+        let Endpoint { fd, kind } = self.endpoint;
         let length = self.length;
         let own = self.own.get_or_insert_default();
         own.bytes.reserve_exact(length as usize);
         let (pointer, _) = buf::to_fill(&mut own.bytes, 0);
         let address = Address::of_mut(pointer);
-        if is_socket {
+        if kind.is_socket() {
             Operation::Receive {
                 fd,
                 address,
                 length,
                 flags: 0,
-                from_afar: is_far,
+                from_afar: kind.is_far(),
             }
         } else {
             Operation::Read {
@@ -84,14 +80,14 @@ unsafe impl Op for ReceiveAhead {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket, .. } = self.endpoint;
+        let Endpoint { fd, kind } = self.endpoint;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
         let length = self.length;
         match self.way {
             Way::Multishot { group, bundle } => Operation::ReceiveMultishot { fd, group, bundle },
-            Way::Provided { group } if is_socket => {
+            Way::Provided { group } if kind.is_socket() => {
                 Operation::ReceiveProvided { fd, group, length }
             }
             Way::Provided { group } => Operation::ReadProvided {

@@ -2,16 +2,17 @@
 
 use std::io;
 
-use super::{Endpoint, Readiness};
+use super::{Endpoint, Readiness, StreamKind};
 use crate::buf::{self, BufResult, IoBuf};
-use crate::driver::{Address, CURSOR, Completion, Operation};
+use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation};
 use crate::inflight::{Op, Orphan, Step};
 use crate::observe::OperationKind;
 
 pub(crate) struct Send<B> {
-    endpoint: Endpoint,
     buf: B,
     done: usize,
+    fd: Descriptor,
+    kind: StreamKind,
     /// Goes on until everything is sent. Becomes true when the future is dropped.
     whole: bool,
     /// Promised to be sent: never taken back.
@@ -23,9 +24,10 @@ impl<B: IoBuf> Send<B> {
     /// `whole`: a short send is continued; else it is the result.
     pub(crate) fn new(endpoint: Endpoint, buf: B, whole: bool) -> Send<B> {
         Send {
-            endpoint,
             buf,
             done: 0,
+            fd: endpoint.fd,
+            kind: endpoint.kind,
             whole,
             committed: false,
             readiness: Readiness::default(),
@@ -52,13 +54,13 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     const KIND: Option<OperationKind> = Some(OperationKind::Send);
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket, .. } = self.endpoint;
+        let fd = self.fd;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLOUT) {
             return poll;
         }
         let (pointer, length) = buf::to_send(&self.buf, self.done);
         let address = Address::of(pointer);
-        if is_socket {
+        if self.kind.is_socket() {
             Operation::Send {
                 fd,
                 address,

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 
 use super::send::progress;
-use super::{Endpoint, Readiness};
+use super::{Endpoint, Readiness, StreamKind};
 use crate::buf::{self, BufResult, IoVectoredBuf, IoVectoredBufMut, Vectors};
-use crate::driver::{Address, CURSOR, Completion, Operation};
+use crate::driver::{Address, CURSOR, Completion, Descriptor, Operation};
 use crate::inflight::{Op, Orphan, Step};
 
 /// `RECVMSG` on sockets, `READV` on pipes.
 pub(crate) struct ReceiveVectored<B> {
-    endpoint: Endpoint,
     bufs: B,
     vectors: Box<Vectors>,
+    fd: Descriptor,
+    kind: StreamKind,
     readiness: Readiness,
 }
 
@@ -20,9 +21,10 @@ impl<B: IoVectoredBufMut> ReceiveVectored<B> {
     pub(crate) fn new(endpoint: Endpoint, bufs: B) -> ReceiveVectored<B> {
         let (vectors, readiness) = (Box::new(Vectors::new()), Readiness::default());
         ReceiveVectored {
-            endpoint,
             bufs,
             vectors,
+            fd: endpoint.fd,
+            kind: endpoint.kind,
             readiness,
         }
     }
@@ -38,12 +40,12 @@ unsafe impl<B: IoVectoredBufMut> Op for ReceiveVectored<B> {
     const IDEMPOTENT: bool = true;
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket, .. } = self.endpoint;
+        let fd = self.fd;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLIN) {
             return poll;
         }
         self.vectors.set_to_fill(&mut self.bufs);
-        if is_socket {
+        if self.kind.is_socket() {
             let header = Address::of(self.vectors.header());
             return Operation::ReceiveMessage {
                 fd,
@@ -83,9 +85,10 @@ unsafe impl<B: IoVectoredBufMut> Op for ReceiveVectored<B> {
 
 /// `SENDMSG` on sockets, `WRITEV` on pipes.
 pub(crate) struct SendVectored<B> {
-    endpoint: Endpoint,
     bufs: B,
     vectors: Box<Vectors>,
+    fd: Descriptor,
+    kind: StreamKind,
     done: usize,
     /// Goes on until everything is sent. Becomes true when the future is dropped.
     whole: bool,
@@ -96,9 +99,10 @@ impl<B: IoVectoredBuf> SendVectored<B> {
     pub(crate) fn new(endpoint: Endpoint, bufs: B, whole: bool) -> SendVectored<B> {
         let (vectors, readiness) = (Box::new(Vectors::new()), Readiness::default());
         SendVectored {
-            endpoint,
             bufs,
             vectors,
+            fd: endpoint.fd,
+            kind: endpoint.kind,
             done: 0,
             whole,
             readiness,
@@ -116,12 +120,12 @@ unsafe impl<B: IoVectoredBuf> Op for SendVectored<B> {
     const IDEMPOTENT: bool = false;
 
     fn operation(&mut self) -> Operation {
-        let Endpoint { fd, is_socket, .. } = self.endpoint;
+        let fd = self.fd;
         if let Some(poll) = self.readiness.operation(fd, libc::POLLOUT) {
             return poll;
         }
         self.vectors.set_to_send(&self.bufs, self.done);
-        if is_socket {
+        if self.kind.is_socket() {
             let header = Address::of(self.vectors.header());
             return Operation::SendMessage {
                 fd,

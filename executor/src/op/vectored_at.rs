@@ -81,22 +81,30 @@ pub(crate) struct WriteVectoredAt<B> {
     fd: Descriptor,
     bufs: B,
     vectors: Box<Vectors>,
-    target: Target,
+    /// With `appends` its [`Target`].
+    offset: u64,
     done: usize,
     /// Goes on until everything is written. Becomes true when the future is dropped.
     whole: bool,
+    appends: bool,
     readiness: Readiness,
 }
 
 impl<B: IoVectoredBuf> WriteVectoredAt<B> {
+    fn target(&self) -> Target {
+        Target::joined(self.offset, self.appends)
+    }
+
     pub(crate) fn new(fd: Descriptor, bufs: B, target: Target, whole: bool) -> WriteVectoredAt<B> {
+        let (offset, appends) = target.apart();
         WriteVectoredAt {
             fd,
             bufs,
             vectors: Box::new(Vectors::new()),
-            target,
+            offset,
             done: 0,
             whole,
+            appends,
             readiness: Readiness::default(),
         }
     }
@@ -117,7 +125,7 @@ unsafe impl<B: IoVectoredBuf> Op for WriteVectoredAt<B> {
     const IDEMPOTENT: bool = true;
 
     fn repeats(&self, errno: i32) -> bool {
-        self.target.repeats(errno)
+        self.target().repeats(errno)
     }
 
     fn operation(&mut self) -> Operation {
@@ -131,7 +139,7 @@ unsafe impl<B: IoVectoredBuf> Op for WriteVectoredAt<B> {
             fd,
             vectors: Address::of(list),
             count,
-            offset: self.target.after(self.done),
+            offset: self.target().after(self.done),
         }
     }
 

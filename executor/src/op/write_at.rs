@@ -16,9 +16,20 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    fn offset(self) -> u64 {
-        let (Target::Offset(offset) | Target::End(offset)) = self;
-        offset
+    /// Its offset, and whether it is the end: for operations, which have them apart, so that other small things stand beside
+    /// the second.
+    pub(super) fn apart(self) -> (u64, bool) {
+        match self {
+            Target::Offset(offset) => (offset, false),
+            Target::End(offset) => (offset, true),
+        }
+    }
+
+    pub(super) fn joined(offset: u64, is_end: bool) -> Target {
+        match is_end {
+            true => Target::End(offset),
+            false => Target::Offset(offset),
+        }
     }
 
     /// After `done` bytes of it were written.
@@ -38,7 +49,7 @@ impl Target {
 pub(crate) struct WriteAt<B> {
     fd: Descriptor,
     buf: B,
-    /// With `appends` the [`Target`].
+    /// With `appends` its [`Target`].
     offset: u64,
     done: usize,
     /// Goes on until everything is written. Becomes true when the future is dropped.
@@ -58,23 +69,21 @@ impl<B: IoBuf> WriteAt<B> {
         whole: bool,
         piece_max: u32,
     ) -> WriteAt<B> {
+        let (offset, appends) = target.apart();
         WriteAt {
             fd,
             buf,
-            offset: target.offset(),
+            offset,
             done: 0,
             whole,
             piece_max,
-            appends: matches!(target, Target::End(_)),
+            appends,
             readiness: Readiness::default(),
         }
     }
 
     fn target(&self) -> Target {
-        match self.appends {
-            true => Target::End(self.offset),
-            false => Target::Offset(self.offset),
-        }
+        Target::joined(self.offset, self.appends)
     }
 
     pub(crate) fn into_buf(self) -> B {

@@ -8,7 +8,7 @@ use crate::inflight;
 use crate::io::{read_methods, read_stream, stream_end_methods, write_methods, write_stream};
 use crate::net::Connection;
 use crate::op::pipe::Pipe;
-use crate::source::{self, Kind, SourceId};
+use crate::source::{self, SourceId, StreamKind};
 
 /// Makes a pipe.
 ///
@@ -50,7 +50,7 @@ pub struct Receiver {
 
 impl Sender {
     fn new(fd: OwnedDescriptor) -> io::Result<Sender> {
-        Connection::new(fd, Kind::Pipe).map(|connection| Sender { connection })
+        Connection::new(fd, StreamKind::Pipe).map(|connection| Sender { connection })
     }
 
     /// Takes over the writing end of a pipe, for example a child's standard input.
@@ -72,7 +72,7 @@ impl Sender {
 
 impl Receiver {
     fn new(fd: OwnedDescriptor) -> io::Result<Receiver> {
-        Connection::new(fd, Kind::Pipe).map(|connection| Receiver { connection })
+        Connection::new(fd, StreamKind::Pipe).map(|connection| Receiver { connection })
     }
 
     /// Takes over the reading end of a pipe, for example a child's standard output.

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+pub(crate) use crate::op::StreamKind;
 pub(crate) use accept::{AcceptNext, CloseListener};
 pub(crate) use access::{Access, At, CloseFile};
 #[cfg(test)]
@@ -56,7 +57,7 @@ pub(crate) use listener::{AHEAD_MAX, PAUSE_FIRST, PAUSE_MAX};
 #[cfg(all(test, feature = "futures-io"))]
 pub(crate) use outbox::ACCEPTED_MAX;
 pub(crate) use receiving::ReceiveNext;
-pub(crate) use stream::{Kind, Luggage, Stream, unpack};
+pub(crate) use stream::{Luggage, Stream, unpack};
 pub(crate) use transfer::{Incoming, Outgoing, Transfer};
 
 use crate::buf::Post;
@@ -382,7 +383,7 @@ pub(crate) fn forget(fd: &OwnedDescriptor) {
 }
 
 /// Makes a stream of a connected descriptor. Outside a runtime the descriptor is closed.
-pub(crate) fn add_stream(fd: OwnedDescriptor, kind: Kind) -> io::Result<SourceId> {
+pub(crate) fn add_stream(fd: OwnedDescriptor, kind: StreamKind) -> io::Result<SourceId> {
     with(|sources| sources.insert(|id| Source::Stream(Rc::new(Stream::new(id, fd, kind)))))
         .ok_or_else(outside_error)
 }

@@ -23,9 +23,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::stream::{Kind, Stream, Terminal};
+use super::stream::{Stream, Terminal};
 use super::waiters::Place;
-use super::{SourceId, at_home, stream};
+use super::{SourceId, StreamKind, at_home, stream};
 use crate::buf::{Chunk, Offer, Receiver, pool};
 use crate::driver::Completion;
 use crate::inflight::{self, Finished, Role, cancelled_error, is_cancelled};
@@ -90,7 +90,7 @@ impl Stream {
 
     /// Arms the stream again as soon as it may, so that the kernel receives while the chunks are worked on.
     fn go_on_ahead(self: &Rc<Self>) {
-        let may = self.kind() == Kind::Tcp && !self.is_armed() && self.ended(|| {}).is_none();
+        let may = self.kind() == StreamKind::Tcp && !self.is_armed() && self.ended(|| {}).is_none();
         if may
             && !self.receiving.starved.get()
             && self.direction(Role::Receive).in_flight.get().is_none()
@@ -123,7 +123,7 @@ impl Stream {
                 multishot: true,
                 bundle,
                 ..
-            }) if self.kind() == Kind::Tcp => Way::Multishot { group, bundle },
+            }) if self.kind() == StreamKind::Tcp => Way::Multishot { group, bundle },
             Some(Offer { group, .. }) => Way::Provided { group },
             None => Way::Plain,
         }

@@ -3,7 +3,7 @@
 //! At most one receive and one send are in flight. A future that wants to read or
 //! write takes the lane of its direction, in order of arrival, and keeps it until it
 //! has its result. If it is dropped before, the operation goes on and belongs to the
-//! stream: what was received waits in `received` for the next reader, what was to be
+//! stream: what was received waits in the inlet for the next reader, what was to be
 //! sent is sent whole.
 
 #[cfg(feature = "futures-io")]
@@ -34,16 +34,8 @@ use crate::context::{self, Counters};
 use crate::cores::quietly;
 use crate::driver::{Completion, Descriptor, Key, OwnedDescriptor};
 use crate::inflight::{self, Attachment, Finished, Role};
-use crate::op::Endpoint;
 use crate::op::shutdown::Shutdown;
-
-/// What kind of descriptor a stream has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Tcp,
-    Unix,
-    Pipe,
-}
+use crate::op::{Endpoint, StreamKind};
 
 /// How receiving ended, for good: with an error of this number, which is below 4096, or else with the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +62,7 @@ enum HalfClose {
 pub(crate) struct Stream {
     index: u32,
     generation: u32,
-    kind: Kind,
+    kind: StreamKind,
     fd: Descriptor,
     /// Taken by the operation that closes it.
     owned: Cell<Option<OwnedDescriptor>>,
@@ -92,7 +84,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(id: SourceId, fd: OwnedDescriptor, kind: Kind) -> Stream {
+    pub(super) fn new(id: SourceId, fd: OwnedDescriptor, kind: StreamKind) -> Stream {
         Stream {
             index: id.index,
             generation: id.generation,
@@ -124,8 +116,7 @@ impl Stream {
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint {
             fd: self.descriptor(),
-            is_socket: self.kind != Kind::Pipe,
-            is_far: self.kind == Kind::Tcp,
+            kind: self.kind,
         }
     }
 
@@ -133,7 +124,7 @@ impl Stream {
         self.closing.set_linger(linger);
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> StreamKind {
         self.kind
     }
 

@@ -10,8 +10,8 @@ use crate::driver::tests::is_without;
 use crate::driver::{Capabilities, Completion, Config};
 use crate::inflight::Op;
 use crate::net::{TcpListener, TcpStream};
-use crate::op::Endpoint;
 use crate::op::receive_ahead::{ReceiveAhead, Way};
+use crate::op::{Endpoint, StreamKind};
 use crate::task::{spawn, yield_now};
 use crate::worker::{Settings, Worker};
 
@@ -147,13 +147,11 @@ fn bug_008_a_buffer_that_comes_with_an_error_is_recycled() {
     }
     worker.block_on(async {
         let group = pool::with(|pool| pool.offer()).flatten().unwrap().group;
-        let (fd, is_socket, is_far) = (-1, true, true);
         let alone = Rc::new(Alone::default());
         let way = Way::Provided { group };
         let endpoint = Endpoint {
-            fd,
-            is_socket,
-            is_far,
+            fd: -1,
+            kind: StreamKind::Tcp,
         };
         let mut receive = ReceiveAhead::new(endpoint, way, 4096, alone.clone());
         // The places after those of the first buffers are empty until one is provided anew.

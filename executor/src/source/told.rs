@@ -1,6 +1,6 @@
 //! What tokio-console is told of sources.
 
-use super::{Kind, Source, SourceId};
+use super::{Source, SourceId, StreamKind};
 use crate::context;
 use crate::cores::quietly;
 use crate::observe::{self, Resource};
@@ -24,9 +24,9 @@ pub(super) fn tell_gone(index: u32, generation: u32) {
 fn resource(source: &Source) -> Resource {
     let (concrete_type, kind) = match source {
         Source::Stream(stream) => match stream.kind() {
-            Kind::Tcp => ("TcpStream", "stream"),
-            Kind::Unix => ("UnixStream", "stream"),
-            Kind::Pipe => ("Pipe", "stream"),
+            StreamKind::Tcp => ("TcpStream", "stream"),
+            StreamKind::Unix => ("UnixStream", "stream"),
+            StreamKind::Pipe => ("Pipe", "stream"),
         },
         Source::Listener(_) => ("Listener", "listener"),
         Source::Datagrams(_) => ("DatagramSocket", "datagrams"),

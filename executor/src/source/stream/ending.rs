@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Kind, Stream};
+use super::{Stream, StreamKind};
 use crate::context::{self, Counters};
 use crate::driver::{Control, SocketOption};
 use crate::inflight::Role;
@@ -87,7 +87,7 @@ impl Stream {
         if self.is_moving.get() {
             return self.closing.finish_without_closing();
         }
-        if self.closing.was_given_up() && self.kind != Kind::Pipe {
+        if self.closing.was_given_up() && self.kind != StreamKind::Pipe {
             self.poison(libc::ETIMEDOUT);
             let reset = SocketOption::Linger(Some(Duration::ZERO));
             let control = Control::SetOption {

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{HalfClose, Kind, Stream, Terminal};
+use super::{HalfClose, Stream, StreamKind, Terminal};
 use crate::buf::Chunk;
 use crate::driver::OwnedDescriptor;
 use crate::inflight::outside_error;
@@ -16,7 +16,7 @@ use crate::source::{Source, SourceId, find, forget, with};
 /// A connection between two cores: all that a stream knows and its descriptor does not.
 pub(crate) struct Luggage {
     fd: OwnedDescriptor,
-    kind: Kind,
+    kind: StreamKind,
     /// What was received and nobody has read.
     unread: Vec<u8>,
     terminal: Option<Terminal>,
@@ -78,7 +78,8 @@ impl Movable for Stream {
             if let Some(fd) = self.owned.take() {
                 forget(&fd);
             }
-            return;
+            // The buffers there know the stream, which would keep both for as long as there is a pool.
+            return self.inlet.close();
         }
         self.stop_receiving();
         self.let_drain();
