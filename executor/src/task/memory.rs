@@ -18,7 +18,7 @@ const LARGEST: usize = 1024 - BEFORE;
 const CLASSES: usize = (LARGEST + BEFORE) / STEP;
 const ALIGN: usize = 16;
 /// How many bytes of each size a core keeps at the most.
-const KEPT_PER_CLASS: usize = 128 * 1024;
+const KEPT_PER_CLASS: usize = 256 * 1024;
 
 /// What to ask the allocator for to place something of `layout`.
 pub(super) const fn rounded(layout: Layout) -> Layout {
