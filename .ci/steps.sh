@@ -422,7 +422,7 @@ wanted_of_curl() {
 }
 
 interop_curl() {
-  local root=$scratch/root site tag
+  local root=$scratch/site site tag
   mkdir -p "$root/folder/.hidden"
   printf 'a page\n' | tee "$root/index.html" "$root/folder/index.html" "$root/with space.txt" >"$root/folder/.hidden/x"
   : >"$root/empty.css"
@@ -443,7 +443,7 @@ interop_curl() {
   wanted_of_curl "200 7 text/html; charset=utf-8" --http1.0 "$site/"
   wanted_of_curl "404 14 text/plain" "$site/nothing"
   local path
-  for path in /link.txt /folder/.hidden/x /../root/index.html /%2e%2e/%2e%2e/etc/passwd /folder/..%2f..%2fx /fifo; do
+  for path in /link.txt /folder/.hidden/x /../site/index.html /%2e%2e/%2e%2e/etc/passwd /folder/..%2f..%2fx /fifo; do
     wanted_of_curl "403 14 text/plain" "$site$path"
   done
   wanted_of_curl "400 16 text/plain" "$site/%00"

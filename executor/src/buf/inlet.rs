@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use super::Own;
-use super::{Chunk, IoBufMut, IoVectoredBufMut};
+use super::{Chunk, IoBufMut, IoVectoredBufMut, Own};
 
 /// Larger memory of an adopted read is not kept for the next one.
 const SPARE_MAX: usize = 4096;

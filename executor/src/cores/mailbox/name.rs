@@ -120,3 +120,23 @@ mod leaked {
 
     pub(in crate::cores::mailbox) fn give_back(_: Name) {}
 }
+
+#[cfg(all(test, not(krug_loom)))]
+mod tests {
+    use std::collections::HashSet;
+    use std::ptr;
+
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_a_mailbox_of_its_own_which_stays_where_it_is() {
+        let names: Vec<Name> = (0..100).map(|_| take()).collect();
+        let places = || names.iter().map(|name| ptr::from_ref(name.mailbox()));
+        let before: Vec<_> = places().collect();
+        assert_eq!(before.iter().collect::<HashSet<_>>().len(), names.len());
+        // More shelves than these need.
+        let more: Vec<Name> = (0..200).map(|_| take()).collect();
+        assert!(places().eq(before.iter().copied()));
+        names.into_iter().chain(more).for_each(give_back);
+    }
+}
