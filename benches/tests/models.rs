@@ -429,7 +429,8 @@ fn the_processes_of_a_server_that_is_killed_end_with_it() {
             Reply::read(user, 1000);
         }
         let leader = server.process.id();
-        assert!(group(leader).len() > 3, "{name}");
+        // One that is there already may have answered all, before the others have begun.
+        until(|| group(leader).len() > 3, name);
         server.process.kill().unwrap();
         server.process.wait().unwrap();
         until(|| group(leader).is_empty(), name);
