@@ -10,15 +10,16 @@ use krug::runtime::Driver;
 use krug::task::{JoinHandle, yield_now};
 use krug::{CoreHandle, Runtime, spawn, spawn_on};
 
+use super::course::tell_ratios;
+use super::threads::{self, Passing};
 use crate::floor::system;
-use crate::harness::limit;
 use crate::harness::machine::Machine;
-use crate::harness::progress::Progress;
+use crate::harness::pairs::{Who, interleave};
 use crate::harness::report::{self, Line};
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 
-const CAPACITY: usize = 1024;
+pub(super) const CAPACITY: usize = 1024;
 const BATCH: usize = 256;
 
 /// Nanoseconds that `messages` take on cores of this runtime.
@@ -33,50 +34,71 @@ enum Idle {
 }
 
 /// What is measured, on which kind of cores, with one message in how many `--operations`, and what it should come to.
-const COURSES: [(&str, Course, Idle, u64, &str); 6] = [
-    (
-        "one way, in batches",
-        one_way_in_batches,
-        Idle::LooksOn,
-        1,
-        "20 M/s or more",
-    ),
-    (
-        "one way, one by one",
-        one_way_one_by_one,
-        Idle::LooksOn,
-        1,
-        "20 M/s or more",
-    ),
-    (
-        "two producers",
-        two_producers,
-        Idle::LooksOn,
-        1,
-        "5 M/s or more",
-    ),
-    (
-        "there and back, awake",
-        there_and_back_idle,
-        Idle::LooksOn,
-        10,
-        "1 µs or less",
-    ),
-    (
-        "there and back, at work",
-        there_and_back_at_work,
-        Idle::LooksOn,
-        10,
-        "a turn of each",
-    ),
-    (
-        "there and back, parked",
-        there_and_back_idle,
-        Idle::Sleeps,
-        100,
-        "33 µs or less",
-    ),
+struct Measured {
+    what: &'static str,
+    course: Course,
+    idle: Idle,
+    one_in: u64,
+    wanted: &'static str,
+    /// What does the same, or the least that can be done.
+    beside: &'static [(&'static str, Passing)],
+}
+
+const BARE: &str = "bare threads";
+
+const MEASURED: [Measured; 6] = [
+    Measured {
+        what: "one way, in batches",
+        course: one_way_in_batches,
+        idle: Idle::LooksOn,
+        one_in: 1,
+        wanted: "20 M/s or more",
+        beside: &[],
+    },
+    Measured {
+        what: "one way, one by one",
+        course: one_way_one_by_one,
+        idle: Idle::LooksOn,
+        one_in: 1,
+        wanted: "20 M/s or more",
+        beside: &[("std::sync::mpsc", threads::one_way)],
+    },
+    Measured {
+        what: "two producers",
+        course: two_producers,
+        idle: Idle::LooksOn,
+        one_in: 1,
+        wanted: "5 M/s or more",
+        beside: &[],
+    },
+    Measured {
+        what: "there and back, awake",
+        course: there_and_back_idle,
+        idle: Idle::LooksOn,
+        one_in: 10,
+        wanted: "1 µs or less",
+        beside: &[(BARE, threads::looking_on)],
+    },
+    Measured {
+        what: "there and back, at work",
+        course: there_and_back_at_work,
+        idle: Idle::LooksOn,
+        one_in: 10,
+        wanted: "a turn of each",
+        beside: &[],
+    },
+    Measured {
+        what: "there and back, parked",
+        course: there_and_back_idle,
+        idle: Idle::Sleeps,
+        one_in: 100,
+        wanted: "33 µs or less",
+        beside: &[(BARE, threads::sleeping), ("tokio", threads::tokio)],
+    },
 ];
+
+/// Wake-ups take as long as the machine likes.
+const RESOLUTION: f64 = 0.05;
 
 pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     println!(
@@ -87,38 +109,59 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     if processors < 3 {
         println!("{processors} processors: the second producer shares one with the receiver");
     }
-    for (what, course, idle, one_in, bar) in COURSES {
-        let messages = (options.operations / one_in).max(1);
-        let mut times = Vec::new();
-        let progress = Progress::begin(what, options.pairs + 1);
-        for round in 0..=options.pairs {
-            let runtime = runtime(options, processors, idle)?;
-            let nanoseconds = course(&runtime, messages) / messages as f64;
-            progress.step();
-            // The first one warms up.
-            if round > 0 {
-                times.push(nanoseconds);
-                if limit::is_over() {
-                    break;
-                }
+    for measured in &MEASURED {
+        compare(options, machine, processors, measured)?;
+    }
+    Ok(())
+}
+
+fn compare(
+    options: &Options,
+    machine: &Machine,
+    processors: usize,
+    measured: &Measured,
+) -> io::Result<()> {
+    let messages = (options.operations / measured.one_in).max(1);
+    let run_once = |passing: Option<Passing>| {
+        let nanoseconds = match passing {
+            Some(passing) => passing(messages)?,
+            None => {
+                let runtime = runtime(options, processors, measured.idle)?;
+                (measured.course)(&runtime, messages)
             }
-        }
-        drop(progress);
-        let time = Summary::of(&times);
-        println!(
-            "{what:<24} {:>9.1} ns each (best {:.1}, worst {:.1}), {:>7.2} M/s (best {:.2}); wanted: {bar}",
-            time.median,
-            time.minimum,
-            time.maximum,
-            1e3 / time.median,
-            1e3 / time.minimum,
-        );
+        };
+        io::Result::Ok(nanoseconds / messages as f64)
+    };
+    // The first one warms up.
+    run_once(None)?;
+    let runs = interleave(options.pairs, measured.beside.len(), |who| match who {
+        Who::Subject => run_once(None),
+        Who::Baseline(index) => run_once(Some(measured.beside[index].1)),
+    })?;
+    let names: Vec<&str> = measured.beside.iter().map(|(name, _)| *name).collect();
+    println!("\n{}; wanted: {}", measured.what, measured.wanted);
+    for (name, times) in runs.rows("krug", &names) {
+        tell(name, &Summary::of(times));
         let mut line = Line::of(machine, "cores", "runs");
-        line.text("what", what).text("driver", &options.driver);
+        line.text("what", measured.what).text("peer", name);
+        line.text("driver", &options.driver);
         line.numbers("nanoseconds", times.iter().copied());
         report::keep(options.json.as_deref(), &line)?;
     }
-    Ok(())
+    let compared = ("cores", measured.what, RESOLUTION);
+    let field = ("krug", &*names);
+    tell_ratios(options, machine, compared, field, &runs, |time| 1.0 / time)
+}
+
+fn tell(name: &str, time: &Summary) {
+    println!(
+        "{name:<16} {:>9.1} ns each (best {:.1}, worst {:.1}), {:>7.2} M/s (best {:.2})",
+        time.median,
+        time.minimum,
+        time.maximum,
+        1e3 / time.median,
+        1e3 / time.minimum,
+    );
 }
 
 fn runtime(options: &Options, processors: usize, idle: Idle) -> io::Result<Runtime> {

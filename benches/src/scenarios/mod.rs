@@ -25,6 +25,7 @@ mod scratch;
 mod served;
 mod sim;
 mod tasks;
+mod threads;
 mod timeouts;
 mod timers;
 mod trips;
@@ -59,7 +60,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "cores",
-        about: "messages between cores: one way, with two producers, there and back",
+        about: "messages between cores: one way, with two producers, there and back; beside bare threads",
         run: cores::run,
     },
     Scenario {
