@@ -8,7 +8,7 @@ use super::compared::{Chosen, Compared, Plot, able, choose};
 use super::scratch::Scratch;
 use crate::file_models;
 use crate::file_models::content::{self, BLOCK, Check};
-use crate::file_models::read::{Access, Job, MODELS, Model};
+use crate::file_models::read::{Access, Job, MODELS, Model, SPIN};
 use crate::harness::machine::Machine;
 use crate::harness::meter::{Measured, Pace};
 use crate::harness::serving::on_first_core;
@@ -69,10 +69,23 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             if access == Access::Cached {
                 content::warm(&path)?;
             }
-            compare(options, machine, &able, &job(options, &path, access, depth))?;
+            let looking_on_pays = access == Access::Direct && depth == 1;
+            let Some(chosen) = chosen_of(&able, looking_on_pays) else {
+                continue;
+            };
+            let job = job(options, &path, access, depth);
+            compare(options, machine, &chosen, &job)?;
         }
     }
     Ok(())
+}
+
+/// Those that are compared: models that look on only where that can pay. Nothing if the subject does not take part, or nobody is left.
+fn chosen_of((subject, baselines): &Chosen, looking_on_pays: bool) -> Option<Chosen> {
+    let takes_part = |name: &&&'static str| looking_on_pays || !name.ends_with(SPIN);
+    let baselines: Vec<_> = baselines.iter().filter(takes_part).copied().collect();
+    let is_there = takes_part(&subject) && !baselines.is_empty();
+    is_there.then_some((*subject, baselines))
 }
 
 pub(super) fn job(options: &Options, path: &Path, access: Access, depth: usize) -> Job {

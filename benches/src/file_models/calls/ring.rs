@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::mem;
 use std::ops::Range;
+use std::time::Duration;
 
 use io_uring::{opcode, squeue, types};
 
@@ -14,8 +15,8 @@ use crate::floor::ring::{Completed, Ring};
 /// The number by which the ring knows the one file.
 const FILE: types::Fixed = types::Fixed(0);
 
-/// Reads in flight; the floor of what reading files can cost.
-pub(in crate::file_models) struct RingReads {
+/// Reads in flight; the floor of what reading files can cost. It looks on for up to so many microseconds before it sleeps.
+pub(in crate::file_models) struct RingReads<const LOOKS_ON: u64> {
     ring: Ring,
     blocks: Box<[Block]>,
     is_in_flight: Vec<bool>,
@@ -26,10 +27,13 @@ fn outcome(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
-impl RingReads {
+impl<const LOOKS_ON: u64> RingReads<LOOKS_ON> {
     /// Takes what is over, as the kernel tells it.
     fn turn(&mut self) -> io::Result<()> {
-        self.ring.turn(1, &mut self.completed)?;
+        match Duration::from_micros(LOOKS_ON) {
+            Duration::ZERO => self.ring.turn(1, &mut self.completed)?,
+            longest => self.ring.turn_looking_on(longest, &mut self.completed)?,
+        }
         for (user_data, _) in &self.completed {
             self.is_in_flight[slot_of(*user_data)] = false;
         }
@@ -41,8 +45,8 @@ fn slot_of(user_data: u64) -> usize {
     usize::try_from(user_data).expect("made from a usize")
 }
 
-impl Requests for RingReads {
-    fn new(files: Vec<File>) -> io::Result<RingReads> {
+impl<const LOOKS_ON: u64> Requests for RingReads<LOOKS_ON> {
+    fn new(files: Vec<File>) -> io::Result<RingReads<LOOKS_ON>> {
         let depth = files.len();
         let ring = Ring::new(depth)?;
         ring.register_file(&files[0])?;
@@ -90,7 +94,7 @@ impl Requests for RingReads {
     }
 }
 
-impl Drop for RingReads {
+impl<const LOOKS_ON: u64> Drop for RingReads<LOOKS_ON> {
     fn drop(&mut self) {
         while self.is_in_flight.contains(&true) {
             self.completed.clear();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ::krug::buf::{self, Buffer, IoBuf};
 use ::krug::fs::{DirectFile, File};
@@ -48,10 +49,20 @@ impl Opened {
 }
 
 pub(super) fn read(driver: Driver, job: &Job) -> io::Result<Measured> {
-    let runtime = Builder::new().driver(driver).build()?;
+    read_with(Builder::new().driver(driver), job)
+}
+
+/// On the ring, by a core that looks on for up to so long before it sleeps, if that catches something.
+pub(super) fn read_looking_on(longest: Duration, job: &Job) -> io::Result<Measured> {
+    let builder = Builder::new().driver(Driver::Uring);
+    read_with(builder.pin(true).spin(longest), job)
+}
+
+fn read_with(builder: Builder, job: &Job) -> io::Result<Measured> {
+    let runtime = builder.build()?;
     let measured = runtime.block_on(read_all(job.clone()))?;
     let metrics = runtime.metrics();
-    let calls = (driver == Driver::Uring).then_some(metrics.enters + metrics.attempts);
+    let calls = (runtime.driver() == Driver::Uring).then_some(metrics.enters + metrics.attempts);
     Ok(Measured { calls, ..measured })
 }
 

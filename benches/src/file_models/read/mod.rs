@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::krug::runtime::Driver;
 
@@ -83,6 +83,10 @@ pub(crate) struct Model {
     pub(crate) read: fn(&Job) -> io::Result<Measured>,
 }
 
+/// For so many microseconds a model looks on whose name ends with [`SPIN`]: longer than a disk takes.
+const LOOKS_ON: u64 = 200;
+pub(crate) const SPIN: &str = "-spin";
+
 pub(crate) const MODELS: &[Model] = &[
     Model {
         name: "krug-uring",
@@ -94,7 +98,7 @@ pub(crate) const MODELS: &[Model] = &[
     },
     Model {
         name: "floor",
-        read: |job| drive::read::<RingReads>(job),
+        read: |job| drive::read::<RingReads<0>>(job),
     },
     Model {
         name: "blocking",
@@ -115,6 +119,14 @@ pub(crate) const MODELS: &[Model] = &[
     Model {
         name: "tokio",
         read: tokio::read,
+    },
+    Model {
+        name: "krug-uring-spin",
+        read: |job| krug::read_looking_on(Duration::from_micros(LOOKS_ON), job),
+    },
+    Model {
+        name: "floor-spin",
+        read: |job| drive::read::<RingReads<LOOKS_ON>>(job),
     },
 ];
 
