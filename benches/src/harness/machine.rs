@@ -3,6 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use krug::doctor::Rung;
+
+use crate::floor::ring::Ring;
+
 /// What must be known to compare a number with another one.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -18,6 +22,10 @@ pub struct Machine {
     pub build: String,
     /// Of the packages that are compared.
     pub versions: String,
+    /// What rings the kernel makes, for krug and for a bare loop.
+    pub ring: String,
+    /// The arguments with which the program was called, but for where results go.
+    pub command: String,
     /// One-minute load before the first run, which should be near zero.
     pub load: String,
 }
@@ -41,11 +49,13 @@ impl Machine {
             commit: commit(),
             build: build(built),
             versions: versions.join(", "),
+            ring: ring(),
+            command: command(std::env::args().skip(1)),
             load: first_word("/proc/loadavg"),
         }
     }
 
-    /// Two lines for people.
+    /// Three lines for people.
     pub fn describe(&self) -> String {
         let Machine {
             processor,
@@ -54,10 +64,12 @@ impl Machine {
             commit,
             build,
             versions,
+            ring,
+            command,
             load,
         } = self;
         format!(
-            "{processor}, {cores} cores, Linux {kernel}, load before {load}\ncommit {commit}, {build}; {versions}"
+            "{processor}, {cores} cores, Linux {kernel}, load before {load}\ncommit {commit}, {build}; {versions}\nring: {ring}; called with `{command}`"
         )
     }
 }
@@ -101,6 +113,26 @@ fn commit() -> String {
     }
 }
 
+/// What can be had here: how modern a ring krug makes, and the flags of a bare one.
+fn ring() -> String {
+    let rung = krug::doctor().rung().map(Rung::name);
+    match Ring::new(8) {
+        Ok(bare) => format!("krug {}, bare {}", rung.unwrap_or("none"), bare.flags),
+        Err(error) => format!("none: {error}"),
+    }
+}
+
+fn command(mut arguments: impl Iterator<Item = String>) -> String {
+    let mut words = Vec::new();
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--json" | "--dir" => drop(arguments.next()),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
+}
+
 fn build(built: &str) -> String {
     let asserts = if cfg!(debug_assertions) {
         "WITH DEBUG ASSERTIONS, "
@@ -139,6 +171,13 @@ mod tests {
             machine.build
         );
         assert_eq!(machine.versions, "io-uring 0.7.15, io unknown");
+    }
+
+    #[test]
+    fn a_run_can_be_repeated_by_what_is_kept_of_its_command() {
+        let line = "echo --json /somewhere/x.jsonl --pairs 9 --dir /elsewhere --quick";
+        let words = line.split(' ').map(str::to_owned);
+        assert_eq!(command(words), "echo --pairs 9 --quick");
     }
 
     #[test]

@@ -93,6 +93,8 @@ impl Line {
         line.text("commit", &machine.commit)
             .text("build", &machine.build)
             .text("versions", &machine.versions)
+            .text("ring", &machine.ring)
+            .text("command", &machine.command)
             .text("load", &machine.load);
         line
     }

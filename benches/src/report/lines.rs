@@ -20,6 +20,8 @@ pub(super) struct Circumstances {
     pub(super) commit: String,
     pub(super) build: String,
     pub(super) versions: String,
+    /// What rings could be made. Nothing in older lines.
+    pub(super) ring: Option<String>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -28,6 +30,8 @@ pub(super) struct Line {
     pub(super) circumstances: Circumstances,
     /// Of the machine, before the first run.
     pub(super) load: Option<String>,
+    /// What the program was called with.
+    pub(super) command: Option<String>,
     pub(super) content: Content,
 }
 
@@ -113,7 +117,9 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
         commit: fields.text("commit")?,
         build: fields.text("build")?,
         versions: fields.text("versions")?,
+        ring: fields.text_if_any("ring")?,
     };
+    let command = fields.text_if_any("command")?;
     let load = fields.text_if_any("load")?;
     let content = match kind.as_str() {
         // `ratios` is what lines of a comparison were called before.
@@ -125,6 +131,7 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
         scenario,
         circumstances,
         load,
+        command,
         content,
     })
 }

@@ -43,15 +43,15 @@ fn circumstances(results: &Results) -> String {
     ];
     let columns: Vec<_> = head.iter().map(|name| (*name, false)).collect();
     let mut table = Table::new(&columns[usize::from(!has_marks)..]);
-    for (index, (known, loads)) in results.circumstances.iter().enumerate() {
+    for (index, (known, calls)) in results.circumstances.iter().enumerate() {
         let cores = match known.cores.as_str() {
             "" => String::new(),
             cores => format!(", {cores} cores"),
         };
-        let load = if loads.0.is_empty() {
+        let load = if calls.loads.is_empty() {
             "unknown".to_owned()
         } else {
-            let loads = Summary::of(&loads.0);
+            let loads = Summary::of(&calls.loads);
             range(loads.minimum, loads.maximum, |load| format!("{load:.2}"))
         };
         let mut cells = vec![
@@ -67,7 +67,27 @@ fn circumstances(results: &Results) -> String {
         }
         table.row(cells);
     }
-    table.text()
+    table.text() + &calls(results, has_marks)
+}
+
+/// What rings there were, and what the program was called with, as far as that is known.
+fn calls(results: &Results, has_marks: bool) -> String {
+    let mut text = String::new();
+    for (index, (known, calls)) in results.circumstances.iter().enumerate() {
+        let mark = match has_marks {
+            true => format!("{}: ", letter(index)),
+            false => String::new(),
+        };
+        if let Some(ring) = &known.ring {
+            text += &format!("\n{mark}rings: {}.\n", escaped(ring));
+        }
+        if !calls.commands.is_empty() {
+            let commands = calls.commands.iter().map(|command| format!("`{command}`"));
+            let commands = commands.collect::<Vec<_>>().join(", ");
+            text += &format!("\n{mark}called with {commands}.\n");
+        }
+    }
+    text
 }
 
 fn range(from: f64, to: f64, write: impl Fn(f64) -> String) -> String {

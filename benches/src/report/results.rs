@@ -7,13 +7,28 @@ use super::sections::{Group, Mark, Row, Section, compared, divided};
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) lines: usize,
-    pub(super) circumstances: Vec<(Circumstances, Loads)>,
+    pub(super) circumstances: Vec<(Circumstances, Calls)>,
     pub(super) scenarios: Vec<Scenario>,
 }
 
-/// Of the machine before the first runs, as often as they were said.
+/// How the program was called under the same circumstances.
 #[derive(Debug, Default)]
-pub(super) struct Loads(pub(super) Vec<f64>);
+pub(super) struct Calls {
+    /// Of the machine before the first runs, as often as they were said.
+    pub(super) loads: Vec<f64>,
+    /// Each once.
+    pub(super) commands: Vec<String>,
+}
+
+impl Calls {
+    fn add(&mut self, line: &Line) {
+        let load = line.load.as_ref().and_then(|load| load.parse().ok());
+        self.loads.extend::<Option<f64>>(load);
+        let known = |command: &&String| !self.commands.contains(command);
+        let command = line.command.as_ref().filter(known).cloned();
+        self.commands.extend(command);
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Scenario {
@@ -37,20 +52,19 @@ fn is_reason(name: &str) -> bool {
 
 impl Results {
     pub(super) fn of(lines: &[Line]) -> Results {
-        let mut circumstances: Vec<(Circumstances, Loads)> = Vec::new();
+        let mut circumstances: Vec<(Circumstances, Calls)> = Vec::new();
         for line in lines {
             let known = circumstances
                 .iter()
                 .position(|(known, _)| *known == line.circumstances);
             let index = known.unwrap_or_else(|| {
-                circumstances.push((line.circumstances.clone(), Loads::default()));
+                circumstances.push((line.circumstances.clone(), Calls::default()));
                 circumstances.len() - 1
             });
-            let load: Option<f64> = line.load.as_ref().and_then(|load| load.parse().ok());
-            circumstances[index].1.0.extend(load);
+            circumstances[index].1.add(line);
         }
         let mark = |line: &Line| {
-            let is_it = |(known, _): &(Circumstances, Loads)| *known == line.circumstances;
+            let is_it = |(known, _): &(Circumstances, Calls)| *known == line.circumstances;
             let index = circumstances.iter().position(is_it);
             index.filter(|_| circumstances.len() > 1)
         };
@@ -226,6 +240,7 @@ mod tests {
             commit: commit.to_owned(),
             build: "optimised".to_owned(),
             versions: "krug 0.1.0".to_owned(),
+            ring: None,
         }
     }
 
@@ -234,6 +249,7 @@ mod tests {
             scenario: "models".to_owned(),
             circumstances: circumstances(commit),
             load: Some("0.10".to_owned()),
+            command: Some("models".to_owned()),
             content,
         }
     }
@@ -317,7 +333,9 @@ mod tests {
             .collect();
         assert_eq!(names, ["krug (A)", "krug (B)", "tokio"]);
         assert_eq!(results.circumstances.len(), 2);
-        assert_eq!(results.circumstances[1].1.0, [0.1, 0.1]);
+        let calls = &results.circumstances[1].1;
+        assert_eq!(calls.loads, [0.1, 0.1]);
+        assert_eq!(calls.commands, ["models"]);
     }
 
     #[test]
