@@ -28,18 +28,42 @@ pub(crate) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
     redis::confirm(options, machine)
 }
 
-/// Whether the program can be run. If it is not there a line says how it would come there.
-pub(super) fn is_there(program: &str, package: &str) -> io::Result<bool> {
+/// Says that something is not confirmed, and why, to people and in what is kept.
+pub(super) fn skip(
+    options: &Options,
+    machine: &Machine,
+    what: &str,
+    reason: &str,
+) -> io::Result<()> {
+    println!("\nconfirm: skipped: {what}: {reason}");
+    let mut line = Line::of(machine, "confirm", "runs");
+    line.text("what", what).text("skipped", reason);
+    report::keep(options.json.as_deref(), &line)
+}
+
+/// Whether the program can be run. If not, it is said how it would come there.
+pub(super) fn is_there(
+    options: &Options,
+    machine: &Machine,
+    program: &str,
+    package: &str,
+) -> io::Result<bool> {
+    let is_found = can_be_run(program)?;
+    if !is_found {
+        let reason = format!(
+            "there is no {program} here; `apt-get install {package}`, or what is like it, brings it"
+        );
+        skip(options, machine, program, &reason)?;
+    }
+    Ok(is_found)
+}
+
+fn can_be_run(program: &str) -> io::Result<bool> {
     let mut asked = Command::new(program);
     asked.arg("--version").stdin(Stdio::null());
     match asked.stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!(
-                "\nconfirm: skipped: there is no {program} here; `apt-get install {package}`, or what is like it, brings it"
-            );
-            Ok(false)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io::Error::new(error.kind(), format!("{program}: {error}"))),
     }
 }
@@ -147,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_no_error() {
-        assert!(is_there("sh", "sh").unwrap());
-        assert!(!is_there("no-such-program-of-krug", "none").unwrap());
+        assert!(can_be_run("sh").unwrap());
+        assert!(!can_be_run("no-such-program-of-krug").unwrap());
     }
 }

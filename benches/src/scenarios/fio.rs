@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::confirm::{Confirmation, is_there, output_of};
+use super::confirm::{Confirmation, is_there, output_of, skip};
 use super::files::{job, no_direct, read, word};
 use super::scratch::Scratch;
 use crate::file_models::content;
@@ -28,7 +28,7 @@ const ENGINES: [(&str, &str, &[usize]); 3] = [
 const SHORTEST: Duration = Duration::from_millis(200);
 
 pub(super) fn confirm(options: &Options, machine: &Machine) -> io::Result<()> {
-    if !is_there(PROGRAM, PROGRAM)? {
+    if !is_there(options, machine, PROGRAM, PROGRAM)? {
         return Ok(());
     }
     let scratch = Scratch::new(options, "confirm")?;
@@ -38,7 +38,7 @@ pub(super) fn confirm(options: &Options, machine: &Machine) -> io::Result<()> {
         if access == Access::Direct
             && let Some(reason) = no_direct(options, &path)?
         {
-            println!("\nconfirm, direct reads: skipped: {reason}");
+            skip(options, machine, "direct reads", &reason)?;
             continue;
         }
         for (engine, model, depths) in ENGINES {

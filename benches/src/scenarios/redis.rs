@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::confirm::{Confirmation, is_there, output_of};
+use super::confirm::{Confirmation, is_there, output_of, skip};
 use crate::floor::system;
 use crate::harness::machine::Machine;
 use crate::harness::serving::on_first_core;
@@ -20,14 +20,14 @@ const REQUESTS_QUICK: usize = 5000;
 const COMMANDS: [&str; 2] = ["GET", "SET"];
 
 pub(super) fn confirm(options: &Options, machine: &Machine) -> io::Result<()> {
-    if !is_there(PROGRAM, "redis-tools")? {
+    if !is_there(options, machine, PROGRAM, "redis-tools")? {
         return Ok(());
     }
     let Some(store) = store_beside(&std::env::current_exe()?) else {
-        println!(
-            "\nconfirm: skipped: {PROGRAM}, as no store is built beside this program; `cargo build --profile bench -p krug --example {STORE}` builds it"
+        let reason = format!(
+            "no store is built beside this program; `cargo build --profile bench -p krug --example {STORE}` builds it"
         );
-        return Ok(());
+        return skip(options, machine, PROGRAM, &reason);
     };
     let requests = if options.quick {
         REQUESTS_QUICK
@@ -38,8 +38,8 @@ pub(super) fn confirm(options: &Options, machine: &Machine) -> io::Result<()> {
     let (uring, epoll) = match (uring, epoll) {
         (Ok(uring), Ok(epoll)) => (uring, epoll),
         (Err(error), _) | (_, Err(error)) => {
-            println!("\nconfirm: skipped: {PROGRAM}, as the store does not start: {error}");
-            return Ok(());
+            let reason = format!("the store does not start: {error}");
+            return skip(options, machine, PROGRAM, &reason);
         }
     };
     for command in COMMANDS {

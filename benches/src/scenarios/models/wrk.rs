@@ -30,7 +30,7 @@ const SERVERS: [(&str, &str, &str); 3] = [
 const CONNECTIONS: [usize; 2] = [50, 1000];
 
 pub(in crate::scenarios) fn confirm(options: &Options, machine: &Machine) -> io::Result<()> {
-    if !is_there(PROGRAM, PROGRAM)? {
+    if !is_there(options, machine, PROGRAM, PROGRAM)? {
         return Ok(());
     }
     let content = content();
