@@ -539,7 +539,10 @@ fn the_scenario_tells_of_every_model() {
             "{name}: four pictures of three points"
         );
     }
-    for line in kept.lines() {
+    let compared = |line: &&str| line.contains("\"what\":\"100 users, in pairs\"");
+    // Both with their rates, and how they stand to each other.
+    assert_eq!(kept.lines().filter(compared).count(), 3, "{kept}");
+    for line in kept.lines().filter(|line| !compared(line)) {
         assert!(
             line.contains("\"y\":") != line.contains("\"cannot\":"),
             "{line}"

@@ -1,6 +1,7 @@
 //! The classic ways to write a server, against the number of users: requests per second, and how long one takes.
 
 mod load;
+mod paired;
 mod processor;
 mod reply;
 mod serving;
@@ -82,7 +83,8 @@ pub(super) fn run(options: &Options, machine: &Machine) -> io::Result<()> {
             keep(options, machine, model, users, &point)?;
         }
     }
-    Ok(())
+    drop(progress);
+    paired::compare(options, machine, &models, users_max, (&folder, &content))
 }
 
 /// Of the file that is served.
