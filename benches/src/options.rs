@@ -30,7 +30,7 @@ const OPTIONS: &str = "\
 options
   --pairs N           pairs of runs, default 7; cores, sim: rounds
   --driver NAME       what `krug` runs on: uring (default), epoll
-  --peer NAME         compare with: floor, floor-spin, tokio (default these), krug-uring, krug-epoll,
+  --peer NAME         compare with: floor, floor-spin, floor-epoll, krug-epoll, tokio (default these), krug-uring,
                       krug-uring-nospin; may be repeated (the same name as the subject's shows
                       the noise); models: names of models, default all
   --subject NAME      compare what: krug (default) or one of the above

@@ -1,4 +1,4 @@
-//! What there is to reach: loops written by hand on the bare `io-uring` crate, without tasks,
+//! What there is to reach: loops written by hand on the bare `io-uring` crate, and one around `epoll`, without tasks,
 //! wakers, cancellation or timers. Also the load generator, which is such a loop too, and the few
 //! system calls that a measurement needs. Unsafe code of this package stands here, and in the calls of the
 //! models of files, pipes and servers.
@@ -13,6 +13,7 @@ pub(crate) mod idle;
 pub(crate) mod limits;
 pub(crate) mod load;
 pub(crate) mod nops;
+pub(crate) mod readiness;
 pub(crate) mod ring;
 pub(crate) mod round_trips;
 pub(crate) mod rounds;

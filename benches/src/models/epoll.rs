@@ -35,7 +35,7 @@ pub(super) fn serve(site: Site) -> io::Result<()> {
             if !connection.advance(&site.files) {
                 connections[token as usize] = None;
             } else if connection.interest != before {
-                epoll.change(connection.descriptor(), connection.interest, token)?;
+                epoll.change(connection, connection.interest, token)?;
             }
         }
     }

@@ -58,6 +58,9 @@ pub(crate) struct Peer {
 /// Those whose names begin so are ours: one for each driver.
 pub(crate) const OURS: &str = "krug-";
 
+/// krug as readiness has it.
+pub(crate) const OTHER_DRIVER: &str = "krug-epoll";
+
 impl Peer {
     pub(crate) fn is_ours(&self) -> bool {
         self.name.starts_with(OURS)
@@ -88,6 +91,11 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer {
         name: "floor-spin",
         echo: |job| floor::server::serve_looking_on(job, SPIN),
+        nops: None,
+    },
+    Peer {
+        name: "floor-epoll",
+        echo: floor::readiness::serve,
         nops: None,
     },
     Peer {

@@ -339,7 +339,7 @@ mod tests {
 
     use super::*;
     use crate::options::{Parsed, parse};
-    use crate::peers::named;
+    use crate::peers::{PEERS, named};
 
     fn served_by(name: &str, line: &str) -> Run {
         let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
@@ -405,9 +405,9 @@ mod tests {
 
     #[test]
     fn messages_sent_at_once_come_back_in_order_also_when_they_are_large() {
-        for name in ["floor", "floor-spin", "tokio", "krug-uring", "krug-epoll"] {
+        for peer in PEERS {
             served_by(
-                name,
+                peer.name,
                 "echo --quick --connections 3 --bytes 20000 --in-flight 16",
             );
         }

@@ -235,7 +235,6 @@ mod tests {
 
     use super::*;
     use crate::options::{Parsed, parse};
-    use crate::peers::named;
 
     #[test]
     fn every_server_answers_in_both_loops() {
@@ -243,9 +242,10 @@ mod tests {
         let Ok(Parsed::Run(options)) = parse(line.split_whitespace().map(str::to_owned)) else {
             panic!("{line}")
         };
-        for name in ["krug-uring", "krug-epoll", "tokio", "floor", "floor-spin"] {
+        for peer in PEERS {
+            let name = peer.name;
             for arrival in [Arrival::Closed, Arrival::Open(500)] {
-                let run = run_once(named(name).unwrap(), &options, arrival).unwrap();
+                let run = run_once(peer, &options, arrival).unwrap();
                 assert!(!run.times.is_empty(), "{name}: nothing came back");
                 assert!(run.at(0.5) > 0.0 && run.at(0.5) <= run.at(0.999), "{name}");
             }

@@ -197,6 +197,11 @@ pub(crate) fn run(options: &Options, built: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Who is compared unless somebody is named: what is not ours, and krug without completions.
+fn takes_part(peer: &Peer) -> bool {
+    !peer.is_ours() || peer.name == peers::OTHER_DRIVER
+}
+
 /// The subject and its baselines, of those that `can` take part. A peer may be compared with itself
 /// if it is named: what is seen then is the noise.
 fn contestants(
@@ -212,7 +217,7 @@ fn contestants(
         baselines.extend(
             peers::PEERS
                 .iter()
-                .filter(|peer| !peer.is_ours() && peer.name != subject.name),
+                .filter(|peer| takes_part(peer) && peer.name != subject.name),
         );
     }
     baselines.retain(|peer| can(peer));

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
-use crate::models::connection::Interest;
+pub(crate) use crate::models::connection::Interest;
 
 /// Descriptors for `select`: of numbers below [`Set::LIMIT`] only.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +116,8 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, number, flags(interest), token)
     }
 
-    pub(crate) fn change(&self, number: RawFd, interest: Interest, token: u64) -> io::Result<()> {
+    pub(crate) fn change(&self, of: &impl AsFd, interest: Interest, token: u64) -> io::Result<()> {
+        let number = of.as_fd().as_raw_fd();
         self.control(libc::EPOLL_CTL_MOD, number, flags(interest), token)
     }
 
