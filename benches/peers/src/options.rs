@@ -27,7 +27,7 @@ options
   --connections N     echo: default 50; idle: default 10000, as far as descriptors are allowed
   --bytes N           echo, idle, pipes, unix: size of a message, default 64
   --in-flight N       echo: messages sent at once on each connection, default first 1, then 16
-  --depth N           files: reads at once, default first 1, then 32
+  --depth N           files: reads at once, default first 1, then 32, then 128
   --operations N      tasks, timers, files, pipes, unix: operations of one run; each has its default
   --json FILE         append results to FILE, one object on each line
   --quick             shows that everything runs; measures nothing worth telling
@@ -77,7 +77,7 @@ impl Options {
             connections: None,
             bytes: 64,
             in_flight: vec![1, 16],
-            depths: vec![1, 32],
+            depths: vec![1, 32, 128],
             operations: None,
             json: None,
             quick: false,
@@ -166,6 +166,7 @@ mod tests {
         assert_eq!((options.pairs, options.operations(1000)), (2, 20));
         assert_eq!(parsed("files --operations 90").unwrap().operations(1), 90);
         assert_eq!(parsed("files --depth 8").unwrap().depths, [8]);
+        assert_eq!(parsed("files").unwrap().depths, [1, 32, 128]);
     }
 
     #[test]

@@ -47,6 +47,28 @@ fn the_peers_that_are_named_stand_beside_krug_and_are_kept() {
 }
 
 #[test]
+fn who_looks_on_takes_part_beside_the_same_runtime_that_does_not() {
+    let told = told(&run("echo --quick --in-flight 1 --connections 1 \
+         --peer glommio --peer glommio-spin --peer kimojio --peer kimojio-busy"));
+    for name in ["glommio", "glommio-spin", "kimojio", "kimojio-busy"] {
+        let named = told.contains(&format!("krug-uring / {name}: "));
+        assert!(
+            named || told.contains(&format!("skipped: {name},")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn files_are_read_by_one_by_some_and_by_many_at_once() {
+    let told = told(&run("files --quick --peer tokio --peer kimojio"));
+    for depth in [1, 32, 128] {
+        assert!(told.contains(&format!("cache, {depth} at once")), "{told}");
+    }
+    assert_eq!(told.matches("krug-uring / tokio: ").count(), 3, "{told}");
+}
+
+#[test]
 fn who_offers_nothing_is_named_with_the_reason() {
     let told = told(&run(
         "pipes --quick --peer tokio --peer glommio --peer floor",

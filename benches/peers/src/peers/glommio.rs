@@ -1,5 +1,6 @@
 //! glommio: an executor on the calling thread, which is pinned already, as
-//! <https://docs.rs/glommio/0.9.0/glommio/struct.LocalExecutorBuilder.html> describes it.
+//! <https://docs.rs/glommio/0.9.0/glommio/struct.LocalExecutorBuilder.html> describes it; once as it comes, and once with its
+//! `spin_before_park`.
 
 use std::io;
 use std::rc::Rc;
@@ -10,17 +11,24 @@ use ::glommio::net::{TcpListener, UnixStream};
 use ::glommio::timer::sleep;
 use ::glommio::{LocalExecutor, LocalExecutorBuilder, Placement, executor, spawn_local};
 use krug_benches::harness::{Job, Served};
+use rustix::thread::sched_getcpu;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::{LONGEST_LOOK, Waiting};
 use crate::work::{self, Cannot, Outcome, Reads, Trips, Work, on_runtime};
 
-fn runtime() -> io::Result<LocalExecutor> {
-    let builder = LocalExecutorBuilder::new(Placement::Unbound);
+fn runtime(waiting: Waiting) -> io::Result<LocalExecutor> {
+    let builder = match waiting {
+        Waiting::Asleep => LocalExecutorBuilder::new(Placement::Unbound),
+        // To one that it has not bound to a core itself this setting means nothing, and it does not say so.
+        Waiting::LookingOn => LocalExecutorBuilder::new(Placement::Fixed(sched_getcpu()))
+            .spin_before_park(LONGEST_LOOK),
+    };
     Ok(builder.make()?)
 }
 
-pub(super) fn echo(job: &Job) -> io::Result<Served> {
-    runtime()?.run(async {
+pub(super) fn echo(waiting: Waiting, job: &Job) -> io::Result<Served> {
+    runtime(waiting)?.run(async {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         job.listening(listener.local_addr()?);
         let mut tasks = Vec::with_capacity(job.connections);
@@ -47,8 +55,8 @@ async fn echo_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: usize) 
     }
 }
 
-pub(super) fn run(work: &Work) -> Outcome {
-    runtime()?.run(async {
+pub(super) fn run(waiting: Waiting, work: &Work) -> Outcome {
+    runtime(waiting)?.run(async {
         on_runtime!(
             work,
             spawn: [spawn_local],
@@ -108,4 +116,15 @@ async fn unix(trips: Trips) -> Outcome {
         Ok(message)
     })
     .await
+}
+
+/// So many pauses of this length, one after the other.
+#[cfg(test)]
+pub(super) fn pause(waiting: Waiting, times: u64, time: std::time::Duration) -> io::Result<()> {
+    runtime(waiting)?.run(async {
+        for _ in 0..times {
+            sleep(time).await;
+        }
+        Ok(())
+    })
 }

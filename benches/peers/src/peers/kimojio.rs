@@ -1,6 +1,7 @@
-//! kimojio: a runtime of the calling thread, as <https://docs.rs/kimojio/0.19.0/kimojio/fn.run.html> starts it. Of its
-//! settings, <https://docs.rs/kimojio/0.19.0/kimojio/configuration/struct.Configuration.html>, the one for speed keeps a core
-//! busy while it waits; here it does not, as all the others do not.
+//! kimojio: a runtime of the calling thread, as <https://docs.rs/kimojio/0.19.0/kimojio/fn.run_with_configuration.html> starts
+//! it. Of its settings, <https://docs.rs/kimojio/0.19.0/kimojio/configuration/struct.Configuration.html>, one is for speed: how
+//! it waits, <https://docs.rs/kimojio/0.19.0/kimojio/configuration/enum.BusyPoll.html>; once as it comes, and once with
+//! `BusyPoll::Until`.
 
 use std::fs::File;
 use std::io;
@@ -9,32 +10,41 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
+use ::kimojio::configuration::{BusyPoll, Configuration};
 use ::kimojio::operations::{accept, pread, read, sleep, spawn_task, write, yield_io};
-use ::kimojio::{Errno, async_channel};
+use ::kimojio::{Errno, async_channel, run_with_configuration};
 use krug_benches::harness::{Job, Served};
 
+use super::{LONGEST_LOOK, Waiting};
 use crate::work::{self, Cannot, Outcome, Reads, Trips, Work, on_runtime};
 
 /// It numbers its tasks with 16 bits.
 const TASKS_MAX: u64 = u16::MAX as u64;
 
 /// Until the future is done, which is not the end of other tasks.
-fn block_on<T, E>(future: impl Future<Output = Result<T, E>> + 'static) -> Result<T, E>
+fn block_on<T, E>(
+    waiting: Waiting,
+    future: impl Future<Output = Result<T, E>> + 'static,
+) -> Result<T, E>
 where
     E: From<io::Error>,
 {
-    match ::kimojio::run(0, future) {
+    let settings = Configuration::new().set_busy_poll(match waiting {
+        Waiting::Asleep => BusyPoll::Never,
+        Waiting::LookingOn => BusyPoll::Until(LONGEST_LOOK),
+    });
+    match run_with_configuration(0, future, settings) {
         Some(Ok(outcome)) => outcome,
         Some(Err(_)) => Err(io::Error::other("it panicked").into()),
         None => Err(io::Error::other("it was shut down").into()),
     }
 }
 
-pub(super) fn echo(job: &Job) -> io::Result<Served> {
+pub(super) fn echo(waiting: Waiting, job: &Job) -> io::Result<Served> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     job.listening(listener.local_addr()?);
     let (connections, bytes) = (job.connections, job.bytes);
-    block_on(async move {
+    block_on(waiting, async move {
         let mut tasks = Vec::with_capacity(connections);
         for _ in 0..connections {
             let stream = Rc::new(accept(&listener).await.map_err(error)?);
@@ -82,7 +92,7 @@ fn error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.raw_os_error())
 }
 
-pub(super) fn run(work: &Work) -> Outcome {
+pub(super) fn run(waiting: Waiting, work: &Work) -> Outcome {
     if let Work::Sleep(count) = work
         && *count > TASKS_MAX
     {
@@ -91,7 +101,7 @@ pub(super) fn run(work: &Work) -> Outcome {
         ));
     }
     let work = work.clone();
-    block_on(async move {
+    block_on(waiting, async move {
         on_runtime!(
             &work,
             spawn: [spawn_task],
@@ -162,4 +172,15 @@ async fn unix(trips: Trips) -> Outcome {
         Ok(message)
     })
     .await
+}
+
+/// So many pauses of this length, one after the other.
+#[cfg(test)]
+pub(super) fn pause(waiting: Waiting, times: u64, time: std::time::Duration) -> io::Result<()> {
+    block_on(waiting, async move {
+        for _ in 0..times {
+            sleep(time).await.map_err(error)?;
+        }
+        Ok(())
+    })
 }

@@ -11,10 +11,23 @@ mod tokio;
 mod tokio_uring;
 
 use std::io;
+use std::time::Duration;
 
 use krug_benches::harness::{Job, Served};
 
 use crate::work::{Outcome, Work};
+
+/// How a runtime waits that has a setting for it.
+#[derive(Debug, Clone, Copy)]
+enum Waiting {
+    /// It sleeps at once.
+    Asleep,
+    /// It looks on for [`LONGEST_LOOK`] before it sleeps.
+    LookingOn,
+}
+
+/// That of krug at most, where it is pinned.
+const LONGEST_LOOK: Duration = Duration::from_micros(100);
 
 /// A runtime with its settings.
 pub(crate) struct Peer {
@@ -91,8 +104,16 @@ pub(crate) const ALL: &[Peer] = &[
     Peer {
         name: "glommio",
         package: "glommio",
-        echo: glommio::echo,
-        run: glommio::run,
+        echo: |job| glommio::echo(Waiting::Asleep, job),
+        run: |work| glommio::run(Waiting::Asleep, work),
+        channel: "glommio::channels::local_channel",
+        yielding: "glommio::executor().yield_now",
+    },
+    Peer {
+        name: "glommio-spin",
+        package: "glommio",
+        echo: |job| glommio::echo(Waiting::LookingOn, job),
+        run: |work| glommio::run(Waiting::LookingOn, work),
         channel: "glommio::channels::local_channel",
         yielding: "glommio::executor().yield_now",
     },
@@ -123,8 +144,16 @@ pub(crate) const ALL: &[Peer] = &[
     Peer {
         name: "kimojio",
         package: "kimojio",
-        echo: kimojio::echo,
-        run: kimojio::run,
+        echo: |job| kimojio::echo(Waiting::Asleep, job),
+        run: |work| kimojio::run(Waiting::Asleep, work),
+        channel: "kimojio::async_channel",
+        yielding: "kimojio::operations::yield_io",
+    },
+    Peer {
+        name: "kimojio-busy",
+        package: "kimojio",
+        echo: |job| kimojio::echo(Waiting::LookingOn, job),
+        run: |work| kimojio::run(Waiting::LookingOn, work),
         channel: "kimojio::async_channel",
         yielding: "kimojio::operations::yield_io",
     },
@@ -167,4 +196,68 @@ pub(crate) fn packages() -> Vec<&'static str> {
     let mut packages: Vec<_> = ALL.iter().map(|peer| peer.package).collect();
     packages.dedup();
     packages
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use krug_benches::harness::serving::on_first_core;
+
+    use super::*;
+
+    const PAUSES: u64 = 200;
+    /// Shorter than [`LONGEST_LOOK`], and longer than a runtime takes to go to sleep, without optimisation.
+    const SHORT: Duration = Duration::from_micros(60);
+    const LONG: Duration = Duration::from_millis(1);
+
+    type Pause = fn(Waiting, u64, Duration) -> io::Result<()>;
+
+    /// How often the calling thread has given its core away by itself.
+    fn given_away() -> io::Result<u64> {
+        let status = fs::read_to_string("/proc/thread-self/status")?;
+        let mut lines = status.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        let count = count.and_then(|count| count.trim().parse().ok());
+        count.ok_or_else(|| io::Error::other("the kernel does not count it"))
+    }
+
+    /// How many of the pauses are slept through.
+    fn slept(pause: Pause, waiting: Waiting, time: Duration) -> u64 {
+        let run = || {
+            let before = given_away()?;
+            pause(waiting, PAUSES, time)?;
+            io::Result::Ok(given_away()? - before)
+        };
+        on_first_core(run).unwrap()
+    }
+
+    /// By what the kernel counts and not by time, which other programs take.
+    #[test]
+    fn who_looks_on_sleeps_through_long_pauses_only_and_others_through_short_ones_too() {
+        let pauses: [(&str, Pause); 2] = [
+            ("glommio-spin", glommio::pause),
+            ("kimojio-busy", kimojio::pause),
+        ];
+        for (name, pause) in pauses {
+            let peer = named(name).unwrap();
+            if let Err(error) = on_first_core(|| (peer.run)(&Work::Nothing)) {
+                println!("skipped: {name}, which does not start here: {error}");
+                continue;
+            }
+            for (waiting, time, sleeps) in [
+                (Waiting::Asleep, SHORT, true),
+                (Waiting::LookingOn, SHORT, false),
+                (Waiting::LookingOn, LONG, true),
+            ] {
+                let slept = slept(pause, waiting, time);
+                println!("{name}, {waiting:?}, {time:?}: {slept} of {PAUSES}");
+                assert_eq!(
+                    slept > PAUSES / 2,
+                    sleeps,
+                    "{name}, {waiting:?}, {time:?}: {slept} of {PAUSES}"
+                );
+            }
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "files",
-        about: "reads of 4 KiB from a file in the kernel's cache, 1 and 32 at once",
+        about: "reads of 4 KiB from a file in the kernel's cache, 1, 32 and 128 at once",
         run: files::run,
     },
     Scenario {
