@@ -638,7 +638,12 @@ step_sanitizer() {
 
 # What is committed must be enough: no file that only this folder has.
 step_clone() {
-  local place
+  local place only_here
+  only_here=$(git status --porcelain --ignored | grep -vE '^!! (.*/)?target[^/]*/$' || true)
+  if [ -z "$only_here" ]; then
+    echo "note: this folder holds what is committed and nothing else, so all steps ran on a clone"
+    return
+  fi
   place=$(mktemp -d)
   # shellcheck disable=SC2064 # The folder of this call is meant.
   trap "rm -rf '$place'" EXIT
