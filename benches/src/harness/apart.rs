@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::serving::{Place, Traffic, generate_on_its_core, pin};
+use super::serving::{Place, Traffic, generate, joined, on_core_of_load, pin};
 use crate::floor::limits;
 use crate::floor::load::Generated;
 use crate::floor::system;
@@ -18,36 +18,14 @@ const OTHERS: usize = 100;
 /// A server that has not ended so long after its last connection never will.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// Where the descriptors of both sides of connections find room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// In one process.
-    Together,
-    /// In a process for each side.
-    Apart,
-    /// Not even there: each side may have no more than this many.
-    ForNoMoreThan(usize),
-}
-
-/// Room for so many connections, now that this process has asked for all that it may have.
+/// How many connections there may be, each side in a process of its own, now that this process has asked for all descriptors that it may have.
 ///
 /// # Errors
 ///
 /// If the system does not say what it may have.
-pub fn room_for(connections: usize) -> io::Result<Room> {
+pub fn connections_max() -> io::Result<usize> {
     let limit = usize::try_from(limits::raise_descriptor_limit()?).unwrap_or(usize::MAX);
-    Ok(room_within(limit, connections))
-}
-
-fn room_within(limit: usize, connections: usize) -> Room {
-    let most = limit.saturating_sub(OTHERS);
-    if connections <= most / 2 {
-        Room::Together
-    } else if connections <= most {
-        Room::Apart
-    } else {
-        Room::ForNoMoreThan(most)
-    }
+    Ok(limit.saturating_sub(OTHERS))
 }
 
 /// What such a process does: it serves on its only thread, and tells where, and in the end what it knows of itself.
@@ -189,38 +167,33 @@ impl Drop for Apart {
     }
 }
 
-/// As [`serve_under`](super::serving::serve_under), with a server that this command makes serve in a process of its own.
+/// Lets the server that this command makes serve run under this traffic, once.
 ///
 /// # Errors
 ///
-/// The same.
+/// As [`serve_under`](super::serving::serve_under).
 pub fn serve_under(traffic: Traffic, command: &mut Command) -> io::Result<(Generated, Served)> {
+    beside(command, move |place| generate(traffic, place))
+}
+
+/// What the clients have seen of the server that this command makes serve, and what it says.
+pub(crate) fn beside<T: Send + 'static>(
+    command: &mut Command,
+    clients: impl FnOnce(Place) -> io::Result<T> + Send + 'static,
+) -> io::Result<(T, Served)> {
     let server = Apart::begin(command)?;
     let place = Place {
         address: server.address,
         thread: format!("/proc/{0}/task/{0}", server.id),
     };
     // If that fails, what the server waits for may never come: it is killed.
-    let generated = generate_on_its_core(traffic, place)?;
-    Ok((generated, server.ended()?))
+    let seen = joined(on_core_of_load(move || clients(place))?)?;
+    Ok((seen, server.ended()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn connections_have_both_ends_in_one_process_as_long_as_it_may_have_them() {
-        for (limit, connections, room) in [
-            (300, 100, Room::Together),
-            (300, 101, Room::Apart),
-            (300, 200, Room::Apart),
-            (300, 201, Room::ForNoMoreThan(200)),
-            (20, 1, Room::ForNoMoreThan(0)),
-        ] {
-            assert_eq!(room_within(limit, connections), room, "{connections}");
-        }
-    }
 
     #[test]
     fn what_a_server_says_of_itself_is_understood() {

@@ -1,4 +1,5 @@
-//! A server and a load generator, on threads of their own, each on its core if there are two.
+//! A server and a load generator, on threads of their own, each on its core if there are two. What is measured is a server in a process of its own,
+//! as in [`apart`](super::apart).
 
 use std::io;
 use std::net::SocketAddr;
@@ -57,17 +58,12 @@ pub fn serve_under(
     })
 }
 
-fn generate(traffic: Traffic, place: Place) -> io::Result<Generated> {
+pub(super) fn generate(traffic: Traffic, place: Place) -> io::Result<Generated> {
     load::generate(&traffic.to(place))
 }
 
-/// Beside a server that is there already.
-pub(crate) fn generate_on_its_core(traffic: Traffic, place: Place) -> io::Result<Generated> {
-    joined(on_core_of_load(move || generate(traffic, place))?)
-}
-
 /// On a thread of its own.
-fn on_core_of_load<T: Send + 'static>(
+pub(super) fn on_core_of_load<T: Send + 'static>(
     clients: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<thread::JoinHandle<io::Result<T>>> {
     let load = thread::Builder::new().name("load".to_owned());

@@ -35,7 +35,7 @@ const IDLE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(10)
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The loops of the echo serve nobody before all are there: their connections cannot come one by one.
-const SERVES_ALL_OR_NONE: [&str; 2] = ["floor", "floor-spin"];
+const SERVES_ALL_OR_NONE: [&str; 3] = ["floor", "floor-spin", "floor-epoll"];
 
 /// What is compared, who holds it, and what it should come to.
 const TIERS: [(&str, &[Peer], &str); 2] = [

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::course::{field, skip, tell_ratios};
+use super::served;
 use crate::floor::system;
+use crate::harness::apart;
 use crate::harness::machine::Machine;
 use crate::harness::pairs::{Who, interleave};
 use crate::harness::report::{self, Line};
-use crate::harness::serving::{Place, beside_server};
+use crate::harness::serving::Place;
 use crate::harness::statistics::Summary;
 use crate::options::Options;
 use crate::peers::{PEERS, Peer};
@@ -141,8 +143,13 @@ fn tell(peer: &Peer, row: &[Run]) {
 }
 
 fn run_once(peer: &'static Peer, options: &Options, arrival: Arrival) -> io::Result<Run> {
+    let mut command = served::command("echo", peer, 1, options.bytes)?;
+    apart::beside(&mut command, client(options, arrival)).map(|(run, _)| run)
+}
+
+fn client(options: &Options, arrival: Arrival) -> impl FnOnce(Place) -> io::Result<Run> + use<> {
     let (bytes, warm_up, measured) = (options.bytes, options.warm_up, options.measured);
-    let clients = move |place: Place| {
+    move |place: Place| {
         let mut client = Client::connect(&place, bytes)?;
         client.run(arrival, warm_up)?;
         let (begin, busy) = (Instant::now(), system::busy_time(&place.thread));
@@ -152,8 +159,7 @@ fn run_once(peer: &'static Peer, options: &Options, arrival: Arrival) -> io::Res
             times,
             server_load: busy.as_secs_f64() / begin.elapsed().as_secs_f64(),
         })
-    };
-    beside_server((peer.name, peer.echo), 1, bytes, clients).map(|(run, _)| run)
+    }
 }
 
 /// The only user of a server.
@@ -234,6 +240,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::harness::serving::beside_server;
     use crate::options::{Parsed, parse};
 
     #[test]
@@ -245,7 +252,9 @@ mod tests {
         for peer in PEERS {
             let name = peer.name;
             for arrival in [Arrival::Closed, Arrival::Open(500)] {
-                let run = run_once(peer, &options, arrival).unwrap();
+                let server = (name, peer.echo);
+                let seen = beside_server(server, 1, options.bytes, client(&options, arrival));
+                let (run, _) = seen.unwrap();
                 assert!(!run.times.is_empty(), "{name}: nothing came back");
                 assert!(run.at(0.5) > 0.0 && run.at(0.5) <= run.at(0.999), "{name}");
             }

@@ -130,7 +130,7 @@ pub(super) fn echoes_in_both_manners(manner: &Manner) {
     for pair in pairs {
         assert_ne!(pair.with.name, pair.without.name);
         for peer in [pair.with, pair.without] {
-            let run = echo::run_once(peer, &options, manner.in_flight)
+            let run = echo::run_together(peer, &options, manner.in_flight)
                 .unwrap_or_else(|error| panic!("{}: {error}", peer.name));
             assert!(run.rate() > 0.0, "{}: nothing came back", peer.name);
         }

@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use krug_benches::harness::apart::{self, Room, room_for};
+use krug_benches::harness::apart;
 use krug_benches::harness::machine::Machine;
-use krug_benches::harness::serving::{Traffic, serve_under};
+use krug_benches::harness::serving::Traffic;
+use krug_benches::harness::{Generated, Served};
 
 use crate::contest::{Contest, Run};
 use crate::options::Options;
@@ -17,7 +18,8 @@ const RESOLUTION: f64 = 0.04;
 
 pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer]) -> io::Result<()> {
     let connections = options.connections.unwrap_or(CONNECTIONS);
-    if let Room::ForNoMoreThan(most) = room_for(connections)? {
+    let most = apart::connections_max()?;
+    if connections > most {
         println!("\nskipped: echo × {connections}, as descriptors are allowed here for {most}");
         return Ok(());
     }
@@ -47,15 +49,19 @@ pub(super) fn run(options: &Options, machine: &Machine, peers: &[&'static Peer])
 /// No machine is so busy that nothing comes back in this time.
 const LONGEST: Duration = Duration::from_secs(10);
 
-fn run_once(peer: &'static Peer, mut traffic: Traffic) -> io::Result<Run> {
+fn run_once(peer: &'static Peer, traffic: Traffic) -> io::Result<Run> {
+    run_by(traffic, |traffic| {
+        let mut command = served(peer, traffic.connections, traffic.bytes)?;
+        apart::serve_under(traffic, &mut command)
+    })
+}
+
+fn run_by(
+    mut traffic: Traffic,
+    serve: impl Fn(Traffic) -> io::Result<(Generated, Served)>,
+) -> io::Result<Run> {
     let (generated, served) = loop {
-        let (generated, served) = match room_for(traffic.connections)? {
-            Room::Together => serve_under(traffic, peer.name, peer.echo)?,
-            _ => {
-                let mut command = served(peer, traffic.connections, traffic.bytes)?;
-                apart::serve_under(traffic, &mut command)?
-            }
-        };
+        let (generated, served) = serve(traffic)?;
         if generated.messages > 0 {
             break (generated, served);
         }
@@ -92,6 +98,8 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    use krug_benches::harness::serving::serve_under;
+
     use super::*;
     use crate::peers;
 
@@ -113,7 +121,9 @@ mod tests {
                     measured: Duration::from_millis(20),
                 };
                 let (tell, told) = mpsc::channel();
-                thread::spawn(move || tell.send(run_once(peer, traffic)));
+                // A test is no process that could serve.
+                let serve = |traffic| serve_under(traffic, peer.name, peer.echo);
+                thread::spawn(move || tell.send(run_by(traffic, serve)));
                 told.recv_timeout(PATIENCE)
                     .unwrap_or_else(|_| panic!("{}, {traffic:?}: it hangs", peer.name))
                     .unwrap_or_else(|error| panic!("{}, {traffic:?}: {error}", peer.name));

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use krug_benches::harness::apart::{Apart, Room, room_for};
+use krug_benches::harness::apart::{self, Apart};
 use krug_benches::harness::machine::Machine;
 use krug_benches::harness::process::anonymous_memory;
 use krug_benches::harness::report::{self, Line};
@@ -32,11 +32,7 @@ pub(super) fn run(
     };
     let wanted = options.connections.unwrap_or(default);
     // The server is another process.
-    let connections = match room_for(wanted)? {
-        Room::ForNoMoreThan(most) => most,
-        Room::Together | Room::Apart => wanted,
-    };
-    let connections = connections.max(FEW + 1);
+    let connections = wanted.min(apart::connections_max()?).max(FEW + 1);
     let what = format!(
         "{connections} connections that have echoed {} bytes once",
         options.bytes
