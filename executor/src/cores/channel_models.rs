@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use loom::sync::Notify;
 use loom::thread;
 
-use super::{mpsc, spsc};
+use super::{broadcast, mpsc, spsc, watch};
 use crate::task::loom_models::{NotifyWaker, model, wait};
 
 /// Counts the messages that are somewhere.
@@ -231,5 +231,41 @@ fn loom_mpsc_a_place_granted_to_a_future_that_is_dropped_passes_on() {
         wait(second.send(2)).unwrap();
         drop((sender, second));
         receiving.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_broadcast_who_waits_anew_is_not_called_for_what_it_has_received() {
+    model(2, || {
+        let (sender, mut receiver) = broadcast::channel(2);
+        let sending = thread::spawn(move || {
+            for number in 0..2 {
+                sender.send(number).unwrap();
+            }
+        });
+        for number in 0..2 {
+            assert_eq!(wait(receiver.recv()), Ok(number));
+        }
+        assert_eq!(wait(receiver.recv()), Err(broadcast::RecvError::Closed));
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_watch_who_waits_anew_is_not_told_of_an_end_that_has_not_come() {
+    model(2, || {
+        let (sender, mut receiver) = watch::channel(0);
+        let sending = thread::spawn(move || {
+            for number in 1..3 {
+                sender.send(number).unwrap();
+            }
+        });
+        let mut seen = 0;
+        while seen < 2 {
+            wait(receiver.changed()).unwrap();
+            seen = *receiver.borrow();
+        }
+        assert!(wait(receiver.changed()).is_err());
+        sending.join().unwrap();
     });
 }

@@ -96,9 +96,15 @@ pub(super) fn lock<S>(mutex: &Mutex<S>) -> MutexGuard<'_, S> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Wakes all who are in line now; who joins while this happens waits for the next time.
-pub(super) fn wake_all<S>(mutex: &Mutex<S>, line: fn(&mut S) -> &mut Line) {
-    let last = line(&mut lock(mutex)).arrivals;
+/// Unlocks `state`, which is what `mutex` holds and has just been changed, and wakes all who were in line when that happened. Who joins
+/// afterwards has seen the change already and waits for the next one: to call it, too, would be to tell it of what it knows.
+pub(super) fn wake_all<S>(
+    mutex: &Mutex<S>,
+    mut state: MutexGuard<'_, S>,
+    line: fn(&mut S) -> &mut Line,
+) {
+    let last = line(&mut state).arrivals;
+    drop(state);
     let next = || line(&mut lock(mutex)).call_first_until(last);
     while let Some(waker) = next() {
         // A waker that panics must not keep the others from hearing of it.

@@ -114,15 +114,15 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared);
         state.receivers -= 1;
-        let is_last = state.receivers == 0;
         // All at once, and dropped later: a destructor may use the channel, or panic.
         let positions = self.next.max(state.gone)..state.end();
         let unread: Vec<_> = positions
             .filter_map(|position| state.read(position))
             .collect();
-        drop(state);
-        if is_last {
-            wake_all(&self.shared, |state| &mut state.closing);
+        if state.receivers == 0 {
+            wake_all(&self.shared, state, |state| &mut state.closing);
+        } else {
+            drop(state);
         }
         drop(unread);
     }

@@ -49,8 +49,7 @@ impl<T> Sender<T> {
             return Err(SendError(message));
         }
         let overwritten = state.push(message);
-        drop(state);
-        wake_all(&self.shared, |state| &mut state.receiving);
+        wake_all(&self.shared, state, |state| &mut state.receiving);
         drop(overwritten);
         Ok(receivers)
     }
@@ -109,10 +108,8 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared);
         state.senders -= 1;
-        let is_last = state.senders == 0;
-        drop(state);
-        if is_last {
-            wake_all(&self.shared, |state| &mut state.receiving);
+        if state.senders == 0 {
+            wake_all(&self.shared, state, |state| &mut state.receiving);
         }
     }
 }

@@ -148,10 +148,8 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared);
         state.receivers -= 1;
-        let is_last = state.receivers == 0;
-        drop(state);
-        if is_last {
-            wake_all(&self.shared, |state| &mut state.closing);
+        if state.receivers == 0 {
+            wake_all(&self.shared, state, |state| &mut state.closing);
         }
     }
 }

@@ -107,8 +107,7 @@ impl<T> Sender<T> {
             }
             let old = std::mem::replace(&mut state.value, value);
             state.version += 1;
-            drop(state);
-            wake_all(&self.shared, |state| &mut state.changing);
+            wake_all(&self.shared, state, |state| &mut state.changing);
             drop(old);
             return true;
         }
@@ -171,8 +170,7 @@ impl<T> Sender<T> {
             None => Old::Shared(std::mem::replace(place, Arc::new(value))),
         };
         state.version += 1;
-        drop(state);
-        wake_all(&self.shared, |state| &mut state.changing);
+        wake_all(&self.shared, state, |state| &mut state.changing);
         old
     }
 }
@@ -190,10 +188,8 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared);
         state.senders -= 1;
-        let is_last = state.senders == 0;
-        drop(state);
-        if is_last {
-            wake_all(&self.shared, |state| &mut state.changing);
+        if state.senders == 0 {
+            wake_all(&self.shared, state, |state| &mut state.changing);
         }
     }
 }
