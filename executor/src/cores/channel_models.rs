@@ -263,7 +263,7 @@ fn loom_watch_who_waits_anew_is_not_told_of_an_end_that_has_not_come() {
         let mut seen = 0;
         while seen < 2 {
             wait(receiver.changed()).unwrap();
-            seen = *receiver.borrow();
+            seen = *receiver.borrow_and_update();
         }
         assert!(wait(receiver.changed()).is_err());
         sending.join().unwrap();
