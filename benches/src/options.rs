@@ -28,7 +28,7 @@ pub(crate) fn help() -> String {
 
 const OPTIONS: &str = "\
 options
-  --pairs N           pairs of runs, default 7; cores, sim: rounds
+  --pairs N           pairs of runs, default 7; sim: rounds; models: of krug and epoll
   --driver NAME       what `krug` runs on: uring (default), epoll
   --peer NAME         compare with: floor, floor-spin, floor-epoll, krug-epoll, tokio (default these), krug-uring,
                       krug-uring-nospin; may be repeated (the same name as the subject's shows

@@ -20,7 +20,7 @@ fn ends_early() -> io::Error {
 }
 
 /// Neither the end nor an error: the request may be made once more.
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock

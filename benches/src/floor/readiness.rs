@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 
+use crate::file_models::is_passing;
 use crate::models::calls::readiness::{Epoll, Interest};
 use crate::peers::{Job, Served};
 
@@ -93,8 +94,4 @@ impl Connection {
         };
         Ok(true)
     }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

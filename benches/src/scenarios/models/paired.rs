@@ -20,6 +20,9 @@ const USERS_QUICK: &[usize] = &[100];
 /// As of every scenario over TCP.
 const RESOLUTION: f64 = 0.04;
 
+/// Of an error that says that a model cannot go on: users wait for it in vain.
+const CANNOT: io::ErrorKind = io::ErrorKind::TimedOut;
+
 /// Compares the two, if both were chosen.
 pub(super) fn compare(
     options: &Options,
@@ -45,11 +48,21 @@ pub(super) fn compare(
             println!("\nskipped: pairs with {users} users, the time of --quick is over");
             continue;
         }
+        let what = format!("{users} users, in pairs");
         let runs = interleave(options.pairs, 1, |who| {
             let model = who.of(subject, &[baseline]);
             rate(model, users, options, content)
-        })?;
-        let what = format!("{users} users, in pairs");
+        });
+        let runs = match runs {
+            Err(error) if error.kind() == CANNOT => {
+                println!("\n{what}: skipped: {error}");
+                let mut line = Line::of(machine, "models", "runs");
+                line.text("what", &what).text("skipped", &error.to_string());
+                report::keep(options.json.as_deref(), &line)?;
+                continue;
+            }
+            runs => runs?,
+        };
         println!("\n{what}: requests a second");
         for (name, rates) in runs.rows(subject.name, &[baseline.name]) {
             let mut line = Line::of(machine, "models", "runs");
@@ -64,7 +77,7 @@ pub(super) fn compare(
     Ok(())
 }
 
-/// Requests a second. That the model cannot is an error here: both can with any number of users that have descriptors.
+/// Requests a second; an error of the kind [`CANNOT`] if the model does not go on with so many users.
 fn rate(
     model: &Model,
     users: usize,
@@ -73,6 +86,6 @@ fn rate(
 ) -> io::Result<f64> {
     match measure(model, users, options, content, &Progress::unseen())? {
         Point::Measured(measured) => Ok(measured.rate()),
-        Point::Cannot(reason) => Err(io::Error::other(format!("{}: {reason}", model.name))),
+        Point::Cannot(reason) => Err(io::Error::new(CANNOT, format!("{}: {reason}", model.name))),
     }
 }
