@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use krug::fs::{self, File, Journal, JournalOptions};
+use krug::fs::{self, Journal, JournalOptions};
 
 use crate::core::{LogRecord, Slot};
 use codec::{END_BYTES, Entry};
@@ -85,10 +85,6 @@ impl Log {
     async fn read(folder: &Path, peers: usize, life: Life) -> io::Result<Opened> {
         let options = JournalOptions::new().segment_size(segment_size(peers));
         let mut recovery = options.recover(folder).await?;
-        // The folder's own name must not be lost either.
-        if let Some(parent) = folder.parent().filter(|path| path.as_os_str() != "") {
-            File::open(parent).await?.sync_all().await?;
-        }
         let mut records = Vec::new();
         let mut is_empty = true;
         while let Some(record) = recovery.next().await? {

@@ -56,7 +56,7 @@ fn in_a_simulated_world_each_fault_happens_and_the_seed_fixes_how() {
 #[test]
 fn in_a_simulated_world_seed_7_leaves_the_traces_that_it_always_has() {
     for (fault, more, trace) in [
-        (RESTART, &DURABLE[..], "e2654a0d292fd174"),
+        (RESTART, &DURABLE[..], "6454b4da1d1dda95"),
         (SPLIT, &[], "5b4b44b10871fc05"),
         (STALL, &[], "b226360bfe391faf"),
     ] {

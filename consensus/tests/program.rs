@@ -372,7 +372,7 @@ fn in_a_simulated_world_the_seed_fixes_every_byte_of_the_output() {
 /// may, with whatever the executor, the simulation or the heroes do differently: one more operation, draw or turn. Then say
 /// here what the new program says, built with `--release` and without.
 const TRACE: &str = "938155d5cb482ed5";
-const TRACE_WITH_LOGS: &str = "c89af5a9e14e1f02";
+const TRACE_WITH_LOGS: &str = "4edc0aaba48c7774";
 
 #[test]
 fn in_a_simulated_world_seed_7_leaves_the_trace_that_it_always_has() {

@@ -249,6 +249,43 @@ fn what_was_appended_is_there_in_a_later_life() {
     });
 }
 
+/// Of a power failure, that is: whatever was not synced may be gone by then, the name of the log's folder too.
+#[test]
+fn what_was_appended_outlives_a_power_failure() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut sim = Sim::new(seed);
+        let lives = std::rc::Rc::new(std::cell::Cell::new(0));
+        let of_host = lives.clone();
+        sim.host("peer", move || {
+            let lives = of_host.clone();
+            async move {
+                let life = if lives.get() == 0 {
+                    Life::First
+                } else {
+                    Life::Later
+                };
+                let (log, read) = open(life).await.expect("a whole log");
+                let appended: Vec<_> = (0..lives.get()).map(decided).collect();
+                assert_eq!(read, appended);
+                log.append(&[decided(lives.get())]).await.unwrap();
+                lives.set(lives.get() + 1);
+                std::future::pending::<()>().await;
+            }
+        });
+        for second in 1..4 {
+            sim.at(std::time::Duration::from_secs(second), |sim| {
+                sim.bounce("peer");
+            });
+        }
+        sim.client("clock", async {
+            krug::time::sleep(std::time::Duration::from_secs(4)).await;
+        });
+        sim.run().unwrap();
+        assert_eq!(lives.get(), 4);
+    }
+}
+
 #[test]
 fn a_log_that_is_gone_is_lost_unless_the_peer_was_never_there() {
     in_a_world(async {
