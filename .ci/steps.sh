@@ -659,7 +659,7 @@ step_tests-long() {
   export KRUG_LONG=1 KRUG_ITERATIONS=10
   export KRUG_SCHEDULES=1000000 KRUG_DECREES=50000 KRUG_WORLDS=4000
   export KRUG_CIRCLES=20 KRUG_CRASHES=60 KRUG_RELABELLINGS=600
-  cargo test --locked --workspace
+  cargo test --locked --workspace --no-fail-fast
 }
 
 step_storm-long() {

@@ -150,9 +150,12 @@ fn an_echo_is_served_between_two_polls_of_a_task_that_computes_for_5_ms() {
         run(|runtime| {
             runtime.block_on(async {
                 let hogs = Hogs::start(Class::Default, 1, Duration::from_millis(5));
-                let longest = longest_wait_of_an_echo(class, &hogs, 8).await;
+                let mut longest = longest_wait_of_an_echo(class, &hogs, 8).await;
+                // Where the processor is given to others for long, turns are over before the hog's poll, and prove nothing.
+                while hogs.polls() <= 1 {
+                    longest = longest.max(longest_wait_of_an_echo(class, &hogs, 8).await);
+                }
                 println!("{class:?}: at most {longest} polls between");
-                assert!(hogs.polls() > 1);
                 assert!(longest <= polls_until_served(), "{class:?}: {longest}");
                 hogs.end().await;
             });

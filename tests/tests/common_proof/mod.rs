@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -50,26 +51,38 @@ pub(crate) async fn poll_once<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> P
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-struct Unpark(Thread);
+struct Unpark {
+    thread: Thread,
+    calls: AtomicUsize,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.calls.fetch_add(1, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
-/// Runs a future on a thread that has no runtime. Panics if it takes for ever.
+/// Runs a future on a thread that has no runtime. Panics if it is not called for so long that it never will be; how much it has to do
+/// does not count.
 pub(crate) fn run_outside<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let unpark = Arc::new(Unpark {
+        thread: std::thread::current(),
+        calls: AtomicUsize::new(0),
+    });
+    let waker = Waker::from(unpark.clone());
     let mut future = pin!(future);
-    let deadline = Instant::now() + patience();
     loop {
+        let calls = unpark.calls.load(Ordering::Acquire);
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "a future does not resolve");
-        std::thread::park_timeout(left);
+        let deadline = Instant::now() + patience();
+        while unpark.calls.load(Ordering::Acquire) == calls {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "a future does not resolve");
+            std::thread::park_timeout(left);
+        }
     }
 }
 
