@@ -28,6 +28,7 @@
 //! |---|---|---|---|---|
 //! | never polled | drop | any | nothing happened; what it owned is dropped | `life_never_polled_drop` |
 //! | staged | drop | any that has not begun | taken out of the list, never submitted | `life_staged_drop` |
+//! | staged | drop | rest of what was begun before it was staged | goes on, as in flight | `life_begun_at_once_drop` |
 //! | staged again | drop | rest of a write that has begun, or what was interrupted | goes on, as in flight | `life_staged_continuation_drop` |
 //! | in flight | drop | accept | the listener keeps the connection for the next accept | `life_in_flight_drop_accept` |
 //! | in flight | drop | receive ahead, for `recv` | belongs to the stream: goes on, what arrives goes to the next read | `life_in_flight_drop_recv` |
