@@ -142,8 +142,9 @@ impl Epoll {
     }
 
     fn watch(&mut self, fd: Descriptor, direction: Direction) -> io::Result<()> {
-        self.counters.watches += u64::from(!self.descriptors.state(fd).is_watched(direction));
-        self.descriptors.watch(fd, direction)
+        let is_new = self.descriptors.watch(fd, direction)?;
+        self.counters.watches += u64::from(is_new);
+        Ok(())
     }
 
     /// The operation waits for the next edge.

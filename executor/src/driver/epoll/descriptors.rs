@@ -217,16 +217,17 @@ impl Descriptors {
         self.fresh(fd, Kind::Unknown);
     }
 
-    /// Watches `fd` in this direction from now on, if that is not so yet. What is there already is reported, too.
+    /// Watches `fd` in this direction from now on, if that is not so yet: true if the kernel had to be asked for it. What is
+    /// there already is reported, too.
     ///
     /// # Errors
     ///
     /// EPERM if it is never "not ready"; ENOMEM, ENOSPC if the system does not want to watch more.
-    pub(super) fn watch(&mut self, fd: Descriptor, direction: Direction) -> io::Result<()> {
+    pub(super) fn watch(&mut self, fd: Descriptor, direction: Direction) -> io::Result<bool> {
         let set = self.set;
         let state = self.state(fd);
         if state.is_watched(direction) {
-            return Ok(());
+            return Ok(false);
         }
         let before = state.is_watched;
         state.is_watched[direction as usize] = true;
@@ -258,7 +259,7 @@ impl Descriptors {
             Ok(()) => state.set_ready(direction, false),
             Err(_) => state.is_watched = before,
         }
-        asked
+        asked.map(|()| true)
     }
 
     /// What an event says, unless it is of a descriptor that had this number before.

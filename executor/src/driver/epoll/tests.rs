@@ -184,6 +184,24 @@ fn a_blocking_listener_accepts_in_a_thread_and_only_when_somebody_has_come() {
 }
 
 #[test]
+fn who_has_come_is_accepted_before_the_accept_is_cancelled() {
+    let mut rig = rig();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    rig.driver
+        .submit(key(0, 1), Operation::AcceptMultishot { fd, flags });
+    rig.flush();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    rig.driver.cancel(key(0, 1));
+    rig.complete(2);
+    let (_, first) = rig.completed[0];
+    assert!(first.more);
+    drop(owned(first.result));
+    assert_eq!(rig.result(key(0, 1)), -libc::ECANCELED);
+}
+
+#[test]
 fn a_cancel_that_comes_while_a_thread_accepts_ends_the_shot_all_the_same() {
     let mut rig = rig();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -203,15 +221,20 @@ fn a_cancel_that_comes_while_a_thread_accepts_ends_the_shot_all_the_same() {
     assert!(accepted.len() <= 1);
 }
 
-#[test]
-fn a_fifo_that_calls_cannot_be_told_about_is_read_and_written_by_threads() {
-    let mut rig = rig();
+/// One that waits, open for both, whose name is gone already.
+fn fifo() -> File {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: `name` is a C string.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    let fifo = File::options().read(true).write(true).open(&path).unwrap();
+    File::options().read(true).write(true).open(&path).unwrap()
+}
+
+#[test]
+fn a_fifo_that_calls_cannot_be_told_about_is_read_and_written_by_threads() {
+    let mut rig = rig();
+    let fifo = fifo();
     let mut buffer = [0; 8];
     rig.driver.submit(key(0, 1), read(&fifo, &mut buffer));
     rig.flush();
@@ -222,6 +245,60 @@ fn a_fifo_that_calls_cannot_be_told_about_is_read_and_written_by_threads() {
     let results = [0, 1].map(|index| rig.result(key(index, 1)));
     assert_eq!((results, &buffer[..4]), ([4, 4], &b"fifo"[..]));
     assert!(!is_nonblocking(&fifo));
+}
+
+#[test]
+fn a_buffer_that_a_thread_has_filled_is_named() {
+    let mut rig = rig();
+    let fifo = fifo();
+    let group = rig.driver.add_buffer_group(2).unwrap();
+    let mut buffers = [[0; 8]; 2];
+    for (id, buffer) in buffers.iter_mut().enumerate() {
+        let address = Address::of_mut(buffer.as_mut_ptr());
+        rig.driver.provide_buffer(group, id as u16, address, 8);
+    }
+    let read = Operation::ReadProvided {
+        fd: fifo.as_raw_fd(),
+        group,
+        length: 8,
+        offset: CURSOR,
+    };
+    for (id, text) in [b"one!", b"two!"].into_iter().enumerate() {
+        (&fifo).write_all(text).unwrap();
+        let key = key(id as u32, 1);
+        rig.driver.submit(key, read);
+        rig.complete(1 + id);
+        let filled = Completion {
+            buffer: Some(id as u16),
+            ..Completion::last(4)
+        };
+        assert_eq!(rig.completed[id], (key, filled));
+        assert_eq!(&buffers[id][..4], text);
+    }
+    assert_eq!(rig.driver.counters().errands, 2);
+}
+
+#[test]
+fn want_of_a_provided_buffer_is_told_and_not_waited_for() {
+    let mut rig = rig();
+    let (mut one, other) = tcp_pair();
+    let group = rig.driver.add_buffer_group(1).unwrap();
+    one.write_all(b"message").unwrap();
+    let fd = other.as_raw_fd();
+    let receive = Operation::ReceiveProvided {
+        fd,
+        group,
+        length: 8,
+    };
+    rig.driver.submit(key(0, 1), receive);
+    rig.complete(1);
+    assert_eq!(rig.result(key(0, 1)), -libc::ENOBUFS);
+    let mut buffer = [0; 8];
+    let address = Address::of_mut(buffer.as_mut_ptr());
+    rig.driver.provide_buffer(group, 0, address, 8);
+    rig.driver.submit(key(0, 2), receive);
+    rig.complete(2);
+    assert_eq!((rig.result(key(0, 2)), &buffer[..7]), (7, &b"message"[..]));
 }
 
 #[test]
