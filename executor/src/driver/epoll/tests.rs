@@ -413,6 +413,13 @@ fn a_read_whose_end_is_not_in_the_cache_is_whole_all_the_same() {
     assert_eq!(buffer, [7; LENGTH]);
 }
 
+fn with_threads(rig: &Rig) -> &Epoll {
+    match &rig.driver {
+        Driver::Epoll(epoll) => epoll,
+        _ => panic!("asked for"),
+    }
+}
+
 #[test]
 fn work_on_files_takes_no_more_threads_than_it_may_and_is_all_done() {
     let mut rig = Rig::new(Config {
@@ -432,14 +439,13 @@ fn work_on_files_takes_no_more_threads_than_it_may_and_is_all_done() {
         rig.driver.submit(key(index, 1), write);
     }
     rig.flush();
+    assert!(with_threads(&rig).in_pool <= 2);
     // One that nobody has begun with can be cancelled; the others go on.
     rig.driver.cancel(key(99, 1));
     rig.complete(100);
     assert_eq!(rig.result(key(99, 1)), -libc::ECANCELED);
     assert!((0..99).all(|index| rig.result(key(index, 1)) == 512));
-    let Driver::Epoll(epoll) = &rig.driver else {
-        panic!("asked for")
-    };
+    let epoll = with_threads(&rig);
     assert_eq!((epoll.in_pool, epoll.file_errands), (0, 0));
     assert!(epoll.pool.threads() <= 2);
 }
