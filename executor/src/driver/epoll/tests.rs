@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use super::attempt::single;
+use super::waiting::Position;
 use super::*;
 use crate::driver::tests::{Rig, key, owned, receive, send};
 use crate::driver::{CURSOR, Choice, Completion, Driver};
@@ -199,6 +201,52 @@ fn who_has_come_is_accepted_before_the_accept_is_cancelled() {
     assert!(first.more);
     drop(owned(first.result));
     assert_eq!(rig.result(key(0, 1)), -libc::ECANCELED);
+}
+
+#[test]
+fn where_turns_take_long_each_looks_what_is_ready() {
+    let mut rig = rig();
+    let (mut one, other) = tcp_pair();
+    let mut buffer = [0; 16];
+    rig.driver
+        .submit(key(0, 1), receive_from(&other, &mut buffer));
+    rig.flush();
+    one.write_all(b"message").unwrap();
+    let Driver::Epoll(epoll) = &mut rig.driver else {
+        panic!("asked for")
+    };
+    epoll.has_slept = false;
+    epoll.looked_at -= Duration::from_millis(10);
+    // Something has ended, so that there is no other reason to look.
+    rig.driver.submit(key(1, 1), Operation::Nop);
+    rig.flush();
+    assert_eq!(rig.result(key(0, 1)), 7);
+}
+
+#[test]
+fn what_a_thread_accepts_after_a_cancel_is_the_last() {
+    let mut rig = rig();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
+    let accept = Operation::AcceptMultishot { fd, flags };
+    let Driver::Epoll(epoll) = &mut rig.driver else {
+        panic!("asked for")
+    };
+    // As if a thread were at it.
+    epoll.submit(key(0, 1), accept);
+    assert!(epoll.staging.next().is_some());
+    epoll.waiting.put(key(0, 1), accept, Position::InPool);
+    epoll.in_pool += 1;
+    let errand = Errand::new(Some(key(0, 1)), single(accept), &epoll.returns);
+    rig.driver.cancel(key(0, 1));
+    rig.flush();
+    assert!(rig.completed.is_empty());
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    errand.run();
+    rig.complete(1);
+    let (_, accepted) = rig.completed[0];
+    assert!(!accepted.more);
+    drop(owned(accepted.result));
 }
 
 #[test]
@@ -474,6 +522,17 @@ fn closes_of_files_that_nobody_waits_for_are_done_before_the_end() {
         rig
     };
     drop(rig);
+}
+
+#[test]
+fn a_close_that_no_thread_has_come_to_is_done_where_it_is_dropped() {
+    let rig = rig();
+    let (reader, writer) = io::pipe().unwrap();
+    let fd = writer.into_raw_fd();
+    let returns = &with_threads(&rig).returns;
+    drop(Errand::new(None, Operation::Close { fd }, returns));
+    let ready = sys::ready_now(reader.as_raw_fd(), libc::POLLIN).unwrap();
+    assert_eq!(ready, libc::POLLHUP);
 }
 
 #[test]
