@@ -58,6 +58,7 @@ impl Comparison {
             Verdict::Ahead => "ahead",
             Verdict::Behind => "behind",
             Verdict::Tied => "tied",
+            Verdict::Open => "too few pairs",
         };
         format!(
             "{} / {}: {median:.3} ({word}; quartiles {lower_quartile:.3}…{upper_quartile:.3}, all {minimum:.3}…{maximum:.3}, {count} pairs)",

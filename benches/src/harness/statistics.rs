@@ -59,15 +59,20 @@ pub enum Verdict {
     Ahead,
     /// It is slower.
     Behind,
-    /// Nothing can be said.
+    /// There is no difference that could be told from noise.
     Tied,
+    /// Too few pairs to say any of these.
+    Open,
 }
 
+/// Of fewer ratios there is no middle half.
+const PAIRS_MIN: usize = 3;
+
 /// Ahead or behind only if the median differs from 1 by more than can be resolved at all,
-/// and the middle half of the ratios lies on the same side. Of fewer than three ratios there is no middle.
+/// and the middle half of the ratios lies on the same side.
 pub fn verdict(ratios: &Summary, resolution: f64) -> Verdict {
-    if ratios.count < 3 {
-        Verdict::Tied
+    if ratios.count < PAIRS_MIN {
+        Verdict::Open
     } else if ratios.median > 1.0 + resolution && ratios.lower_quartile > 1.0 {
         Verdict::Ahead
     } else if ratios.median < 1.0 - resolution && ratios.upper_quartile < 1.0 {
@@ -165,6 +170,13 @@ mod tests {
         );
         assert_eq!(verdict_of(&[1.08, 1.1, 1.12]), Verdict::Ahead);
         assert_eq!(verdict_of(&[0.88, 0.9, 0.95]), Verdict::Behind);
+    }
+
+    #[test]
+    fn two_pairs_say_nothing_however_alike_they_are() {
+        for ratio in [0.5, 1.0, 6.3] {
+            assert_eq!(verdict(&Summary::of(&[ratio; 2]), 0.04), Verdict::Open);
+        }
     }
 
     /// How the pairs of a subject end that is this much faster than the baseline, on a machine that changes between two

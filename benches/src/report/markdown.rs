@@ -13,7 +13,8 @@ use crate::harness::statistics::{Summary, Verdict};
 const HOW_TO_READ: &str = "\
 A cell that was measured several times holds the median and, in brackets, the quartiles. Ratios come from interleaved pairs: each run of the
 subject is divided by the mean of the runs of the baseline just before and just after it, and above 1 the subject is faster. It is *ahead* or
-*behind* only if the median differs from 1 by more than can be resolved there and the quartiles lie on the same side; all else is *tied*.
+*behind* only if the median differs from 1 by more than can be resolved there and the quartiles lie on the same side; all else is *tied*,
+unless there are fewer than three pairs, which decide nothing.
 ";
 
 /// The whole text. The pictures are beside it.
@@ -295,6 +296,7 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Ahead => "ahead",
         Verdict::Behind => "behind",
         Verdict::Tied => "*tied*",
+        Verdict::Open => "too few pairs",
     }
 }
 

@@ -104,5 +104,6 @@ fn look(verdict: Verdict) -> (RGBColor, &'static str) {
         Verdict::Ahead => (AHEAD, "ahead"),
         Verdict::Behind => (BEHIND, "behind"),
         Verdict::Tied => (TIED, "tied"),
+        Verdict::Open => (TIED, "too few pairs"),
     }
 }
