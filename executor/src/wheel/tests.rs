@@ -172,7 +172,7 @@ fn what_was_removed_is_thrown_away_in_the_end() {
             let before = wheel.nodes();
             assert!(wheel.remove(keys.swap_remove(nth)).is_some());
             assert!(wheel.nodes() <= 2 * keys.len() + REMOVED_MIN);
-            // Of all that live the order is another afterwards.
+            // Those that live have changed their places: it has to be a heap again.
             if before - wheel.nodes() > REMOVED_MIN {
                 thrown_away += 1;
                 check(&wheel);

@@ -21,6 +21,14 @@ fn rig() -> Rig {
     })
 }
 
+/// The driver itself, for what only it knows.
+fn epoll(rig: &mut Rig) -> &mut Epoll {
+    match &mut rig.driver {
+        Driver::Epoll(epoll) => epoll,
+        _ => panic!("asked for"),
+    }
+}
+
 fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -212,9 +220,7 @@ fn where_turns_take_long_each_looks_what_is_ready() {
         .submit(key(0, 1), receive_from(&other, &mut buffer));
     rig.flush();
     one.write_all(b"message").unwrap();
-    let Driver::Epoll(epoll) = &mut rig.driver else {
-        panic!("asked for")
-    };
+    let epoll = epoll(&mut rig);
     epoll.has_slept = false;
     epoll.looked_at -= Duration::from_millis(10);
     // Something has ended, so that there is no other reason to look.
@@ -229,9 +235,7 @@ fn what_a_thread_accepts_after_a_cancel_is_the_last() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (fd, flags) = (listener.as_raw_fd(), libc::SOCK_CLOEXEC);
     let accept = Operation::AcceptMultishot { fd, flags };
-    let Driver::Epoll(epoll) = &mut rig.driver else {
-        panic!("asked for")
-    };
+    let epoll = epoll(&mut rig);
     // As if a thread were at it.
     epoll.submit(key(0, 1), accept);
     assert!(epoll.staging.next().is_some());
@@ -416,9 +420,7 @@ fn a_file_in_the_cache_needs_no_thread_and_its_changes_do() {
     assert_eq!(read_at(&mut rig, 5000), 0);
     let asked = rig.driver.counters().errands;
     // Not every file system can be told not to wait; then threads read.
-    let Driver::Epoll(epoll) = &mut rig.driver else {
-        unreachable!("it was chosen");
-    };
+    let epoll = epoll(&mut rig);
     let can_be_told =
         epoll.descriptors.state(file.as_raw_fd()).cache != descriptors::Cache::Bypassed;
     assert_eq!(asked, if can_be_told { 0 } else { 3 });
@@ -461,13 +463,6 @@ fn a_read_whose_end_is_not_in_the_cache_is_whole_all_the_same() {
     assert_eq!(buffer, [7; LENGTH]);
 }
 
-fn with_threads(rig: &Rig) -> &Epoll {
-    match &rig.driver {
-        Driver::Epoll(epoll) => epoll,
-        _ => panic!("asked for"),
-    }
-}
-
 #[test]
 fn work_on_files_takes_no_more_threads_than_it_may_and_is_all_done() {
     let mut rig = Rig::new(Config {
@@ -487,13 +482,13 @@ fn work_on_files_takes_no_more_threads_than_it_may_and_is_all_done() {
         rig.driver.submit(key(index, 1), write);
     }
     rig.flush();
-    assert!(with_threads(&rig).in_pool <= 2);
+    assert!(epoll(&mut rig).in_pool <= 2);
     // One that nobody has begun with can be cancelled; the others go on.
     rig.driver.cancel(key(99, 1));
     rig.complete(100);
     assert_eq!(rig.result(key(99, 1)), -libc::ECANCELED);
     assert!((0..99).all(|index| rig.result(key(index, 1)) == 512));
-    let epoll = with_threads(&rig);
+    let epoll = epoll(&mut rig);
     assert_eq!((epoll.in_pool, epoll.file_errands), (0, 0));
     assert!(epoll.pool.threads() <= 2);
 }
@@ -526,10 +521,10 @@ fn closes_of_files_that_nobody_waits_for_are_done_before_the_end() {
 
 #[test]
 fn a_close_that_no_thread_has_come_to_is_done_where_it_is_dropped() {
-    let rig = rig();
+    let mut rig = rig();
     let (reader, writer) = io::pipe().unwrap();
     let fd = writer.into_raw_fd();
-    let returns = &with_threads(&rig).returns;
+    let returns = &epoll(&mut rig).returns;
     drop(Errand::new(None, Operation::Close { fd }, returns));
     let ready = sys::ready_now(reader.as_raw_fd(), libc::POLLIN).unwrap();
     assert_eq!(ready, libc::POLLHUP);
